@@ -1,0 +1,1 @@
+//! The operator's HTTP: metrics and liveness.

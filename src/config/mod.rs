@@ -1,0 +1,1 @@
+//! The configuration file, compiled to a checked model, or every problem at once.

@@ -1,0 +1,1 @@
+//! Sockets, without a word of Bacula: listening, dialling, options, deadlines.

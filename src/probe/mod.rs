@@ -1,0 +1,1 @@
+//! Asking a storage how it is.

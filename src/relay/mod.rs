@@ -1,0 +1,1 @@
+//! Bulk bytes between two sockets, without a word of Bacula.

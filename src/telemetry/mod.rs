@@ -1,0 +1,1 @@
+//! What sdgroup tells: events, meters, logs.

@@ -1,0 +1,12 @@
+//! The words of the domain: names, job identities, secrets. No input or output, no Bacula syntax.
+
+mod job;
+mod names;
+mod secret;
+
+pub use job::{JobId, JobLevel, JobStatus, JobType};
+pub use names::{
+    ClientName, DeviceName, DirectorName, FileSetName, GroupName, JobName, JobResourceName, MAX_NAME_BYTES, MediaType,
+    NameError, PoolName, StorageName, VolumeName,
+};
+pub use secret::{Secret, SessionKey};

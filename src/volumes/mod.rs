@@ -1,0 +1,1 @@
+//! Where volumes are: the ledger, the bootstrap's segments, the FindMedia guard.

@@ -1,0 +1,1 @@
+//! Bytes to messages and back, as pure code: the Storage Daemon's protocol of Bacula 9.6 to 15.
