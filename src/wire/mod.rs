@@ -1,1 +1,5 @@
 //! Bytes to messages and back, as pure code: the Storage Daemon's protocol of Bacula 9.6 to 15.
+
+pub mod line;
+pub mod lz4;
+pub mod packet;
