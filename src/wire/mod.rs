@@ -1,5 +1,7 @@
 //! Bytes to messages and back, as pure code: the Storage Daemon's protocol of Bacula 9.6 to 15.
 
+pub mod bootstrap;
+pub mod catalog;
 pub mod line;
 pub mod lz4;
 pub mod packet;
