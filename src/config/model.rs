@@ -1,0 +1,317 @@
+//! The checked model: what the rest of the program uses. Nothing in it refers to something that is not in it.
+//!
+//! The defaults of the optional keys are constants here, so that the example configuration and the documentation
+//! have one place to agree with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, StorageName};
+
+/// `Sdgroup.Name`: what sdgroup calls itself in challenges.
+pub const DEFAULT_NAME: &str = "sdgroup";
+/// `Sdgroup.StateDirectory`.
+pub const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/sdgroup";
+/// `Sdgroup.FirstPacketTimeout`: how long a stranger may hold a socket without saying anything.
+pub const DEFAULT_FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
+/// `Sdgroup.LoginTimeout`: a Director's or a Client's login at sdgroup.
+pub const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// `Sdgroup.RouteWait`: how long a Client that is quicker than its job's route is kept.
+pub const DEFAULT_ROUTE_WAIT: Duration = Duration::from_secs(5);
+/// `Listen.Address`: all of IPv4.
+pub const DEFAULT_LISTEN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// `Listen.SDPort` and `Storage.SDPort`: Bacula's port for a Storage Daemon.
+pub const DEFAULT_SD_PORT: u16 = 9103;
+/// `Storage.Weight`.
+pub const DEFAULT_WEIGHT: u32 = 1;
+/// `Storage.MaximumConcurrentJobs`: Bacula's own default for a Storage Daemon.
+pub const DEFAULT_MAXIMUM_CONCURRENT_JOBS: u32 = 20;
+/// `Group.DownWait`: how long a job waits while every member is down.
+pub const DEFAULT_DOWN_WAIT: Duration = Duration::from_secs(60);
+/// `Group.BusyWait`: how long a job waits while members are up, but full.
+pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(30 * 60);
+/// `Group.MaximumQueuedJobs`.
+pub const DEFAULT_MAXIMUM_QUEUED_JOBS: usize = 1000;
+/// `Group.ConnectTimeout`: one attempt to reach one member.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `Group.LoginTimeout`: sdgroup's login at one member.
+pub const DEFAULT_STORAGE_LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// `Probe.Interval`.
+pub const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// `Probe.Timeout`.
+pub const DEFAULT_PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// `Probe.Rise`: good probes in a row that make a storage up.
+pub const DEFAULT_RISE: u32 = 2;
+/// `Probe.Fall`: bad probes in a row that make a storage down.
+pub const DEFAULT_FALL: u32 = 3;
+/// `Probe.Jitter`, as a share of the interval.
+pub const DEFAULT_JITTER: f64 = 0.10;
+/// `Ejection.Failures`: failures of real traffic in a row that eject a storage.
+pub const DEFAULT_EJECTION_FAILURES: u32 = 1;
+/// `Ejection.Time`: the first ejection; each further one doubles it.
+pub const DEFAULT_EJECTION_TIME: Duration = Duration::from_secs(10);
+/// `Ejection.MaximumTime`: where the doubling ends.
+pub const DEFAULT_EJECTION_MAXIMUM_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// A whole configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What sdgroup calls itself in challenges.
+    pub name: String,
+    /// Where state that outlives the process is kept.
+    pub state_directory: PathBuf,
+    /// Where `/metrics`, `/livez` and `/readyz` are served, if at all.
+    pub metrics_address: Option<SocketAddr>,
+    /// Where the operator's interface is served, if at all.
+    pub admin_address: Option<SocketAddr>,
+    /// How the log is written.
+    pub log: Log,
+    /// How long a new connection may take to send its first packet.
+    pub first_packet_timeout: Duration,
+    /// How long a Director's or a Client's login at sdgroup may take.
+    pub login_timeout: Duration,
+    /// How long a Client that is quicker than its job's route is kept waiting.
+    pub route_wait: Duration,
+    /// Where Directors and Clients are listened for; at least one, no address twice.
+    pub listeners: Vec<Listener>,
+    /// Who may log in as a Director; at least one, no name twice (compared without case).
+    pub directors: Vec<Director>,
+    /// Every storage, in the order of the file.
+    pub storages: Vec<Arc<Storage>>,
+    /// Every group, in the order of the file.
+    pub groups: Vec<Arc<Group>>,
+    /// How storages are probed.
+    pub probe: Probe,
+    /// How storages are ejected by what traffic sees.
+    pub ejection: Ejection,
+}
+
+impl Model {
+    /// The Director of this name. Names are compared without case, as storages compare them.
+    #[must_use]
+    pub fn director(&self, name: &str) -> Option<&Director> {
+        self.directors
+            .iter()
+            .find(|director| director.name.as_str().eq_ignore_ascii_case(name))
+    }
+
+    /// The storage of this name.
+    #[must_use]
+    pub fn storage(&self, name: &str) -> Option<&Arc<Storage>> {
+        self.storages.iter().find(|storage| storage.name.as_str() == name)
+    }
+
+    /// The group of this name.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Arc<Group>> {
+        self.groups.iter().find(|group| group.name.as_str() == name)
+    }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Lines for people or for programs.
+    pub format: LogFormat,
+    /// The least severe level that is written.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people and the journal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least severe level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Errors only.
+    Error,
+    /// And warnings.
+    Warn,
+    /// And what an operator wants to know on a normal day.
+    #[default]
+    Info,
+    /// And decisions, in detail.
+    Debug,
+    /// And packets' kinds and sizes.
+    Trace,
+}
+
+impl LogLevel {
+    /// The level's name, as filters of `tracing` spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// One address that Directors and Clients call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// The group whose members serve what comes in here.
+    pub group: GroupName,
+}
+
+/// A Director that may log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Director {
+    /// Its name, as in its Hello.
+    pub name: DirectorName,
+    /// The password of its Storage resource that points here.
+    pub password: Secret,
+}
+
+/// A real Storage Daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// Its name here, in logs, metrics and the ledger.
+    pub name: StorageName,
+    /// Host name or address; resolved whenever it is dialled.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// The password for every Director that has none of its own in `director_passwords`.
+    pub password: Option<Secret>,
+    /// Passwords for single Directors, by the Director's name in lower case.
+    pub director_passwords: BTreeMap<String, Secret>,
+    /// The Device to ask for, if it differs from the one the Director names.
+    pub device: Option<DeviceName>,
+    /// The MediaType to ask for, if it differs from the one the Director names.
+    pub media_type: Option<MediaType>,
+    /// Its share where a policy weighs; at least 1.
+    pub weight: u32,
+    /// How many jobs it runs at once, over all groups and Directors; at least 1.
+    pub maximum_concurrent_jobs: u32,
+}
+
+impl Storage {
+    /// The password to prove when logging in as `director`.
+    #[must_use]
+    pub fn password_for(&self, director: &DirectorName) -> Option<&Secret> {
+        self.director_passwords
+            .get(&director.as_str().to_ascii_lowercase())
+            .or(self.password.as_ref())
+    }
+}
+
+/// Several storages that look like one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: GroupName,
+    /// Its storages in the order of the file; at least one, none twice, each in [`Model::storages`].
+    pub members: Vec<StorageName>,
+    /// How members are ranked.
+    pub policy: PolicyName,
+    /// The Director's word for the Device, used in answers that are mapped back.
+    pub device: Option<DeviceName>,
+    /// The Director's word for the MediaType, used in answers that are mapped back.
+    pub media_type: Option<MediaType>,
+    /// How long a job waits while every member is down, before it is refused.
+    pub down_wait: Duration,
+    /// How long a job waits while members are up but full, before it is refused.
+    pub busy_wait: Duration,
+    /// How many jobs may wait at once.
+    pub maximum_queued_jobs: usize,
+    /// How long one attempt to reach one member may take.
+    pub connect_timeout: Duration,
+    /// How long sdgroup's login at one member may take.
+    pub login_timeout: Duration,
+}
+
+/// How a group ranks its members. The names are those of Bacula's `StorageGroupPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PolicyName {
+    /// In the order of the file.
+    #[default]
+    ListedOrder,
+    /// The member with the fewest jobs first.
+    LeastUsed,
+    /// Each in turn.
+    RoundRobin,
+}
+
+impl PolicyName {
+    /// Every policy there is.
+    pub const ALL: [Self; 3] = [Self::ListedOrder, Self::LeastUsed, Self::RoundRobin];
+
+    /// Its name, as Bacula's documentation spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ListedOrder => "ListedOrder",
+            Self::LeastUsed => "LeastUsed",
+            Self::RoundRobin => "RoundRobin",
+        }
+    }
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A policy that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such policy")]
+pub struct UnknownPolicy;
+
+impl std::str::FromStr for PolicyName {
+    type Err = UnknownPolicy;
+
+    /// Without regard to case, as Bacula reads its own.
+    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.as_str().eq_ignore_ascii_case(text))
+            .ok_or(UnknownPolicy)
+    }
+}
+
+/// How storages are asked whether they are well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// As whom probes log in; one of [`Model::directors`], or a name that only the storages know, for which each
+    /// storage has a password.
+    pub director: DirectorName,
+    /// From the start of one probe of a storage to the start of the next.
+    pub interval: Duration,
+    /// How long one probe may take in all.
+    pub timeout: Duration,
+    /// Good probes in a row that make a storage up; at least 1.
+    pub rise: u32,
+    /// Bad probes in a row that make a storage down; at least 1.
+    pub fall: u32,
+    /// By which share of itself the interval varies, 0.0 to 0.5: 0.1 is ten percent, either way.
+    pub jitter: f64,
+}
+
+/// How storages are closed to new jobs by what traffic sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// Failures in a row that eject; at least 1.
+    pub failures: u32,
+    /// How long the first ejection lasts; each further one doubles it.
+    pub time: Duration,
+    /// Where the doubling ends.
+    pub maximum_time: Duration,
+}
