@@ -134,7 +134,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// When something else comes next; nothing is taken then.
-    pub fn literal(&mut self, text: &'static str) -> Result<(), LineError> {
+    pub fn literal(&mut self, text: &'static str) -> Result<&mut Self, LineError> {
         let mut rest = self.rest;
         for &byte in text.as_bytes() {
             if is_blank(byte) {
@@ -152,7 +152,7 @@ impl<'a> Scanner<'a> {
             };
         }
         self.rest = rest;
-        Ok(())
+        Ok(self)
     }
 
     /// Whether `text` came next; if so it is taken.
@@ -196,6 +196,18 @@ impl<'a> Scanner<'a> {
     /// When no number comes next.
     pub fn flag(&mut self) -> Result<bool, LineError> {
         Ok(self.number::<i32>()? != 0)
+    }
+
+    /// Takes a number of 32 bits, which some senders print as a signed one.
+    ///
+    /// # Errors
+    /// When no number comes next or it has more than 32 bits.
+    pub fn word32(&mut self) -> Result<u32, LineError> {
+        let rest = self.rest;
+        let value: i64 = self.number()?;
+        u32::try_from(value)
+            .or_else(|_| i32::try_from(value).map(i32::cast_unsigned))
+            .map_err(|_| LineError::Number { found: shown(rest) })
     }
 
     /// Takes a word as a name, blanks as blanks.
