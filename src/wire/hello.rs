@@ -152,6 +152,19 @@ impl ClientHello {
         let line = LineWriter::new().raw(CLIENT).name(self.job.as_str());
         finish(line, [Some(self.fd_version), self.sd_version], self.tls_psk)
     }
+
+    /// Whether the storage's first line to this caller tells its capabilities (`sdcaps`), as between daemons of 13.0
+    /// and later. 213 and 214 are older than 12.
+    #[must_use]
+    pub fn exchanges_capabilities(&self) -> bool {
+        self.fd_version >= 12 && !matches!(self.fd_version, 213 | 214)
+    }
+
+    /// Whether this caller waits for the storage's `3000 OK Hello`.
+    #[must_use]
+    pub fn awaits_admission(&self) -> bool {
+        self.fd_version >= 9 || self.fd_version == 5
+    }
 }
 
 impl StorageCalling {

@@ -9,4 +9,5 @@ pub mod job;
 pub mod line;
 pub mod lz4;
 pub mod packet;
+pub mod refusal;
 pub mod release;
