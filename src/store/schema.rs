@@ -1,0 +1,75 @@
+//! The tables of the state file, and how an older file becomes a current one.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// Marks the file as ours (`PRAGMA application_id`): "sdgr".
+const APPLICATION: i64 = 0x7364_6772;
+
+/// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE volumes (
+        name       TEXT NOT NULL PRIMARY KEY,
+        storage    TEXT NOT NULL,
+        source     TEXT NOT NULL CHECK (source IN ('learned', 'assigned', 'imported')),
+        media_type TEXT,
+        pool       TEXT,
+        first_seen INTEGER NOT NULL DEFAULT (unixepoch()),
+        updated    INTEGER NOT NULL DEFAULT (unixepoch()),
+        updated_by TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX volumes_storage ON volumes (storage, name);
+"];
+
+/// The newest schema.
+pub(super) fn newest() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// Brings the file to the newest schema; a new file gets it as a whole.
+pub(super) fn migrate(connection: &mut Connection, path: &str) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    if version(connection).map_err(failed)? == newest() && is_ours(connection).map_err(failed)? {
+        return Ok(());
+    }
+    // Two processes may start at once: the version that counts is the one read under the write lock.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let found = version(&transaction).map_err(failed)?;
+    if !is_ours(&transaction).map_err(failed)? && !is_empty(&transaction).map_err(failed)? {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if found > newest() || found < 0 {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known: newest(),
+        });
+    }
+    let done = usize::try_from(found).unwrap_or(usize::MAX);
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(None, "application_id", APPLICATION)
+        .map_err(failed)?;
+    transaction
+        .pragma_update(None, "user_version", newest())
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+    let found: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(found == APPLICATION)
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}

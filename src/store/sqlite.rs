@@ -1,0 +1,425 @@
+//! The state file: SQLite with a write-ahead log, which two sdgroup processes and an operator's `sqlite3` can use at
+//! the same time.
+//!
+//! One thread owns the connection and takes orders from a channel. Entries that wait there are written in one
+//! transaction, so that the disk's flush is paid once for all of them; their callers are answered after it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use super::record::meet;
+use super::{Answer, Entry, Recorded, Source, Store, StoreError, VolumeRecord, schema};
+use crate::types::{MediaType, NameError, PoolName, StorageName, VolumeName};
+
+/// How long to wait for another process's write lock.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// How many orders one transaction serves at most.
+const BATCH: usize = 256;
+
+const COLUMNS: &str = "name, storage, source, media_type, pool, first_seen, updated, updated_by";
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the thread is asked to do.
+enum Order {
+    Find {
+        volumes: Vec<VolumeName>,
+        reply: Reply<Vec<VolumeRecord>>,
+    },
+    All {
+        storage: Option<StorageName>,
+        reply: Reply<Vec<VolumeRecord>>,
+    },
+    Change(Change),
+}
+
+/// An order that may write.
+enum Change {
+    Record {
+        entries: Vec<Entry>,
+        reply: Reply<Vec<Recorded>>,
+    },
+    Forget {
+        volume: VolumeName,
+        reply: Reply<Option<VolumeRecord>>,
+    },
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if it is not there, and brings it to the newest schema. Blocks for as long as that
+    /// takes: call it while the process starts.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is damaged, belongs to another program or to a newer sdgroup.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_waiting(path, BUSY_WAIT)
+    }
+
+    fn open_waiting(path: &Path, busy_wait: Duration) -> Result<Self, StoreError> {
+        let shown = path.display().to_string();
+        let connection = connect(path, &shown, busy_wait)?;
+        let (orders, queue) = channel();
+        let commits = Arc::new(AtomicU64::new(0));
+        let owner = Owner {
+            connection,
+            path: shown.clone(),
+            commits: Arc::clone(&commits),
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || owner.run(&queue))
+            .map_err(|error| StoreError::Failed {
+                path: shown,
+                cause: error.to_string(),
+            })?;
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+            commits,
+        })
+    }
+
+    /// Write transactions so far.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    fn ask<T: Send + 'static>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Answer<T> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self
+            .orders
+            .as_ref()
+            .is_some_and(|orders| orders.send(order(reply)).is_ok());
+        Box::pin(async move {
+            if !sent {
+                return Err(StoreError::Closed);
+            }
+            answer.await.unwrap_or(Err(StoreError::Closed))
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn find(&self, volumes: Vec<VolumeName>) -> Answer<Vec<VolumeRecord>> {
+        self.ask(|reply| Order::Find { volumes, reply })
+    }
+
+    fn all(&self, storage: Option<StorageName>) -> Answer<Vec<VolumeRecord>> {
+        self.ask(|reply| Order::All { storage, reply })
+    }
+
+    fn record(&self, entries: Vec<Entry>) -> Answer<Vec<Recorded>> {
+        self.ask(|reply| Order::Change(Change::Record { entries, reply }))
+    }
+
+    fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
+        self.ask(|reply| Order::Change(Change::Forget { volume, reply }))
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // What is queued is still written; then the thread closes the file, which a successor may wait for.
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn connect(path: &Path, shown: &str, busy_wait: Duration) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::from_sqlite(shown, &error);
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(busy_wait).map_err(failed)?;
+    check(&connection, shown)?;
+    write_ahead(&connection, shown, busy_wait)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection
+        .pragma_update(None, "trusted_schema", false)
+        .map_err(failed)?;
+    schema::migrate(&mut connection, shown)?;
+    Ok(connection)
+}
+
+/// Damage is told now, when somebody looks, and not in the middle of a night's backups.
+fn check(connection: &Connection, shown: &str) -> Result<(), StoreError> {
+    let found: Result<String, _> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match found {
+        Ok(text) if text == "ok" => Ok(()),
+        Ok(cause) => Err(StoreError::Corrupt {
+            path: shown.to_owned(),
+            cause,
+        }),
+        Err(error) => Err(StoreError::from_sqlite(shown, &error)),
+    }
+}
+
+/// Turns the write-ahead log on. SQLite does not wait for this lock by itself when two processes make a file at once.
+fn write_ahead(connection: &Connection, shown: &str, busy_wait: Duration) -> Result<(), StoreError> {
+    let until = Instant::now().checked_add(busy_wait);
+    loop {
+        let mode: Result<String, _> = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        let error = match mode {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                let cause = format!("it has journal mode {mode}, and its file system does not allow WAL");
+                return Err(StoreError::Failed {
+                    path: shown.to_owned(),
+                    cause,
+                });
+            }
+            Err(error) => StoreError::from_sqlite(shown, &error),
+        };
+        if !matches!(error, StoreError::Locked { .. }) || until.is_none_or(|until| Instant::now() >= until) {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The thread's own.
+struct Owner {
+    connection: Connection,
+    path: String,
+    commits: Arc<AtomicU64>,
+}
+
+impl Owner {
+    fn run(mut self, queue: &Receiver<Order>) {
+        while let Ok(order) = queue.recv() {
+            let mut changes = Vec::new();
+            self.take(order, &mut changes);
+            while changes.len() < BATCH {
+                let Ok(order) = queue.try_recv() else { break };
+                self.take(order, &mut changes);
+            }
+            self.apply(changes);
+        }
+    }
+
+    /// Answers what needs no write now, and keeps the rest.
+    fn take(&self, order: Order, changes: &mut Vec<Change>) {
+        match order {
+            Order::Find { volumes, reply } => {
+                let _ = reply.send(self.named(&volumes));
+            }
+            Order::All { storage, reply } => {
+                let _ = reply.send(self.listed(storage.as_ref()));
+            }
+            Order::Change(Change::Record { entries, reply }) => match self.unchanged(&entries) {
+                Ok(Some(recorded)) => {
+                    let _ = reply.send(Ok(recorded));
+                }
+                Ok(None) => changes.push(Change::Record { entries, reply }),
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            },
+            Order::Change(change) => changes.push(change),
+        }
+    }
+
+    /// What is to be told of `entries` if none of them changes a record.
+    fn unchanged(&self, entries: &[Entry]) -> Result<Option<Vec<Recorded>>, StoreError> {
+        let mut all = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let known = one(&self.connection, &self.path, &entry.volume)?;
+            let (recorded, None) = meet(known.as_ref(), entry) else {
+                return Ok(None);
+            };
+            all.push(recorded);
+        }
+        Ok(Some(all))
+    }
+
+    /// Writes all changes in one transaction, then answers all callers.
+    fn apply(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        match self.transact(&changes) {
+            Ok(outcomes) => {
+                for (change, outcome) in changes.into_iter().zip(outcomes) {
+                    match (change, outcome) {
+                        (Change::Record { reply, .. }, Outcome::Recorded(recorded)) => {
+                            let _ = reply.send(Ok(recorded));
+                        }
+                        (Change::Forget { reply, .. }, Outcome::Forgotten(record)) => {
+                            let _ = reply.send(Ok(record));
+                        }
+                        // A dropped reply reads as closed; an outcome is of its change's own kind.
+                        _ => {}
+                    }
+                }
+            }
+            Err(error) => {
+                for change in changes {
+                    match change {
+                        Change::Record { reply, .. } => drop(reply.send(Err(error.clone()))),
+                        Change::Forget { reply, .. } => drop(reply.send(Err(error.clone()))),
+                    }
+                }
+            }
+        }
+    }
+
+    fn transact(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, StoreError> {
+        let path = &self.path;
+        let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for change in changes {
+            outcomes.push(match change {
+                Change::Record { entries, .. } => Outcome::Recorded(write_all(&transaction, path, entries)?),
+                Change::Forget { volume, .. } => {
+                    let known = one(&transaction, path, volume)?;
+                    transaction
+                        .prepare_cached("DELETE FROM volumes WHERE name = ?1")
+                        .and_then(|mut statement| statement.execute([volume.as_str()]))
+                        .map_err(failed)?;
+                    Outcome::Forgotten(known)
+                }
+            });
+        }
+        transaction.commit().map_err(failed)?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(outcomes)
+    }
+
+    fn named(&self, volumes: &[VolumeName]) -> Result<Vec<VolumeRecord>, StoreError> {
+        let mut found = Vec::with_capacity(volumes.len());
+        for volume in volumes {
+            found.extend(one(&self.connection, &self.path, volume)?);
+        }
+        Ok(found)
+    }
+
+    fn listed(&self, storage: Option<&StorageName>) -> Result<Vec<VolumeRecord>, StoreError> {
+        let failed = |error: rusqlite::Error| StoreError::from_sqlite(&self.path, &error);
+        let query = format!("SELECT {COLUMNS} FROM volumes WHERE ?1 IS NULL OR storage = ?1 ORDER BY name");
+        let mut statement = self.connection.prepare_cached(&query).map_err(failed)?;
+        let rows = statement
+            .query_map([storage.map(StorageName::as_str)], Raw::of)
+            .map_err(failed)?;
+        rows.map(|row| row.map_err(failed)?.check(&self.path)).collect()
+    }
+}
+
+enum Outcome {
+    Recorded(Vec<Recorded>),
+    Forgotten(Option<VolumeRecord>),
+}
+
+fn write_all(connection: &Connection, path: &str, entries: &[Entry]) -> Result<Vec<Recorded>, StoreError> {
+    let mut all = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let known = one(connection, path, &entry.volume)?;
+        let (recorded, write) = meet(known.as_ref(), entry);
+        if let Some(record) = write {
+            put(connection, &record).map_err(|error| StoreError::from_sqlite(path, &error))?;
+        }
+        all.push(recorded);
+    }
+    Ok(all)
+}
+
+fn one(connection: &Connection, path: &str, volume: &VolumeName) -> Result<Option<VolumeRecord>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM volumes WHERE name = ?1");
+    let raw = connection
+        .prepare_cached(&query)
+        .and_then(|mut statement| statement.query_row([volume.as_str()], Raw::of).optional())
+        .map_err(|error| StoreError::from_sqlite(path, &error))?;
+    raw.map(|raw| raw.check(path)).transpose()
+}
+
+fn put(connection: &Connection, record: &VolumeRecord) -> rusqlite::Result<usize> {
+    let query = format!("INSERT OR REPLACE INTO volumes ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    connection.prepare_cached(&query)?.execute(params![
+        record.volume.as_str(),
+        record.storage.as_str(),
+        record.source.as_str(),
+        record.media_type.as_ref().map(MediaType::as_str),
+        record.pool.as_ref().map(PoolName::as_str),
+        record.first_seen,
+        record.updated,
+        record.updated_by,
+    ])
+}
+
+/// A row as it is in the file, where an operator may have written anything.
+struct Raw {
+    name: String,
+    storage: String,
+    source: String,
+    media_type: Option<String>,
+    pool: Option<String>,
+    first_seen: i64,
+    updated: i64,
+    updated_by: Option<String>,
+}
+
+impl Raw {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            name: row.get(0)?,
+            storage: row.get(1)?,
+            source: row.get(2)?,
+            media_type: row.get(3)?,
+            pool: row.get(4)?,
+            first_seen: row.get(5)?,
+            updated: row.get(6)?,
+            updated_by: row.get(7)?,
+        })
+    }
+
+    fn check(self, path: &str) -> Result<VolumeRecord, StoreError> {
+        let wrong = |what: &str, error: NameError| StoreError::Record {
+            path: path.to_owned(),
+            volume: self.name.clone(),
+            cause: format!("{what}: {error}"),
+        };
+        // An empty word is what a hand-written row says for "not known".
+        let told = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Ok(VolumeRecord {
+            volume: VolumeName::new(&self.name).map_err(|error| wrong("name", error))?,
+            storage: StorageName::new(&self.storage).map_err(|error| wrong("storage", error))?,
+            // The table's own check allows no other word.
+            source: Source::from_word(&self.source).unwrap_or(Source::Assigned),
+            media_type: told(&self.media_type)
+                .map(|text| MediaType::new(&text))
+                .transpose()
+                .map_err(|error| wrong("media_type", error))?,
+            pool: told(&self.pool)
+                .map(|text| PoolName::new(&text))
+                .transpose()
+                .map_err(|error| wrong("pool", error))?,
+            first_seen: self.first_seen,
+            updated: self.updated,
+            updated_by: self.updated_by,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "sqlite_tests.rs"]
+mod tests;
