@@ -28,6 +28,13 @@ enum Fate<V> {
     Waiting,
 }
 
+/// What came of the caller and of the side that was called, and what each sent.
+type Report<A, B> = (
+    Fate<<A as Machine>::Verified>,
+    Fate<<B as Machine>::Verified>,
+    Vec<(Side, Packet)>,
+);
+
 /// Changes the packet with this number (of all packets after the Hello, from 0) into others; none is a loss.
 type Meddler<'a> = &'a mut dyn FnMut(usize, Side, Packet) -> Vec<Packet>;
 
@@ -76,16 +83,14 @@ impl<M: Machine> Peer<M> {
     }
 }
 
-/// Drives both until nothing is under way. Returns what each side sent, too.
-fn drive<A: Machine, B: Machine>(
-    caller: A,
-    called: B,
-    mut outbox: Outbox,
-    meddler: Meddler<'_>,
-) -> (Fate<A::Verified>, Fate<B::Verified>, Vec<(Side, Packet)>) {
+/// Drives both until nothing is under way.
+fn drive<A: Machine, B: Machine>(caller: A, called: B, mut outbox: Outbox, meddler: Meddler<'_>) -> Report<A, B> {
     let (mut caller, mut called) = (Peer::new(caller), Peer::new(called));
     let mut log = Vec::new();
-    let mut under_way = Vec::from_iter(packets(&mut outbox).into_iter().map(|packet| (Side::Called, packet)));
+    let mut under_way = packets(&mut outbox)
+        .into_iter()
+        .map(|packet| (Side::Called, packet))
+        .collect::<Vec<_>>();
     while !under_way.is_empty() {
         let (sender, packet) = under_way.remove(0);
         let number = log.len();
@@ -111,11 +116,7 @@ fn key(password: &str) -> DirectorKey {
 }
 
 /// A Director (caller) and a storage, each with its own idea of the password.
-fn control(
-    passwords: (&str, &str),
-    release: Release,
-    meddler: Meddler<'_>,
-) -> (Fate<storage::Verified>, Fate<director::Verified>, Vec<(Side, Packet)>) {
+fn control(passwords: (&str, &str), release: Release, meddler: Meddler<'_>) -> Report<storage::Login, director::Login> {
     let mut outbox = Outbox::new();
     let name = DirectorName::new("lab dir").unwrap();
     let caller = storage::Login::start(&name, &key(passwords.0), release, [1; 16], &mut outbox);
@@ -138,10 +139,7 @@ fn hello(fd_version: u32) -> ClientHello {
 }
 
 /// A Client (caller) and a storage.
-fn data(
-    keys: ([u8; 16], [u8; 16]),
-    meddler: Meddler<'_>,
-) -> (Fate<bridge::Verified>, Fate<client::Verified>, Vec<(Side, Packet)>) {
+fn data(keys: ([u8; 16], [u8; 16]), meddler: Meddler<'_>) -> Report<bridge::Login, client::Login> {
     let mut outbox = Outbox::new();
     let caller = bridge::Login::start(&hello(214), &SessionKey::mint(keys.0), "lab-fd", [1; 16], &mut outbox).unwrap();
     let first = packets(&mut outbox).remove(0);
