@@ -1,0 +1,38 @@
+//! Everything worth telling, one type each: `emit` writes the log line and moves the metrics.
+//!
+//! Every log line has a field `event` with the type's name in snake case, and the same word for the same thing in
+//! all of them: `director`, `job`, `job_id`, `client`, `group`, `storage`, `volume`, `cause`. Fields that a line
+//! has no value for are left out. Words that become label values (`&'static str`) must come from a closed set.
+
+mod job;
+mod process;
+mod session;
+mod storage;
+mod volume;
+
+pub use job::{JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause};
+pub use process::{
+    AcceptFailed, ConfigLoaded, ConfigRefused, PHASES, Panicked, ProcessPhase, Progress, ReloadUnsupported, Started,
+    StoreFailed,
+};
+pub use session::{
+    LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,
+    SessionKind, SessionStarted,
+};
+pub use storage::{ProbeDone, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted};
+pub use volume::{VolumeConflict, VolumeGuarded, VolumeLearned, VolumeMoved};
+
+use crate::types::{ClientName, DirectorName, JobId, JobName};
+
+/// Which job an event is about.
+#[derive(Debug, Clone, Copy)]
+pub struct JobRef<'a> {
+    /// Whose job it is.
+    pub director: &'a DirectorName,
+    /// This run of it.
+    pub job: &'a JobName,
+    /// Its number in that Director.
+    pub job_id: JobId,
+    /// Whose files they are, where the Director said so.
+    pub client: Option<&'a ClientName>,
+}

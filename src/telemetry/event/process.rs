@@ -1,0 +1,292 @@
+//! Events of the process itself.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing::{error, info, warn};
+
+use crate::telemetry::names;
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// The process runs.
+#[derive(Debug)]
+pub struct Started {
+    /// Which version it is.
+    pub version: &'static str,
+    /// How many descriptors it may have open.
+    pub open_files: Option<u64>,
+}
+
+impl Started {
+    /// Tells it.
+    pub fn emit(self) {
+        names::BUILD_INFO.with([self.version]).set(1.0);
+        names::START_TIME.with([]).set(unix_seconds(SystemTime::now()));
+        // Counters that alerts watch exist from the start: a series that appears with the value 1 shows no rise.
+        for counter in [
+            &names::PANICS,
+            &names::ACCEPT_FAILURES,
+            &names::ROUTES_MISSING,
+            &names::ROUTES_TAKEN,
+        ] {
+            counter.with([]).increment(0);
+        }
+        info!(
+            event = "started",
+            version = self.version,
+            open_files = self.open_files,
+            "sdgroup started"
+        );
+    }
+}
+
+/// A configuration came into force.
+#[derive(Debug)]
+pub struct ConfigLoaded<'a> {
+    /// The file.
+    pub file: &'a Path,
+}
+
+impl ConfigLoaded<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::CONFIG_LOADED.with([]).set(1.0);
+        names::CONFIG_LOAD_TIME.with([]).set(unix_seconds(SystemTime::now()));
+        info!(event = "config_loaded", file = %self.file.display(), "configuration loaded");
+    }
+}
+
+/// A configuration was refused; the one in force stays.
+pub struct ConfigRefused<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// What is wrong with it.
+    pub error: &'a dyn Display,
+}
+
+impl ConfigRefused<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::CONFIG_LOADED.with([]).set(0.0);
+        error!(
+            event = "config_refused",
+            file = %self.file.display(),
+            error = %self.error,
+            "configuration refused, the one in force stays"
+        );
+    }
+}
+
+/// The operator asked for a reload, which this version does not have.
+#[derive(Debug)]
+pub struct ReloadUnsupported;
+
+impl ReloadUnsupported {
+    /// Tells it.
+    pub fn emit(self) {
+        warn!(
+            event = "reload_unsupported",
+            "SIGHUP ignored: this version reads its configuration at start only; restart sdgroup to change it"
+        );
+    }
+}
+
+/// All phases, in the order in which a process passes through them.
+pub const PHASES: [&str; 4] = ["starting", "ready", "draining", "stopped"];
+
+/// The process entered a phase of its life.
+#[derive(Debug)]
+pub struct ProcessPhase {
+    /// Which: one of [`PHASES`].
+    pub phase: &'static str,
+    /// What made it, for people.
+    pub reason: &'static str,
+    /// How many sessions live.
+    pub sessions: usize,
+}
+
+impl ProcessPhase {
+    /// Tells it.
+    pub fn emit(self) {
+        for phase in PHASES {
+            names::PHASE.with([phase]).set(f64::from(u8::from(phase == self.phase)));
+        }
+        info!(
+            event = "process_phase",
+            phase = self.phase,
+            reason = self.reason,
+            sessions = self.sessions,
+            "process is {}",
+            self.phase
+        );
+    }
+}
+
+/// How far a drain has come.
+#[derive(Debug)]
+pub struct Progress {
+    /// Jobs that still run.
+    pub jobs: usize,
+    /// Sessions that still live.
+    pub sessions: usize,
+}
+
+impl Progress {
+    /// Tells it.
+    pub fn emit(self) {
+        info!(
+            event = "drain_progress",
+            jobs = self.jobs,
+            sessions = self.sessions,
+            "waiting for running jobs; a second signal ends them"
+        );
+    }
+}
+
+/// The system failed to hand over a connection.
+pub struct AcceptFailed<'a> {
+    /// At which listener.
+    pub listener: SocketAddr,
+    /// The error.
+    pub error: &'a dyn Display,
+}
+
+impl AcceptFailed<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::ACCEPT_FAILURES.with([]).increment(1);
+        warn!(
+            event = "accept_failed",
+            listener = %self.listener,
+            error = %self.error,
+            "a connection could not be accepted"
+        );
+    }
+}
+
+/// The state directory failed a read or a write.
+pub struct StoreFailed<'a> {
+    /// What was to be done: the store's word for it.
+    pub operation: &'static str,
+    /// The error.
+    pub error: &'a dyn Display,
+}
+
+impl StoreFailed<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::STORE_FAILURES.with([self.operation]).increment(1);
+        error!(
+            event = "store_failed",
+            operation = self.operation,
+            error = %self.error,
+            "state directory failed"
+        );
+    }
+}
+
+/// sdgroup met a fault of its own.
+pub struct Panicked<'a> {
+    /// What it says.
+    pub message: &'a str,
+    /// Where in the source.
+    pub place: &'a dyn Display,
+}
+
+impl Panicked<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::PANICS.with([]).increment(1);
+        error!(
+            event = "panicked",
+            message_text = self.message,
+            place = %self.place,
+            "a fault of sdgroup ended one session; please report this line"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::log::Format;
+    use crate::telemetry::testing::{LogLines, Scrape};
+
+    #[test]
+    fn the_life_of_the_process_is_told() {
+        let scrape = Scrape::new();
+        let listener = "127.0.0.1:9103".parse().unwrap();
+        let lines = LogLines::of(Format::Json, || {
+            scrape.during(|| {
+                Started {
+                    version: "0.1.0",
+                    open_files: Some(1024),
+                }
+                .emit();
+                let file = Path::new("/etc/sdgroup.toml");
+                ConfigLoaded { file }.emit();
+                ConfigRefused {
+                    file,
+                    error: &"line 3: no such key",
+                }
+                .emit();
+                ReloadUnsupported.emit();
+                AcceptFailed {
+                    listener,
+                    error: &"too many open files",
+                }
+                .emit();
+                StoreFailed {
+                    operation: "assign",
+                    error: &"disk full",
+                }
+                .emit();
+                Panicked {
+                    message: "boom",
+                    place: &"src/x.rs:1:1",
+                }
+                .emit();
+                Progress { jobs: 1, sessions: 2 }.emit();
+            });
+        });
+        assert_eq!(lines.len(), 8);
+        for series in [
+            r#"sdgroup_build_info{version="0.1.0"}"#,
+            "sdgroup_accept_failures_total",
+            r#"sdgroup_store_failures_total{operation="assign"}"#,
+            "sdgroup_panics_total",
+        ] {
+            assert_eq!(scrape.value(series), "1", "{series}");
+        }
+        assert_eq!(scrape.value("sdgroup_config_last_load_successful"), "0");
+        assert_ne!(scrape.value("sdgroup_config_last_load_timestamp_seconds"), "0");
+        assert_eq!(scrape.value("sdgroup_routes_missing_total"), "0");
+        assert!(
+            lines[4].contains("127.0.0.1:9103") && lines[4].contains("too many open files"),
+            "{}",
+            lines[4]
+        );
+    }
+
+    #[test]
+    fn one_phase_at_a_time() {
+        let scrape = Scrape::new();
+        scrape.during(|| {
+            for phase in ["starting", "ready"] {
+                ProcessPhase {
+                    phase,
+                    reason: "start",
+                    sessions: 0,
+                }
+                .emit();
+            }
+        });
+        assert_eq!(scrape.value(r#"sdgroup_phase{phase="starting"}"#), "0");
+        assert_eq!(scrape.value(r#"sdgroup_phase{phase="ready"}"#), "1");
+    }
+}

@@ -1,0 +1,137 @@
+//! The log: lines on standard error, as text for people and the journal or as JSON for machines.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One line of text: time, level, sentence, fields. Towards the journal without the time, which it has itself.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why the log cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level is no level.
+    #[error("LogLevel = {level:?} cannot be used ({why}); write error, warn, info, debug or trace")]
+    Level {
+        /// What was configured.
+        level: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The process has a log already.
+    #[error("the log was set up twice in one process")]
+    Twice,
+}
+
+/// Sets the log of the process up: to standard error, from `level` on.
+///
+/// # Errors
+/// [`LogError`], also when it was done before.
+pub fn install(format: Format, level: &str) -> Result<(), LogError> {
+    let subscriber = subscriber(format, level, to_journal(), io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)
+}
+
+/// Whether systemd says that a stream of ours ends in the journal.
+fn to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some() && !io::stderr().is_terminal()
+}
+
+/// A subscriber that writes to `writer`.
+pub(super) fn subscriber<W>(
+    format: Format,
+    level: &str,
+    journal: bool,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(level).map_err(|error| LogError::Level {
+        level: level.to_owned(),
+        why: error.to_string(),
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(false);
+    Ok(match (format, journal) {
+        (Format::Text, false) => Box::new(builder.with_target(false).finish()),
+        (Format::Text, true) => Box::new(builder.event_format(ForJournal::new()).finish()),
+        (Format::Json, _) => Box::new(builder.json().flatten_event(true).with_target(false).finish()),
+    })
+}
+
+/// Text lines that begin with the priority the journal understands (`sd-daemon(3)`) and carry no time.
+struct ForJournal(format::Format<Full, ()>);
+
+impl ForJournal {
+    fn new() -> Self {
+        Self(
+            format()
+                .without_time()
+                .with_level(false)
+                .with_target(false)
+                .with_ansi(false),
+        )
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for ForJournal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => "<3>",
+            Level::WARN => "<4>",
+            Level::INFO => "<6>",
+            _ => "<7>",
+        };
+        writer.write_str(priority)?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::event::ReloadUnsupported;
+    use crate::telemetry::testing::LogLines;
+
+    #[test]
+    fn the_journal_gets_a_priority_and_no_time() {
+        let lines = LogLines::default();
+        let subscriber = subscriber(Format::Text, "info", true, lines.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || ReloadUnsupported.emit());
+        let text = lines.text();
+        assert!(text.starts_with("<4>SIGHUP ignored"), "{text}");
+        assert!(text.contains(r#"event="reload_unsupported""#), "{text}");
+    }
+
+    #[test]
+    fn a_line_below_the_level_is_not_written() {
+        let lines = LogLines::default();
+        let subscriber = subscriber(Format::Json, "error", false, lines.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || ReloadUnsupported.emit());
+        assert_eq!(lines.text(), "");
+    }
+
+    #[test]
+    fn a_wrong_level_says_what_to_write() {
+        let error = install(Format::Text, "sdgroup=chatty").unwrap_err().to_string();
+        assert!(error.contains("chatty") && error.contains("info"), "{error}");
+    }
+}

@@ -1,0 +1,183 @@
+//! What is measured continuously: handles that are resolved once and then cost a few nanoseconds.
+
+use metrics::{Counter, Gauge};
+
+use super::names;
+use crate::types::{GroupName, StorageName};
+
+/// The meters of one storage. Made once per storage of the configuration.
+#[derive(Debug, Clone)]
+pub struct StorageMeters {
+    jobs: Gauge,
+    jobs_limit: Gauge,
+    up: Gauge,
+    ejected: Gauge,
+    volumes: Gauge,
+    to_storage: Counter,
+    from_storage: Counter,
+}
+
+/// How a storage is at one moment, as a scrape shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageReading {
+    /// Jobs on it now.
+    pub jobs: u32,
+    /// How many it may have.
+    pub jobs_limit: u32,
+    /// The probes find it up.
+    pub up: bool,
+    /// It was ejected for failing jobs.
+    pub ejected: bool,
+    /// Volumes known to be on it.
+    pub volumes: u64,
+}
+
+/// Gauges are doubles; what we count stays far below 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn real(count: u64) -> f64 {
+    count as f64
+}
+
+impl StorageMeters {
+    /// The meters of `storage`. Its byte counters exist from now on, so that the first byte is a rise from 0.
+    #[must_use]
+    pub fn new(storage: &StorageName) -> Self {
+        let name = storage.as_str();
+        Self {
+            jobs: names::STORAGE_JOBS.with([name]),
+            jobs_limit: names::STORAGE_JOBS_LIMIT.with([name]),
+            up: names::STORAGE_UP.with([name]),
+            ejected: names::STORAGE_EJECTED.with([name]),
+            volumes: names::VOLUMES.with([name]),
+            to_storage: names::RELAY_BYTES.with([name, "to_storage"]),
+            from_storage: names::RELAY_BYTES.with([name, "from_storage"]),
+        }
+    }
+
+    /// Shows `reading`.
+    pub fn show(&self, reading: &StorageReading) {
+        self.jobs.set(f64::from(reading.jobs));
+        self.jobs_limit.set(f64::from(reading.jobs_limit));
+        self.up.set(f64::from(u8::from(reading.up)));
+        self.ejected.set(f64::from(u8::from(reading.ejected)));
+        self.volumes.set(real(reading.volumes));
+    }
+
+    /// A meter for one data connection with this storage.
+    #[must_use]
+    pub fn relay(&self) -> RelayMeter {
+        RelayMeter {
+            inward: Direction::new(self.to_storage.clone()),
+            outward: Direction::new(self.from_storage.clone()),
+        }
+    }
+}
+
+/// Carries the running totals of one data connection into the counters of its storage.
+#[derive(Debug)]
+pub struct RelayMeter {
+    inward: Direction,
+    outward: Direction,
+}
+
+/// A counter, and how much of a running total is in it.
+#[derive(Debug)]
+struct Direction {
+    counter: Counter,
+    counted: u64,
+}
+
+impl Direction {
+    fn new(counter: Counter) -> Self {
+        Self { counter, counted: 0 }
+    }
+
+    fn observe(&mut self, total: u64) {
+        self.counter.increment(total.saturating_sub(self.counted));
+        self.counted = self.counted.max(total);
+    }
+}
+
+impl RelayMeter {
+    /// Adds what has come since the last time. To be called now and then while the relay runs, so that a job of
+    /// many hours shows its rate, and once when it has ended.
+    ///
+    /// The arguments are totals in bytes since the start of the connection.
+    pub fn observe(&mut self, to_storage: u64, from_storage: u64) {
+        self.inward.observe(to_storage);
+        self.outward.observe(from_storage);
+    }
+}
+
+/// The meters of one group. Made once per group of the configuration.
+#[derive(Debug, Clone)]
+pub struct GroupMeters {
+    queued: Gauge,
+    usable: Gauge,
+}
+
+impl GroupMeters {
+    /// The meters of `group`.
+    #[must_use]
+    pub fn new(group: &GroupName) -> Self {
+        Self {
+            queued: names::GROUP_QUEUE.with([group.as_str()]),
+            usable: names::GROUP_USABLE.with([group.as_str()]),
+        }
+    }
+
+    /// Shows how many jobs wait, and how many storages may get new ones.
+    pub fn show(&self, queued_jobs: usize, usable_storages: usize) {
+        self.queued.set(real(queued_jobs as u64));
+        self.usable.set(real(usable_storages as u64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::testing::Scrape;
+
+    #[test]
+    fn a_relay_is_counted_while_it_runs_and_never_twice() {
+        let scrape = Scrape::new();
+        scrape.during(|| {
+            let storage = StorageMeters::new(&StorageName::new("File4").unwrap());
+            let (mut one, mut other) = (storage.relay(), storage.relay());
+            one.observe(100, 7);
+            other.observe(1, 0);
+            one.observe(150, 7);
+            one.observe(150, 7);
+        });
+        assert_eq!(
+            scrape.value(r#"sdgroup_relay_bytes_total{storage="File4",direction="to_storage"}"#),
+            "151"
+        );
+        assert_eq!(
+            scrape.value(r#"sdgroup_relay_bytes_total{storage="File4",direction="from_storage"}"#),
+            "7"
+        );
+    }
+
+    #[test]
+    fn a_reading_is_shown() {
+        let scrape = Scrape::new();
+        scrape.during(|| {
+            StorageMeters::new(&StorageName::new("File5").unwrap()).show(&StorageReading {
+                jobs: 3,
+                jobs_limit: 20,
+                up: true,
+                ejected: false,
+                volumes: 12,
+            });
+            GroupMeters::new(&GroupName::new("Files").unwrap()).show(2, 1);
+        });
+        assert_eq!(scrape.value(r#"sdgroup_storage_jobs{storage="File5"}"#), "3");
+        assert_eq!(scrape.value(r#"sdgroup_storage_jobs_limit{storage="File5"}"#), "20");
+        assert_eq!(scrape.value(r#"sdgroup_storage_up{storage="File5"}"#), "1");
+        assert_eq!(scrape.value(r#"sdgroup_storage_ejected{storage="File5"}"#), "0");
+        assert_eq!(scrape.value(r#"sdgroup_volumes{storage="File5"}"#), "12");
+        assert_eq!(scrape.value(r#"sdgroup_group_queued_jobs{group="Files"}"#), "2");
+        assert_eq!(scrape.value(r#"sdgroup_group_usable_storages{group="Files"}"#), "1");
+    }
+}
