@@ -1,0 +1,336 @@
+//! The configuration of Bacula's daemons, as text. A directive that takes a size reads to the end of its line, so
+//! every directive has a line of its own.
+
+use super::{Plan, Source, Storage};
+use std::fmt::Write;
+use std::path::Path;
+
+pub(crate) const DIRECTOR: &str = "lab-dir";
+pub(crate) const CLIENT: &str = "lab-fd";
+/// The Storage resource that points at sdgroup.
+pub(crate) const GROUP: &str = "Files";
+pub(crate) const GROUP_DEVICE: &str = "FileGroup";
+pub(crate) const GROUP_MEDIA_TYPE: &str = "File";
+/// The password that sdgroup expects of the Director.
+pub(crate) const GROUP_PASSWORD: &str = "the director at sdgroup";
+const CLIENT_PASSWORD: &str = "the director at the client";
+const CONSOLE_PASSWORD: &str = "the console at the director";
+const MANY: u32 = 100;
+
+fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("a String takes all");
+}
+
+/// One resource: its kind and its directives.
+fn resource(text: &mut String, kind: &str, directives: &[(&str, &str)]) {
+    write(text, format_args!("{kind} {{\n"));
+    for (name, value) in directives {
+        write(text, format_args!("  {name} = {value}\n"));
+    }
+    text.push_str("}\n");
+}
+
+fn quoted(value: impl AsRef<str>) -> String {
+    format!("\"{}\"", value.as_ref())
+}
+
+fn folder(path: &Path) -> String {
+    quoted(path.display().to_string())
+}
+
+/// Ports of the daemons that the Director has to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Ports {
+    pub(crate) director: u16,
+    pub(crate) client: u16,
+    /// In the order of the plan's storages.
+    pub(crate) storages: Vec<u16>,
+    /// Where sdgroup listens.
+    pub(crate) group: Option<u16>,
+}
+
+/// `bacula-dir.conf`.
+pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> String {
+    let mut text = String::new();
+    director_itself(&mut text, plan, ports);
+    for (storage, port) in storages.iter().zip(&ports.storages) {
+        director_storage(
+            &mut text,
+            &storage.name,
+            *port,
+            &storage.password,
+            (&storage.device, &storage.media_type),
+        );
+        pool(&mut text, plan, &storage.direct_pool(), &format!("{}-", storage.name));
+    }
+    if let Some(port) = ports.group {
+        director_storage(
+            &mut text,
+            GROUP,
+            port,
+            &plan.director_password,
+            (GROUP_DEVICE, GROUP_MEDIA_TYPE),
+        );
+        pool(&mut text, plan, GROUP, "Vol-");
+    }
+    let (storage, pool) = match (ports.group, storages.first()) {
+        (None, Some(first)) => (first.name.clone(), first.direct_pool()),
+        _ => (GROUP.to_owned(), GROUP.to_owned()),
+    };
+    for source in plan.sources() {
+        jobs_of(&mut text, plan, source, &storage, &pool);
+    }
+    restore_job(&mut text, &storage, &pool);
+    text
+}
+
+fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
+    let many = MANY.to_string();
+    let work = folder(&plan.folder().join("dir"));
+    resource(
+        text,
+        "Director",
+        &[
+            ("Name", DIRECTOR),
+            ("DirAddress", "127.0.0.1"),
+            ("DirPort", &ports.director.to_string()),
+            ("Working Directory", &work),
+            ("Pid Directory", &work),
+            ("Query File", &folder(&plan.folder().join("dir/query.sql"))),
+            ("Maximum Concurrent Jobs", &many),
+            ("Password", &quoted(CONSOLE_PASSWORD)),
+            ("Messages", "Standard"),
+            // As shipped: half an hour for a dead storage, which is what makes a job behind sdgroup worth timing.
+            ("SD Connect Timeout", "30 min"),
+        ],
+    );
+    resource(
+        text,
+        "Catalog",
+        &[
+            ("Name", "Catalog"),
+            ("dbname", "bacula"),
+            ("dbuser", "bacula"),
+            ("dbpassword", "\"\""),
+        ],
+    );
+    let log = folder(&plan.folder().join("dir/jobs.log"));
+    resource(
+        text,
+        "Messages",
+        &[
+            ("Name", "Standard"),
+            ("catalog", "all, !skipped, !saved"),
+            ("append", &format!("{log} = all, !skipped")),
+        ],
+    );
+    resource(
+        text,
+        "Client",
+        &[
+            ("Name", CLIENT),
+            ("Address", "127.0.0.1"),
+            ("FDPort", &ports.client.to_string()),
+            ("Catalog", "Catalog"),
+            ("Password", &quoted(CLIENT_PASSWORD)),
+            ("Auto Prune", "no"),
+            ("Maximum Concurrent Jobs", &many),
+        ],
+    );
+}
+
+fn director_storage(text: &mut String, name: &str, port: u16, password: &str, (device, media_type): (&str, &str)) {
+    resource(
+        text,
+        "Storage",
+        &[
+            ("Name", name),
+            ("Address", "127.0.0.1"),
+            ("SDPort", &port.to_string()),
+            ("Password", &quoted(password)),
+            ("Device", device),
+            ("Media Type", media_type),
+            ("Autochanger", "yes"),
+            ("Maximum Concurrent Jobs", &MANY.to_string()),
+        ],
+    );
+}
+
+fn pool(text: &mut String, plan: &Plan, name: &str, label: &str) {
+    let size = plan.volume_size.map(|size| size.to_string());
+    let label = quoted(label);
+    let mut directives = vec![
+        ("Name", name),
+        ("Pool Type", "Backup"),
+        ("Label Format", label.as_str()),
+        ("Recycle", "no"),
+        ("Auto Prune", "no"),
+        ("Volume Retention", "1 year"),
+    ];
+    if let Some(size) = &size {
+        directives.push(("Maximum Volume Bytes", size));
+    }
+    resource(text, "Pool", &directives);
+}
+
+fn jobs_of(text: &mut String, plan: &Plan, source: &Source, storage: &str, pool: &str) {
+    let name = source.name.as_str();
+    write(
+        text,
+        format_args!("FileSet {{\n  Name = {name}\n  Include {{\n    Options {{\n      signature = MD5\n"),
+    );
+    if source.is_gate {
+        text.push_str("      readfifo = yes\n");
+    }
+    write(
+        text,
+        format_args!("    }}\n    File = {}\n  }}\n}}\n", folder(&source.path)),
+    );
+    let many = MANY.to_string();
+    let verify = format!("Verify-{name}");
+    let spool = if plan.spool_attributes { "yes" } else { "no" };
+    let mut job = vec![
+        ("Name", name),
+        ("Type", "Backup"),
+        ("Level", "Full"),
+        ("Client", CLIENT),
+        ("FileSet", name),
+        ("Storage", storage),
+        ("Pool", pool),
+        ("Messages", "Standard"),
+        ("Spool Attributes", spool),
+        ("Maximum Concurrent Jobs", &many),
+    ];
+    resource(text, "Job", &job);
+    job.retain(|(name, _)| !["Name", "Type", "Level", "Spool Attributes"].contains(name));
+    job.extend([
+        ("Name", verify.as_str()),
+        ("Type", "Verify"),
+        ("Level", "VolumeToCatalog"),
+        ("Verify Job", name),
+    ]);
+    resource(text, "Job", &job);
+}
+
+fn restore_job(text: &mut String, storage: &str, pool: &str) {
+    text.push_str("FileSet {\n  Name = Nothing\n  Include {\n    Options {\n      signature = MD5\n    }\n  }\n}\n");
+    resource(
+        text,
+        "Job",
+        &[
+            ("Name", "Restore"),
+            ("Type", "Restore"),
+            ("Client", CLIENT),
+            ("FileSet", "Nothing"),
+            ("Storage", storage),
+            ("Pool", pool),
+            ("Messages", "Standard"),
+            ("Where", "/nonexistent"),
+            ("Maximum Concurrent Jobs", &MANY.to_string()),
+        ],
+    );
+}
+
+/// `bacula-fd.conf`.
+pub(crate) fn client(plan: &Plan, port: u16) -> String {
+    let mut text = String::new();
+    let work = folder(&plan.folder().join("fd"));
+    resource(
+        &mut text,
+        "FileDaemon",
+        &[
+            ("Name", CLIENT),
+            ("FDAddress", "127.0.0.1"),
+            ("FDPort", &port.to_string()),
+            ("Working Directory", &work),
+            ("Pid Directory", &work),
+            ("Maximum Concurrent Jobs", &MANY.to_string()),
+        ],
+    );
+    resource(
+        &mut text,
+        "Director",
+        &[("Name", DIRECTOR), ("Password", &quoted(CLIENT_PASSWORD))],
+    );
+    to_director(&mut text);
+    text
+}
+
+/// `bacula-sd.conf` of one storage: one autochanger whose drives are folders, so that several jobs run at once.
+pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
+    let mut text = String::new();
+    let work = folder(&storage.folder);
+    resource(
+        &mut text,
+        "Storage",
+        &[
+            ("Name", &format!("{}-sd", storage.name.to_lowercase())),
+            ("SDAddress", "127.0.0.1"),
+            ("SDPort", &port.to_string()),
+            ("Working Directory", &work),
+            ("Pid Directory", &work),
+            ("Maximum Concurrent Jobs", &MANY.to_string()),
+        ],
+    );
+    resource(
+        &mut text,
+        "Director",
+        &[("Name", DIRECTOR), ("Password", &quoted(&storage.password))],
+    );
+    let drives: Vec<_> = (1..=plan.devices)
+        .map(|number| format!("{}-drive{number}", storage.name))
+        .collect();
+    resource(
+        &mut text,
+        "Autochanger",
+        &[
+            ("Name", &storage.device),
+            ("Device", &drives.join(", ")),
+            ("Changer Command", "\"\""),
+            ("Changer Device", "/dev/null"),
+        ],
+    );
+    for (index, drive) in drives.iter().enumerate() {
+        resource(
+            &mut text,
+            "Device",
+            &[
+                ("Name", drive),
+                ("Media Type", &storage.media_type),
+                ("Device Type", "File"),
+                ("Archive Device", &folder(&storage.volumes())),
+                ("Drive Index", &index.to_string()),
+                ("Autochanger", "yes"),
+                ("Label Media", "yes"),
+                ("Random Access", "yes"),
+                ("Automatic Mount", "yes"),
+                ("Removable Media", "no"),
+                ("Always Open", "no"),
+                ("Maximum Concurrent Jobs", &plan.jobs_per_device.to_string()),
+            ],
+        );
+    }
+    to_director(&mut text);
+    text
+}
+
+fn to_director(text: &mut String) {
+    resource(
+        text,
+        "Messages",
+        &[("Name", "Standard"), ("director", &format!("{DIRECTOR} = all"))],
+    );
+}
+
+/// `bconsole.conf`.
+pub(crate) fn console(port: u16) -> String {
+    let mut text = String::new();
+    let director = [
+        ("Name", DIRECTOR),
+        ("Address", "127.0.0.1"),
+        ("DirPort", &port.to_string()),
+        ("Password", &quoted(CONSOLE_PASSWORD)),
+    ];
+    resource(&mut text, "Director", &director);
+    text
+}

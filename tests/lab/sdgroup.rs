@@ -1,0 +1,311 @@
+//! sdgroup in the lab: its configuration, its process, its metrics.
+
+use super::daemon::Daemon;
+use super::ports::Port;
+use super::resources::{DIRECTOR, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
+use super::{Plan, Storage, wait};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a test chooses of sdgroup's configuration; times as the configuration file has them.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) policy: &'static str,
+    pub(crate) down_wait: &'static str,
+    pub(crate) busy_wait: &'static str,
+    pub(crate) connect_timeout: &'static str,
+    /// A storage's time to let us in, probes excepted.
+    pub(crate) login_timeout: &'static str,
+    /// A Director's or Client's time to log in at us, and to send its first packet.
+    pub(crate) caller_timeout: &'static str,
+    pub(crate) route_wait: &'static str,
+    pub(crate) probe_interval: &'static str,
+    pub(crate) ejection_time: &'static str,
+    /// Of every storage.
+    pub(crate) maximum_concurrent_jobs: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: "RoundRobin",
+            down_wait: "4 seconds",
+            busy_wait: "2 minutes",
+            connect_timeout: "2 seconds",
+            login_timeout: "2 seconds",
+            caller_timeout: "3 seconds",
+            route_wait: "1 second",
+            probe_interval: "1 second",
+            ejection_time: "2 seconds",
+            maximum_concurrent_jobs: 20,
+        }
+    }
+}
+
+impl Settings {
+    /// Probes so seldom that only what traffic sees counts.
+    pub(crate) fn without_probes(mut self) -> Self {
+        self.probe_interval = "1 hour";
+        self
+    }
+}
+
+/// The daemon under test.
+#[derive(Debug)]
+pub(crate) struct Sdgroup {
+    daemon: Daemon,
+    metrics: Port,
+    binary: PathBuf,
+    configuration: PathBuf,
+}
+
+impl Sdgroup {
+    /// Writes the configuration; `binary` is what cargo built.
+    pub(crate) fn new(binary: &Path, plan: &Plan, storages: &[Storage], ports: &[u16], port: Port) -> Self {
+        let folder = plan.folder().join("sdgroup");
+        fs::create_dir_all(folder.join("state")).expect("the state folder");
+        let metrics = Port::choose();
+        let configuration = folder.join("sdgroup.toml");
+        let text = configuration_text(plan, storages, ports, (port.number(), &metrics), &folder);
+        fs::write(&configuration, text).expect("sdgroup.toml");
+        let mut command = Command::new(binary);
+        command.args(["run", "-c"]).arg(&configuration);
+        let daemon = Daemon::new("sdgroup", &command, port, &folder);
+        Self {
+            daemon,
+            metrics,
+            binary: binary.to_owned(),
+            configuration,
+        }
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    pub(crate) fn start(&mut self) {
+        self.daemon.start();
+        let printed = || self.daemon.printed();
+        wait::until_or(
+            "sdgroup's /readyz",
+            READY_WITHIN,
+            || (self.get("/readyz")?.0 == 200).then_some(()),
+            printed,
+        );
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// Asks it to end (SIGTERM), which waits for its jobs.
+    pub(crate) fn terminate(&self) {
+        self.daemon.terminate();
+    }
+
+    pub(crate) fn wait_for_end(&mut self, within: Duration) -> Option<ExitStatus> {
+        self.daemon.wait_for_end(within)
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.daemon.stop();
+        self.start();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.daemon.is_running()
+    }
+
+    pub(crate) fn daemon_mut(&mut self) -> &mut Daemon {
+        &mut self.daemon
+    }
+
+    /// Where Directors and Clients call.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.daemon.port().address()
+    }
+
+    /// Where `/metrics`, `/livez` and `/readyz` are.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.metrics.address()
+    }
+
+    pub(crate) fn configuration(&self) -> &Path {
+        &self.configuration
+    }
+
+    /// Its log, which goes to standard output or standard error.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.printed()
+    }
+
+    /// Runs a subcommand (`volumes list`, `check`) with the same configuration; status and all that was printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut command = Command::new(&self.binary);
+        let output = command
+            .args(arguments)
+            .arg("-c")
+            .arg(&self.configuration)
+            .output()
+            .expect("sdgroup");
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// Status and body of one request; `None` when nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.metrics.address(), HTTP_TIMEOUT).ok()?;
+        stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    }
+
+    /// What Prometheus would see now.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let (status, body) = self.get("/metrics").expect("an answer from /metrics");
+        assert_eq!(status, 200, "/metrics: {body}");
+        Metrics::parse(&body)
+    }
+}
+
+fn configuration_text(
+    plan: &Plan,
+    storages: &[Storage],
+    ports: &[u16],
+    (port, metrics): (u16, &Port),
+    folder: &Path,
+) -> String {
+    let settings = &plan.settings;
+    let state = folder.join("state").display().to_string();
+    let names = storages
+        .iter()
+        .map(|storage| format!("{:?}", storage.name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let (metrics, timeout) = (metrics.address(), settings.caller_timeout);
+    let mut text = format!(
+        "[Sdgroup]\nName = \"sdgroup\"\nStateDirectory = {state:?}\nMetricsAddress = \"{metrics}\"\n\
+         LogFormat = \"text\"\nLogLevel = \"debug\"\n\
+         FirstPacketTimeout = \"{timeout}\"\nLoginTimeout = \"{timeout}\"\nRouteWait = \"{}\"\n\n\
+         [[Listen]]\nAddress = \"127.0.0.1\"\nSDPort = {port}\nGroup = \"{GROUP}\"\n\n\
+         [[Director]]\nName = \"{DIRECTOR}\"\nPassword = \"{GROUP_PASSWORD}\"\n\n",
+        settings.route_wait,
+    );
+    for (storage, port) in storages.iter().zip(ports) {
+        let Storage {
+            name,
+            password,
+            device,
+            media_type,
+            ..
+        } = storage;
+        let jobs = settings.maximum_concurrent_jobs;
+        write!(
+            text,
+            "[[Storage]]\nName = {name:?}\nAddress = \"127.0.0.1\"\nSDPort = {port}\nPassword = {password:?}\n\
+             MaximumConcurrentJobs = {jobs}\n"
+        )
+        .expect("a String takes all");
+        if device != GROUP_DEVICE {
+            write!(text, "Device = {device:?}\nMediaType = {media_type:?}\n").expect("a String takes all");
+        }
+        text.push('\n');
+    }
+    write!(
+        text,
+        "[[Group]]\nName = \"{GROUP}\"\nStorages = [{names}]\nStorageGroupPolicy = \"{}\"\n\
+         Device = \"{GROUP_DEVICE}\"\nMediaType = \"{GROUP_MEDIA_TYPE}\"\nDownWait = \"{}\"\nBusyWait = \"{}\"\n\
+         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\n\n\
+         [Probe]\nInterval = \"{}\"\nTimeout = \"1 second\"\nRise = 1\nFall = 2\n\n\
+         [Ejection]\nFailures = 1\nTime = \"{}\"\nMaximumTime = \"1 minute\"\n",
+        settings.policy,
+        settings.down_wait,
+        settings.busy_wait,
+        settings.connect_timeout,
+        settings.login_timeout,
+        settings.probe_interval,
+        settings.ejection_time,
+    )
+    .expect("a String takes all");
+    text
+}
+
+/// Samples of one scrape.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics(Vec<Sample>);
+
+#[derive(Debug, Clone)]
+struct Sample {
+    name: String,
+    labels: BTreeMap<String, String>,
+    value: f64,
+}
+
+impl Metrics {
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self(
+            lines
+                .map(|line| Sample::parse(line).unwrap_or_else(|| panic!("not a sample: {line}")))
+                .collect(),
+        )
+    }
+
+    /// The sum over the samples of this name which have all these labels; zero when there is none.
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.0
+            .iter()
+            .filter(|sample| sample.name == name)
+            .filter(|sample| {
+                labels
+                    .iter()
+                    .all(|(label, value)| sample.labels.get(*label).is_some_and(|v| v == value))
+            })
+            // Not `sum()`: an empty sum of floats is -0.
+            .fold(0.0, |total, sample| total + sample.value)
+    }
+
+    /// Whether the name occurs at all: a test of a metric must not pass because its name has changed.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|sample| sample.name == name)
+    }
+}
+
+impl Sample {
+    fn parse(line: &str) -> Option<Self> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let value = value.parse().ok()?;
+        let Some((name, labels)) = series.split_once('{') else {
+            return Some(Self {
+                name: series.to_owned(),
+                labels: BTreeMap::new(),
+                value,
+            });
+        };
+        let pairs = labels.strip_suffix('}')?.split("\",").filter(|pair| !pair.is_empty());
+        let labels = pairs
+            .map(|pair| {
+                pair.trim_end_matches('"')
+                    .split_once("=\"")
+                    .map(|(l, v)| (l.to_owned(), v.to_owned()))
+            })
+            .collect::<Option<_>>()?;
+        Some(Self {
+            name: name.to_owned(),
+            labels,
+            value,
+        })
+    }
+}

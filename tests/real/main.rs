@@ -1,0 +1,10 @@
+//! What sdgroup is for, seen with real Bacula daemons: a Director, a Client and three storages of Debian's
+//! packages, with sdgroup between them. Every test has a lab of its own.
+
+// A test that cannot go on says so.
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod baseline;
