@@ -1,1 +1,43 @@
 //! Which storage gets a job: members, policies, health, slots and the queue. No sockets.
+//!
+//! [`Directory`] is the way in. Everything that decides is under one lock (`table`); what only looks on reads
+//! atomics ([`StorageLive::view`]). Three axes decide whether a member may take a job: what the operator wants
+//! ([`State`]), what probes see ([`Availability`]) and what traffic met (ejection); [`policy`] orders those that
+//! may, and [`Explanation`] keeps the reasons.
+
+mod directory;
+mod ejection;
+mod eligible;
+mod explain;
+#[expect(
+    clippy::module_inception,
+    reason = "a group is what this layer is about, and a type in it"
+)]
+mod group;
+mod health;
+mod line;
+mod live;
+mod member;
+mod place;
+pub mod policy;
+mod queue;
+mod request;
+#[cfg(test)]
+mod rig;
+mod slot;
+mod state;
+mod table;
+
+pub use directory::Directory;
+pub use ejection::{Cause, Ejected};
+pub use eligible::Ineligible;
+pub use explain::{Explanation, Judged, Spoken};
+pub use group::Group;
+pub use health::{Availability, Flip, Layer, ProbeFailure, Probed};
+pub use line::Condition;
+pub use live::{Observed, StorageLive, StorageView};
+pub use place::{Placement, Unplaced, UnplacedReason};
+pub use queue::{Refused, RefusedReason, Waiting};
+pub use request::{Access, PlacementRequest, Tried};
+pub use slot::Slot;
+pub use state::State;

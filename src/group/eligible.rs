@@ -1,0 +1,249 @@
+//! Whether a member may take a job: the one place where the operator's wish, the probes, the traffic, the limit
+//! and what the job has tried come together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::explain::Spoken;
+use super::health::Availability;
+use super::member::Member;
+use super::request::{Access, Tried};
+use super::state::State;
+
+/// Why a member may not take a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ineligible {
+    /// It failed for this very job, because of this.
+    Tried(Arc<str>),
+    /// The operator has put it in a state that forbids it.
+    State(State),
+    /// Probes fail.
+    Down {
+        /// Why the last one did.
+        why: Arc<str>,
+        /// For how long they have.
+        length: Duration,
+    },
+    /// Real jobs failed there a moment ago.
+    Ejected {
+        /// Why the last one did.
+        why: Arc<str>,
+        /// How long it is left alone yet.
+        left: Duration,
+    },
+    /// It runs as many jobs as it may.
+    Full {
+        /// The jobs it runs.
+        running: u32,
+        /// As many as it may run.
+        limit: u32,
+    },
+}
+
+impl Ineligible {
+    /// A word for metrics; one of a fixed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Tried(_) => "tried",
+            Self::State(state) => state.as_str(),
+            Self::Down { .. } => "down",
+            Self::Ejected { .. } => "ejected",
+            Self::Full { .. } => "full",
+        }
+    }
+
+    /// The rest of a sentence that begins with the storage's name.
+    #[must_use]
+    pub fn predicate(&self) -> String {
+        match self {
+            Self::Tried(why) => format!("failed this job ({why})"),
+            Self::State(state) => format!("is in state {state}"),
+            Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
+            Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
+            Self::Full { running, limit } => format!("has {running} of {limit} jobs"),
+        }
+    }
+}
+
+impl fmt::Display for Ineligible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tried(why) => write!(f, "tried, {why}"),
+            Self::State(state) => state.fmt(f),
+            Self::Down { why, .. } => write!(f, "down, {why}"),
+            Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
+            Self::Full { running, limit } => write!(f, "full, {running} of {limit}"),
+        }
+    }
+}
+
+/// For whom and when a member is judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) access: Access,
+    pub(super) tried: &'a Tried,
+    pub(super) now: Instant,
+    /// Ejections are overlooked where probes see the storage up, see [`pardon`].
+    pub(super) pardon: bool,
+}
+
+/// Whether `member` may take the job, or the first reason why not, the most lasting reason first.
+pub(super) fn eligible(member: &Member, question: Question<'_>) -> Result<(), Ineligible> {
+    if let Some(why) = question.tried.why(&member.name) {
+        return Err(Ineligible::Tried(Arc::clone(why)));
+    }
+    if !member.state.allows(question.access) {
+        return Err(Ineligible::State(member.state));
+    }
+    let availability = member.health.availability();
+    if availability == Availability::Down {
+        return Err(Ineligible::Down {
+            why: member
+                .health
+                .failure()
+                .map_or_else(|| Arc::from("was not answering"), |failure| Arc::clone(&failure.text)),
+            length: question.now.saturating_duration_since(member.health.since()),
+        });
+    }
+    let overlooked = question.pardon && availability == Availability::Up;
+    if let Some(ejected) = member.ejection.active(question.now).filter(|_| !overlooked) {
+        return Err(Ineligible::Ejected {
+            why: Arc::clone(&ejected.cause.text),
+            left: ejected.until.saturating_duration_since(question.now),
+        });
+    }
+    if member.running >= member.limit {
+        return Err(Ineligible::Full {
+            running: member.running,
+            limit: member.limit,
+        });
+    }
+    Ok(())
+}
+
+/// Whether ejections are to be overlooked: when all that could serve the job is ejected, and probes see some of
+/// it up. If all are banned, none is; a storage that may work is better than a refusal that is certain.
+pub(super) fn pardon<'a>(
+    members: impl Iterator<Item = &'a Member>,
+    access: Access,
+    tried: &Tried,
+    now: Instant,
+) -> bool {
+    let mut some_up = false;
+    for member in members {
+        let availability = member.health.availability();
+        let out =
+            availability == Availability::Down || !member.state.allows(access) || tried.why(&member.name).is_some();
+        if out {
+            continue;
+        }
+        if member.ejection.active(now).is_none() {
+            return false;
+        }
+        some_up |= availability == Availability::Up;
+    }
+    some_up
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::rig::{eject, member, probe};
+
+    fn verdict(member: &Member, access: Access, tried: &Tried, pardon: bool, now: Instant) -> String {
+        let question = Question {
+            access,
+            tried,
+            now,
+            pardon,
+        };
+        eligible(member, question).map_or_else(|why| why.to_string(), |()| "eligible".to_owned())
+    }
+
+    #[test]
+    fn each_axis_alone_closes_the_door_and_says_so() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(4);
+        let nothing = Tried::new();
+        let judge = |member: &Member| verdict(member, Access::Write, &nothing, false, later);
+
+        assert_eq!(judge(&member("File4", now)), "eligible", "unknown counts as eligible");
+
+        let mut down = member("File4", now);
+        probe(&mut down, false, now);
+        assert_eq!(judge(&down), "down, connection refused");
+
+        let mut ejected = member("File4", now);
+        eject(&mut ejected, now);
+        assert_eq!(judge(&ejected), "ejected for 6 s, connection reset");
+        assert_eq!(
+            verdict(&ejected, Access::Write, &nothing, true, later),
+            "ejected for 6 s, connection reset",
+            "no pardon without a probe that sees it up"
+        );
+        probe(&mut ejected, true, now);
+        assert_eq!(verdict(&ejected, Access::Write, &nothing, true, later), "eligible");
+
+        let mut full = member("File4", now);
+        full.running = full.limit;
+        assert_eq!(judge(&full), "full, 2 of 2");
+
+        let mut sealed = member("File4", now);
+        sealed.state = State::Sealed;
+        assert_eq!(judge(&sealed), "sealed");
+        assert_eq!(verdict(&sealed, Access::Read, &nothing, false, later), "eligible");
+        sealed.state = State::Maintenance;
+        assert_eq!(verdict(&sealed, Access::Read, &nothing, false, later), "maintenance");
+
+        let mut tried = Tried::new();
+        tried.add(full.name.clone(), "login refused");
+        assert_eq!(
+            verdict(&full, Access::Write, &tried, false, later),
+            "tried, login refused"
+        );
+    }
+
+    #[test]
+    fn down_wins_over_a_pardon() {
+        let now = Instant::now();
+        let mut both = member("File4", now);
+        eject(&mut both, now);
+        probe(&mut both, false, now);
+        assert_eq!(
+            verdict(&both, Access::Write, &Tried::new(), true, now),
+            "down, connection refused"
+        );
+    }
+
+    #[test]
+    fn all_ejected_are_pardoned_only_when_a_probe_sees_one_up() {
+        let now = Instant::now();
+        let nothing = Tried::new();
+        let mut members = [member("File4", now), member("File5", now), member("File6", now)];
+        let judge = |members: &[Member], tried: &Tried| pardon(members.iter(), Access::Write, tried, now);
+
+        assert!(!judge(&members, &nothing), "nobody is ejected");
+        eject(&mut members[0], now);
+        eject(&mut members[1], now);
+        assert!(!judge(&members, &nothing), "one is not ejected");
+        eject(&mut members[2], now);
+        assert!(!judge(&members, &nothing), "no probe has seen one up");
+        probe(&mut members[1], true, now);
+        assert!(judge(&members, &nothing));
+
+        let mut tried = Tried::new();
+        tried.add(members[1].name.clone(), "refused");
+        assert!(!judge(&members, &tried), "the only one that is up has been tried");
+
+        members[2].state = State::Sealed;
+        assert!(judge(&members, &nothing), "a sealed one is no alternative");
+        let mut unsuited = [member("File4", now), member("File5", now)];
+        eject(&mut unsuited[0], now);
+        probe(&mut unsuited[0], true, now);
+        assert!(!judge(&unsuited, &nothing));
+        probe(&mut unsuited[1], false, now);
+        assert!(judge(&unsuited, &nothing), "a down one is no alternative");
+    }
+}

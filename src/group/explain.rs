@@ -1,0 +1,227 @@
+//! Why a job goes where it goes, or nowhere: every member with its numbers, its rank or the reason against it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::model::PolicyName;
+use crate::types::{GroupName, StorageName};
+
+use super::eligible::Ineligible;
+
+/// How many members a line names before it says how many more there are: lines go into job logs.
+const NAMED_MEMBERS: usize = 12;
+
+/// A length of time for people: "8 s", "3 min 20 s", "2 h 5 min". Below ten seconds to the tenth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken(pub Duration);
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.0.as_millis().saturating_add(50) / 100;
+        if tenths < 100 && !tenths.is_multiple_of(10) {
+            return write!(f, "{}.{} s", tenths / 10, tenths % 10);
+        }
+        let seconds = self.0.as_millis().saturating_add(500) / 1000;
+        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, s) => write!(f, "{s} s"),
+            (0, m, 0) => write!(f, "{m} min"),
+            (0, m, s) => write!(f, "{m} min {s} s"),
+            (h, 0, _) => write!(f, "{h} h"),
+            (h, m, _) => write!(f, "{h} h {m} min"),
+        }
+    }
+}
+
+/// One member, as it was judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Which.
+    pub storage: StorageName,
+    /// The jobs it ran, the one to be placed not among them.
+    pub running: u32,
+    /// How many it may run.
+    pub limit: u32,
+    /// Its place in the order of preference, from 1; none if it was not eligible.
+    pub rank: Option<usize>,
+    /// What was against it.
+    pub ineligible: Option<Ineligible>,
+}
+
+/// Why a placement was made, or could not be. `Display` gives one line for the job's log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Explanation {
+    /// The group chosen from, with its policy; none where the job was bound to one storage.
+    pub group: Option<(GroupName, PolicyName)>,
+    /// Where the job goes.
+    pub chosen: Option<StorageName>,
+    /// Ejections were overlooked, since there was nothing else.
+    pub pardoned: bool,
+    /// Every member, in the order of the configuration.
+    pub members: Vec<Judged>,
+}
+
+impl Explanation {
+    /// What is against each member, as sentences: "File4 is down (connection refused, for 3 min), File5 has 20 of
+    /// 20 jobs".
+    #[must_use]
+    pub fn objections(&self) -> String {
+        let mut text = String::new();
+        let mut objections = self
+            .members
+            .iter()
+            .filter_map(|member| member.ineligible.as_ref().map(|why| (&member.storage, why)));
+        for (storage, why) in objections.by_ref().take(NAMED_MEMBERS) {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push_str(storage.as_str());
+            text.push(' ');
+            text.push_str(&why.predicate());
+        }
+        match objections.count() {
+            0 => {}
+            more => {
+                text.push_str(", and ");
+                text.push_str(&more.to_string());
+                text.push_str(" more");
+            }
+        }
+        text
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Judged> {
+        self.members
+            .iter()
+            .filter(|member| Some(&member.storage) != self.chosen.as_ref())
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(chosen) = &self.chosen else {
+            return match &self.group {
+                Some((group, _)) => write!(f, "no storage of group {group}: {}", self.objections()),
+                None => f.write_str(&self.objections()),
+            };
+        };
+        write!(f, "{chosen}")?;
+        match &self.group {
+            Some((_, policy)) => write!(f, " by {policy}")?,
+            None => f.write_str(", which it is bound to")?,
+        }
+        f.write_str(" (")?;
+        if let Some(member) = self.members.iter().find(|member| member.storage == *chosen) {
+            write!(f, "{} of {} jobs", member.running, member.limit)?;
+        }
+        let mut others = self.others();
+        for member in others.by_ref().take(NAMED_MEMBERS) {
+            match &member.ineligible {
+                Some(why) => write!(f, "; {}: {why}", member.storage)?,
+                None => write!(f, "; {}: {} of {}", member.storage, member.running, member.limit)?,
+            }
+        }
+        match others.count() {
+            0 => {}
+            more => write!(f, "; and {more} more")?,
+        }
+        if self.pardoned {
+            f.write_str("; all are ejected")?;
+        }
+        f.write_str(")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(storage: &str, running: u32, ineligible: Option<Ineligible>) -> Judged {
+        Judged {
+            storage: StorageName::new(storage).expect("a name"),
+            running,
+            limit: 20,
+            rank: None,
+            ineligible,
+        }
+    }
+
+    fn explanation(chosen: Option<&str>) -> Explanation {
+        Explanation {
+            group: Some((GroupName::new("Files").expect("a name"), PolicyName::LeastUsed)),
+            chosen: chosen.map(|name| StorageName::new(name).expect("a name")),
+            pardoned: false,
+            members: vec![
+                judged("File4", 3, None),
+                judged("File5", 1, None),
+                judged(
+                    "File6",
+                    0,
+                    Some(Ineligible::Down {
+                        why: "connection refused".into(),
+                        length: Duration::from_secs(180),
+                    }),
+                ),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_placement_in_one_line() {
+        assert_eq!(
+            explanation(Some("File5")).to_string(),
+            "File5 by LeastUsed (1 of 20 jobs; File4: 3 of 20; File6: down, connection refused)"
+        );
+        let mut bound = explanation(Some("File5"));
+        bound.group = None;
+        bound.members.retain(|member| member.storage.as_str() == "File5");
+        assert_eq!(bound.to_string(), "File5, which it is bound to (1 of 20 jobs)");
+    }
+
+    #[test]
+    fn objections_in_one_line() {
+        let mut none = explanation(None);
+        for member in none.members.iter_mut().take(2) {
+            member.ineligible = Some(Ineligible::Full { running: 20, limit: 20 });
+        }
+        assert_eq!(
+            none.to_string(),
+            "no storage of group Files: File4 has 20 of 20 jobs, File5 has 20 of 20 jobs, File6 is down (connection \
+             refused, for 3 min)"
+        );
+    }
+
+    #[test]
+    fn a_large_group_is_cut_short() {
+        let mut large = explanation(Some("File0"));
+        large.members = (0..300).map(|at| judged(&format!("File{at}"), 0, None)).collect();
+        let line = large.to_string();
+        assert!(line.len() < 400, "{line}");
+        assert!(line.ends_with("File12: 0 of 20; and 287 more)"), "{line}");
+        large.chosen = None;
+        for member in &mut large.members {
+            member.ineligible = Some(Ineligible::Full { running: 20, limit: 20 });
+        }
+        assert!(
+            large.to_string().ends_with("File11 has 20 of 20 jobs, and 288 more"),
+            "{large}"
+        );
+    }
+
+    #[test]
+    fn lengths_are_spoken() {
+        let table = [
+            (0, "0 s"),
+            (40, "0 s"),
+            (1_500, "1.5 s"),
+            (8_000, "8 s"),
+            (9_990, "10 s"),
+            (60_000, "1 min"),
+            (200_000, "3 min 20 s"),
+            (7_500_000, "2 h 5 min"),
+            (7_200_000, "2 h"),
+        ];
+        for (millis, expected) in table {
+            assert_eq!(Spoken(Duration::from_millis(millis)).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A storage from outside the lock: where observations are handed in, and what metrics and status read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use crate::config::model;
+use crate::types::StorageName;
+
+use super::ejection::{Cause, Ejected};
+use super::health::{Availability, Flip, ProbeFailure, Probed};
+use super::member::MemberId;
+use super::state::State;
+use super::table::Board;
+
+/// No instant: nothing is ejected.
+const NEVER: u64 = 0;
+
+/// What others may see of a storage, without a lock. Written under the directory's lock only.
+#[derive(Debug)]
+pub(super) struct Gauges {
+    epoch: Instant,
+    running: AtomicU32,
+    placed: AtomicU64,
+    state: AtomicU8,
+    availability: AtomicU8,
+    since: AtomicU64,
+    ejected_until: AtomicU64,
+    ejections: AtomicU64,
+    storage_version: AtomicU32,
+    trouble: ArcSwapOption<Cause>,
+}
+
+impl Gauges {
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            running: AtomicU32::new(0),
+            placed: AtomicU64::new(0),
+            state: AtomicU8::new(State::Ready.code()),
+            availability: AtomicU8::new(Availability::Unknown.code()),
+            since: AtomicU64::new(0),
+            ejected_until: AtomicU64::new(NEVER),
+            ejections: AtomicU64::new(0),
+            storage_version: AtomicU32::new(0),
+            trouble: ArcSwapOption::empty(),
+        }
+    }
+
+    fn nanoseconds(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn placed(&self, running: u32) {
+        self.running.store(running, Ordering::Relaxed);
+        self.placed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn released(&self, running: u32) {
+        self.running.store(running, Ordering::Relaxed);
+    }
+
+    pub(super) fn ejected(&self) {
+        self.ejections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn probed(&self, probed: Probed) {
+        self.storage_version.store(probed.storage_version, Ordering::Relaxed);
+    }
+
+    pub(super) fn publish(
+        &self,
+        state: State,
+        availability: Availability,
+        since: Instant,
+        ejected_until: Option<Instant>,
+        trouble: Option<Cause>,
+    ) {
+        self.state.store(state.code(), Ordering::Relaxed);
+        self.availability.store(availability.code(), Ordering::Relaxed);
+        self.since.store(self.nanoseconds(since), Ordering::Relaxed);
+        let until = ejected_until.map_or(NEVER, |until| self.nanoseconds(until));
+        self.ejected_until.store(until, Ordering::Relaxed);
+        self.trouble.store(trouble.map(Arc::new));
+    }
+}
+
+/// What a storage looks like at a moment. Its numbers are each true, but not all of the same instant.
+#[derive(Debug, Clone)]
+pub struct StorageView {
+    /// Which.
+    pub storage: StorageName,
+    /// Jobs that have a place there, over all groups and Directors.
+    pub running: u32,
+    /// How many may.
+    pub limit: u32,
+    /// Places given since the start.
+    pub placed_total: u64,
+    /// What the operator wants of it.
+    pub state: State,
+    /// What probes see.
+    pub availability: Availability,
+    /// For how long they have seen it so.
+    pub availability_length: Duration,
+    /// How long traffic is kept away yet, if it is.
+    pub ejected_for: Option<Duration>,
+    /// Ejections since the start.
+    pub ejections_total: u64,
+    /// The version number of its last `3000 OK Hello` to a probe, if one got that far.
+    pub storage_version: Option<u32>,
+    /// Why it is down or ejected, if it is.
+    pub trouble: Option<Arc<Cause>>,
+}
+
+impl StorageView {
+    /// Whether a writing job could be placed there but for the limit.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.state == State::Ready && self.availability != Availability::Down && self.ejected_for.is_none()
+    }
+}
+
+/// What a probe changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Its availability became another.
+    pub flip: Option<Flip>,
+    /// An ejection ended before its time.
+    pub readmitted: bool,
+}
+
+/// A storage of the directory, alive: one for all groups, Directors and sessions.
+#[derive(Debug)]
+pub struct StorageLive {
+    pub(super) id: MemberId,
+    pub(super) board: Arc<Board>,
+    storage: Arc<model::Storage>,
+    gauges: Arc<Gauges>,
+}
+
+impl StorageLive {
+    pub(super) fn new(id: MemberId, board: Arc<Board>, storage: Arc<model::Storage>, gauges: Arc<Gauges>) -> Self {
+        Self {
+            id,
+            board,
+            storage,
+            gauges,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &StorageName {
+        &self.storage.name
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<model::Storage> {
+        &self.storage
+    }
+
+    /// A probe ended at `now`. Waiting jobs get their places when it opens the door.
+    #[must_use = "a flip is to be told"]
+    pub fn observe_probe(&self, outcome: Result<Probed, ProbeFailure>, now: Instant) -> Observed {
+        self.board.lock().observe_probe(self.id, outcome, now)
+    }
+
+    /// A job met `cause` there at `now`. Tells when that ejects the storage.
+    #[must_use = "an ejection is to be told"]
+    pub fn observe_failure(&self, cause: Cause, now: Instant) -> Option<Ejected> {
+        self.board.lock().observe_failure(self.id, cause, now)
+    }
+
+    /// A job was accepted there at `now`.
+    pub fn observe_success(&self, now: Instant) {
+        self.board.lock().observe_success(self.id, now);
+    }
+
+    /// The operator wants `state` from `now` on. Waiting jobs get their places when it opens the door.
+    pub fn set_state(&self, state: State, now: Instant) {
+        self.board.lock().set_state(self.id, state, now);
+    }
+
+    /// What it looks like at `now`, without the directory's lock.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> StorageView {
+        let gauges = &self.gauges;
+        let since_epoch = gauges.nanoseconds(now);
+        let until = gauges.ejected_until.load(Ordering::Relaxed);
+        let availability = Availability::from_code(gauges.availability.load(Ordering::Relaxed));
+        let ejected_for = (until > since_epoch).then(|| Duration::from_nanos(until - since_epoch));
+        let troubled = availability == Availability::Down || ejected_for.is_some();
+        StorageView {
+            storage: self.storage.name.clone(),
+            running: gauges.running.load(Ordering::Relaxed),
+            limit: self.storage.maximum_concurrent_jobs,
+            placed_total: gauges.placed.load(Ordering::Relaxed),
+            state: State::from_code(gauges.state.load(Ordering::Relaxed)),
+            availability,
+            availability_length: Duration::from_nanos(since_epoch.saturating_sub(gauges.since.load(Ordering::Relaxed))),
+            ejected_for,
+            ejections_total: gauges.ejections.load(Ordering::Relaxed),
+            storage_version: Some(gauges.storage_version.load(Ordering::Relaxed)).filter(|version| *version > 0),
+            trouble: gauges.trouble.load_full().filter(|_| troubled),
+        }
+    }
+}

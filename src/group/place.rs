@@ -1,0 +1,96 @@
+//! The result of looking for a place once: a storage with a slot, or why there is none.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::model;
+
+use super::explain::Explanation;
+use super::group::Group;
+use super::live::StorageLive;
+use super::slot::Slot;
+
+/// A job's place.
+#[derive(Debug)]
+pub struct Placement {
+    /// Where it goes.
+    pub storage: Arc<model::Storage>,
+    /// Its place there.
+    pub slot: Slot,
+    /// Why there.
+    pub explanation: Explanation,
+}
+
+impl Placement {
+    pub(super) fn new(live: Arc<StorageLive>, explanation: Explanation) -> Self {
+        Self {
+            storage: Arc::clone(live.storage()),
+            slot: Slot::new(live),
+            explanation,
+        }
+    }
+}
+
+/// What is in the way, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnplacedReason {
+    /// Members are well, but have all the jobs they may have.
+    AllBusy,
+    /// Every member is down, ejected or kept from it by the operator.
+    AllDown,
+    /// What could be tried has failed for this job.
+    NoneLeft,
+    /// There is no such storage or group.
+    Unknown,
+}
+
+impl UnplacedReason {
+    /// A word for logs and metrics; one of a fixed set.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::AllBusy => "all_busy",
+            Self::AllDown => "all_down",
+            Self::NoneLeft => "none_left",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// No place for a job at the moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{explanation}")]
+pub struct Unplaced {
+    /// In one word.
+    pub reason: UnplacedReason,
+    /// Every member and what is against it.
+    pub explanation: Explanation,
+}
+
+/// Where a job may go.
+#[derive(Debug, Clone)]
+pub(super) enum Choice {
+    /// To any member of a group.
+    Of(Arc<Group>),
+    /// To this storage and no other.
+    Bound(Arc<StorageLive>),
+}
+
+impl Choice {
+    pub(super) fn members(&self) -> &[Arc<StorageLive>] {
+        match self {
+            Self::Of(group) => group.members(),
+            Self::Bound(live) => std::slice::from_ref(live),
+        }
+    }
+}
+
+/// That there is no place, as the beginning of a sentence.
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(group) => write!(f, "no storage of group {} can take the job", group.name()),
+            Self::Bound(live) => write!(f, "storage {}, the only one for this job, cannot take it", live.name()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What is to be placed: the job, as its Director announced it, and what has been tried for it so far.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{
+    ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, StorageName,
+};
+
+/// Whether a job writes volumes or reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Backups, and the writing half of a copy or migration.
+    Write,
+    /// Restores, verifies, and the reading half of a copy or migration.
+    Read,
+}
+
+/// A job that needs a storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacementRequest {
+    /// Whose job it is, spelled as in the configuration.
+    pub director: DirectorName,
+    /// The name of this run.
+    pub job: JobName,
+    /// The Director's number of it.
+    pub job_id: JobId,
+    /// The Job resource.
+    pub job_resource: JobResourceName,
+    /// Whose files they are.
+    pub client: ClientName,
+    /// Backup, restore and so on.
+    pub job_type: JobType,
+    /// Full, incremental and so on.
+    pub level: JobLevel,
+    /// Which files.
+    pub fileset: FileSetName,
+    /// Whether it writes or reads.
+    pub access: Access,
+}
+
+/// The storages that failed for one job, and how long that job has waited in all. A session keeps one for as long
+/// as it looks for a storage, so that the waits of several rounds add up to no more than the configured ones.
+#[derive(Debug, Clone, Default)]
+pub struct Tried {
+    storages: Vec<(StorageName, Arc<str>)>,
+    pub(super) waited_down: Duration,
+    pub(super) waited_busy: Duration,
+}
+
+impl Tried {
+    /// Nothing was tried yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `storage` was tried and failed, because of `why`.
+    pub fn add(&mut self, storage: StorageName, why: impl Into<Arc<str>>) {
+        let why = why.into();
+        match self.storages.iter_mut().find(|(name, _)| *name == storage) {
+            Some((_, last)) => *last = why,
+            None => self.storages.push((storage, why)),
+        }
+    }
+
+    /// Why `storage` failed, if it did.
+    #[must_use]
+    pub fn why(&self, storage: &StorageName) -> Option<&Arc<str>> {
+        self.storages
+            .iter()
+            .find_map(|(name, why)| (name == storage).then_some(why))
+    }
+
+    /// Whether nothing failed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.storages.is_empty()
+    }
+
+    /// How many storages failed in this round.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.storages.len()
+    }
+
+    /// Starts a new round: every storage may be tried again. The time waited stays.
+    pub(super) fn forgive(&mut self) {
+        self.storages.clear();
+    }
+}
