@@ -1,1 +1,16 @@
-//! Where volumes are: the ledger, the bootstrap's segments, the FindMedia guard.
+//! Where volumes are.
+//!
+//! The [`Ledger`] knows which storage holds a volume, the [`Guard`] keeps one storage from being offered another's
+//! volume to write, [`JobVolumes`] is both for one job, [`plan`] cuts a bootstrap into stretches by storage, and [`import`] reads the tables with which
+//! an operator fills the ledger. Nothing here touches a socket.
+
+pub mod guard;
+pub mod import;
+pub mod job_volumes;
+pub mod ledger;
+pub mod segments;
+
+pub use guard::{Guard, Note, Place, Strangers, Verdict};
+pub use job_volumes::{JobVolumes, JudgeError};
+pub use ledger::{Assignment, Claim, Learned, Ledger, Sighting};
+pub use segments::{Segment, Unplaceable, plan};

@@ -88,6 +88,25 @@ impl VolumeStatus {
             _ => Self::Other,
         }
     }
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Append => "Append",
+            Self::Full => "Full",
+            Self::Used => "Used",
+            Self::Error => "Error",
+            Self::Recycle => "Recycle",
+            Self::Purged => "Purged",
+            Self::ReadOnly => "Read-Only",
+            Self::Archive => "Archive",
+            Self::Disabled => "Disabled",
+            Self::Busy => "Busy",
+            Self::Cleaning => "Cleaning",
+            Self::Other => "Other",
+        }
+    }
 }
 
 /// What a storage asks.
@@ -299,6 +318,13 @@ pub fn find_media_with_index(line: &[u8], index: u32) -> Result<Vec<u8>, Catalog
     Ok(changed)
 }
 
+/// The index of a FindMedia request; `None` for any other line.
+#[must_use]
+pub fn find_media_index(line: &[u8]) -> Option<u32> {
+    let digits = line.get(index_digits(line)?)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// Where the index of a FindMedia request stands. The keyword is the third word of the line, nowhere else: a pool
 /// may have a name that looks like it.
 fn index_digits(line: &[u8]) -> Option<Range<usize>> {
@@ -321,6 +347,17 @@ fn index_digits(line: &[u8]) -> Option<Range<usize>> {
 pub fn no_media(reason: &str) -> Vec<u8> {
     let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("1901 No Media. {reason}\n").into_bytes()
+}
+
+/// The Director's refusal of a GetVolInfo request, made by us: the storage does not write the volume.
+#[must_use]
+pub fn not_to_be_written(volume: &VolumeName, status: VolumeStatus, reason: &str) -> Vec<u8> {
+    let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!(
+        "1998 Volume \"{volume}\" catalog status is {}, {reason}.\n",
+        status.as_str()
+    )
+    .into_bytes()
 }
 
 /// The words of a line, split at blanks, without the line's end.
@@ -538,8 +575,20 @@ mod tests {
     }
 
     #[test]
-    fn our_refusal_is_one_line() {
+    fn our_refusals_are_one_line() {
         assert_eq!(no_media("a\nb"), b"1901 No Media. a b\n");
+        let line = not_to_be_written(&VolumeName::new("V").unwrap(), VolumeStatus::ReadOnly, "is on File4");
+        assert_eq!(line, b"1998 Volume \"V\" catalog status is Read-Only, is on File4.\n");
+    }
+
+    #[test]
+    fn only_a_find_media_has_an_index() {
+        assert_eq!(find_media_index(FIND_13), Some(12));
+        assert_eq!(find_media_index(UPDATE_9), None);
+        assert_eq!(
+            find_media_index(b"CatReq JobId=1 FindMedia=99999999999 pool_name=a"),
+            None
+        );
     }
 
     proptest! {

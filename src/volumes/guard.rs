@@ -1,0 +1,392 @@
+//! The guard: a storage is never offered another storage's volume to write.
+//!
+//! The Director chooses the next volume by pool and media type alone. A storage that is told to write a volume which
+//! it does not have marks it Error in the catalog, or appends to a stale copy of it. So an answer that names a volume
+//! of another storage is not passed on: the Director is asked again, as the storage itself would ask, until it names
+//! a volume that the storage may have.
+//!
+//! What the Director does is the reason for each rule (Bacula `src/dird/next_vol.c`, `src/cats/sql_find.c`,
+//! `src/stored/askdir.c`): it keeps a list of what it has offered to the job, cleared by index 1, and does not offer
+//! it again, whatever the index; it makes a new volume when it finds none; at last it purges or recycles the oldest
+//! volume, which ignores the list and comes back however often one asks. A storage ends its search when it is given
+//! the same name twice in a row.
+//!
+//! The machine is pure. One guard belongs to one job's connection to one storage.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::segments::listed;
+use crate::types::{StorageName, VolumeName};
+use crate::wire::catalog::{self, CatalogRequest, MediaAnswer};
+
+/// How often the Director is asked again in one search. Each foreign volume costs one repeat in a search, since the
+/// Director does not offer it twice, so that a pool may have this many writable volumes on other storages.
+pub const MAX_REPEATS: u32 = 500;
+
+/// Where the ledger puts a volume, as seen from the storage that asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nobody is known to hold it.
+    Nowhere,
+    /// The storage that asks holds it.
+    Here,
+    /// Another storage holds it.
+    Elsewhere(StorageName),
+    /// A job on another storage was given it a moment ago.
+    Claimed(StorageName),
+}
+
+impl Place {
+    /// From what the ledger knows.
+    pub(super) fn of(holder: Option<StorageName>, here: &StorageName) -> Self {
+        match holder {
+            None => Self::Nowhere,
+            Some(storage) if storage == *here => Self::Here,
+            Some(storage) => Self::Elsewhere(storage),
+        }
+    }
+}
+
+/// What to do with a volume that has content and that nobody is known to hold: it was written before sdgroup, or the
+/// ledger was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strangers {
+    /// Pass it on. Right where only one storage can hold it.
+    Pass,
+    /// Treat it as another storage's, until the operator says whose it is. The wrong storage would mark it Error.
+    TurnAway,
+}
+
+/// What to do with the Director's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it on to the storage as it came.
+    Pass {
+        /// Something that the operator should read in the job's log.
+        note: Option<Note>,
+    },
+    /// Swallow it, and send `request` to the Director.
+    AskAgain {
+        /// The storage's own request with another index.
+        request: Vec<u8>,
+    },
+    /// Swallow it, and send `line` to the storage.
+    Refuse {
+        /// Why, and what to do, for the job's log.
+        reason: String,
+        /// The refusal, in the Director's form.
+        line: Vec<u8>,
+    },
+}
+
+/// Something that the operator should read in the job's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A recycled volume goes to another storage than the one that holds its dead content.
+    Moved {
+        /// The volume.
+        volume: VolumeName,
+        /// Where its dead content stays.
+        from: StorageName,
+        /// Where it is written now.
+        to: StorageName,
+    },
+    /// A volume with content goes to a storage without anybody knowing that it holds it.
+    Stranger {
+        /// The volume.
+        volume: VolumeName,
+        /// The storage that is given it.
+        to: StorageName,
+    },
+    /// The Director has no volume left after those of other storages were turned away.
+    NoneOfItsOwn {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moved { volume, from, to } => write!(
+                f,
+                "recycled volume \"{volume}\" moves from {from} to {to}; a stale file of that name stays on {from} and \
+                 can be removed there"
+            ),
+            Self::Stranger { volume, to } => write!(
+                f,
+                "volume \"{volume}\" has content and sdgroup does not know its storage; {to} is given it"
+            ),
+            Self::NoneOfItsOwn { reason } => f.write_str(reason),
+        }
+    }
+}
+
+/// Judges the Director's answers to one storage's catalog requests in one job.
+#[derive(Debug)]
+pub struct Guard {
+    storage: StorageName,
+    strangers: Strangers,
+    pending: Pending,
+    /// The index that the Director was last sent in this search.
+    index: u32,
+    /// How often it was asked again in this search.
+    repeats: u32,
+    sweep: Sweep,
+    /// What was turned away since the Director's list was last cleared.
+    turned: HashSet<VolumeName>,
+    /// What the storage was given in this search.
+    given: HashSet<VolumeName>,
+    /// Everything that was turned away in this search, for the reason.
+    seen: Vec<Seen>,
+}
+
+/// What the storage has asked and not been answered.
+#[derive(Debug, PartialEq, Eq)]
+enum Pending {
+    /// Something whose answer is passed on.
+    Open,
+    /// A volume to write next.
+    FindMedia(Vec<u8>),
+    /// Whether it may write a volume which it has in mind.
+    Write,
+    /// A request that could not be read.
+    Unreadable,
+}
+
+/// How a search treats recycled volumes of other storages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    /// They stay at home, if there is anything else.
+    KeepHome,
+    /// There is nothing else: the next one that comes may move.
+    LetMove,
+}
+
+/// A volume that was turned away.
+#[derive(Debug)]
+struct Seen {
+    volume: VolumeName,
+    place: Place,
+    recycled: bool,
+}
+
+impl Guard {
+    /// A guard for one job on `storage`.
+    #[must_use]
+    pub fn new(storage: StorageName, strangers: Strangers) -> Self {
+        Self {
+            storage,
+            strangers,
+            pending: Pending::Open,
+            index: 1,
+            repeats: 0,
+            sweep: Sweep::KeepHome,
+            turned: HashSet::new(),
+            given: HashSet::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The storage that asks.
+    #[must_use]
+    pub fn storage(&self) -> &StorageName {
+        &self.storage
+    }
+
+    /// Takes a `CatReq` line of the storage, and returns what to send to the Director in its place.
+    pub fn on_request(&mut self, line: &[u8]) -> Vec<u8> {
+        if let Some(index) = catalog::find_media_index(line) {
+            self.pending = Pending::FindMedia(line.to_vec());
+            if index == 1 {
+                self.start_search();
+                return line.to_vec();
+            }
+            self.index = self.index.saturating_add(1);
+            return catalog::find_media_with_index(line, self.index).unwrap_or_else(|_| line.to_vec());
+        }
+        self.pending = match catalog::parse(line) {
+            Ok(CatalogRequest::GetVolInfo(asked)) if asked.write => Pending::Write,
+            Ok(CatalogRequest::FindMedia(_) | CatalogRequest::Other) | Err(_) => Pending::Unreadable,
+            Ok(_) => Pending::Open,
+        };
+        line.to_vec()
+    }
+
+    /// The answer matters: it decides whether the storage writes a volume. For any other one [`Guard::on_answer`]
+    /// passes without a look at the place.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        self.pending != Pending::Open
+    }
+
+    /// A volume of another storage would be let go to this one, since it is recycled and nothing else is left.
+    #[must_use]
+    pub fn would_move(&self, answer: &MediaAnswer) -> bool {
+        matches!(self.pending, Pending::FindMedia(_))
+            && answer.is_recycled()
+            && !self.given.contains(&answer.volume)
+            && (self.sweep == Sweep::LetMove || self.turned.contains(&answer.volume))
+    }
+
+    /// Judges an answer that names a volume, which the ledger puts at `place`.
+    pub fn on_answer(&mut self, answer: &MediaAnswer, place: Place) -> Verdict {
+        match self.pending {
+            Pending::Open => Verdict::Pass { note: None },
+            Pending::FindMedia(_) => self.on_offer(answer, place),
+            Pending::Write | Pending::Unreadable => self.on_write(answer, place),
+        }
+    }
+
+    /// Judges an answer that names no volume, such as `1901 No Media.`
+    pub fn on_refusal(&mut self, line: &[u8]) -> Verdict {
+        if !matches!(self.pending, Pending::FindMedia(_)) || self.seen.is_empty() {
+            return Verdict::Pass { note: None };
+        }
+        let second = if line.starts_with(b"1901") {
+            self.let_move()
+        } else {
+            None
+        };
+        second.unwrap_or_else(|| Verdict::Pass {
+            note: Some(Note::NoneOfItsOwn { reason: self.reason() }),
+        })
+    }
+
+    /// Nothing is left but recycled volumes of other storages: asks from the start, to take the first that comes.
+    fn let_move(&mut self) -> Option<Verdict> {
+        let movable = self
+            .seen
+            .iter()
+            .any(|seen| seen.recycled && matches!(seen.place, Place::Elsewhere(_)));
+        if !movable || self.sweep == Sweep::LetMove || self.repeats >= MAX_REPEATS {
+            return None;
+        }
+        let Pending::FindMedia(request) = &self.pending else {
+            return None;
+        };
+        let request = catalog::find_media_with_index(request, 1).ok()?;
+        self.sweep = Sweep::LetMove;
+        self.turned.clear();
+        self.index = 1;
+        self.repeats = self.repeats.saturating_add(1);
+        Some(Verdict::AskAgain { request })
+    }
+
+    fn start_search(&mut self) {
+        self.index = 1;
+        self.repeats = 0;
+        self.sweep = Sweep::KeepHome;
+        self.turned.clear();
+        self.given.clear();
+        self.seen.clear();
+    }
+
+    /// The Director offers a volume.
+    fn on_offer(&mut self, answer: &MediaAnswer, place: Place) -> Verdict {
+        // Without a repeat of ours the storage gets what it would get without us, twice the same name included.
+        let was_given = self.repeats > 0 && self.given.contains(&answer.volume);
+        let note = match &place {
+            _ if was_given => return self.turn_away(answer, place),
+            Place::Here => None,
+            Place::Nowhere if answer.is_never_written() || answer.is_recycled() => None,
+            Place::Nowhere if self.strangers == Strangers::Pass => Some(Note::Stranger {
+                volume: answer.volume.clone(),
+                to: self.storage.clone(),
+            }),
+            Place::Elsewhere(from) if self.would_move(answer) => Some(Note::Moved {
+                volume: answer.volume.clone(),
+                from: from.clone(),
+                to: self.storage.clone(),
+            }),
+            Place::Nowhere | Place::Elsewhere(_) | Place::Claimed(_) => return self.turn_away(answer, place),
+        };
+        self.given.insert(answer.volume.clone());
+        Verdict::Pass { note }
+    }
+
+    /// The storage has a volume in mind, and the Director allows it.
+    fn on_write(&self, answer: &MediaAnswer, place: Place) -> Verdict {
+        let (Place::Elsewhere(holder) | Place::Claimed(holder)) = place else {
+            return Verdict::Pass { note: None };
+        };
+        let volume = &answer.volume;
+        let line = catalog::not_to_be_written(volume, answer.status, &format!("is on storage {holder}"));
+        let reason = format!(
+            "{} wants to write volume \"{volume}\", which is on {holder}; if that is wrong, say \
+             \"sdgroup volumes assign {volume} {}\"",
+            self.storage, self.storage
+        );
+        Verdict::Refuse { reason, line }
+    }
+
+    /// Swallows an offer and asks again, unless that cannot lead to another volume.
+    fn turn_away(&mut self, answer: &MediaAnswer, place: Place) -> Verdict {
+        let again = !self.turned.insert(answer.volume.clone());
+        if !self.seen.iter().any(|seen| seen.volume == answer.volume) {
+            self.seen.push(Seen {
+                volume: answer.volume.clone(),
+                place,
+                recycled: answer.is_recycled(),
+            });
+        } else if let Some(seen) = self.seen.iter_mut().find(|seen| seen.volume == answer.volume) {
+            seen.recycled = answer.is_recycled();
+        }
+        if again {
+            // It comes back in spite of the Director's list, and would do so for ever.
+            return self.let_move().unwrap_or_else(|| self.refuse());
+        }
+        self.ask_next().unwrap_or_else(|| self.refuse())
+    }
+
+    /// Asks for what comes after all that was offered, unless it was asked too often.
+    fn ask_next(&mut self) -> Option<Verdict> {
+        let Pending::FindMedia(request) = &self.pending else {
+            return None;
+        };
+        if self.repeats >= MAX_REPEATS {
+            return None;
+        }
+        self.repeats = self.repeats.saturating_add(1);
+        self.index = self.index.saturating_add(1);
+        let request = catalog::find_media_with_index(request, self.index).ok()?;
+        Some(Verdict::AskAgain { request })
+    }
+
+    fn refuse(&self) -> Verdict {
+        let reason = self.reason();
+        Verdict::Refuse {
+            line: catalog::no_media(&reason),
+            reason,
+        }
+    }
+
+    /// Why there is no volume, and what to do.
+    fn reason(&self) -> String {
+        let storage = &self.storage;
+        let strangers = self.seen.iter().any(|seen| seen.place == Place::Nowhere);
+        let places = listed(self.seen.iter().map(|seen| {
+            let volume = &seen.volume;
+            match &seen.place {
+                Place::Nowhere => format!("{volume} is on a storage unknown to sdgroup"),
+                Place::Here => format!("{volume} was offered already"),
+                Place::Elsewhere(holder) => format!("{volume} is on {holder}"),
+                Place::Claimed(holder) => format!("{volume} is being written by {holder}"),
+            }
+        }));
+        let assign = if strangers {
+            "; tell it with \"sdgroup volumes assign VOLUME STORAGE\""
+        } else {
+            ""
+        };
+        format!(
+            "no volume of {storage}'s own: {places}{assign}; let the pool make volumes (LabelFormat, a higher \
+             MaximumVolumes) or label more for {storage}"
+        )
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

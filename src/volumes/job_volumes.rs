@@ -1,0 +1,159 @@
+//! The volumes of one job on one storage: the guard, the ledger and the job's claims together.
+
+use std::collections::HashMap;
+
+use super::guard::{Guard, Strangers, Verdict};
+use super::ledger::{Claim, Learned, Ledger, Sighting};
+use crate::store::StoreError;
+use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
+use crate::wire::catalog::{self, CatalogError, CatalogRequest, MediaAnswer, UpdateMedia};
+
+/// Why an answer could not be judged. The job cannot go on: an answer that is not understood could name any volume.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JudgeError {
+    /// The answer cannot be read.
+    #[error("the Director's answer about a volume cannot be read: {0}")]
+    Answer(#[from] CatalogError),
+    /// The ledger cannot be read or written.
+    #[error("the volume ledger failed: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// What passes between one job's storage and its Director about volumes. Dropping it, when the job ends, lets the
+/// volumes go that it claimed.
+#[derive(Debug)]
+pub struct JobVolumes {
+    ledger: Ledger,
+    guard: Guard,
+    job: JobName,
+    media_type: Option<MediaType>,
+    pool: Option<PoolName>,
+    claims: HashMap<VolumeName, Claim>,
+}
+
+impl JobVolumes {
+    /// For `job` on `storage`.
+    #[must_use]
+    pub fn new(ledger: Ledger, storage: StorageName, strangers: Strangers, job: JobName) -> Self {
+        let guard = Guard::new(storage, strangers);
+        Self {
+            ledger,
+            guard,
+            job,
+            media_type: None,
+            pool: None,
+            claims: HashMap::new(),
+        }
+    }
+
+    /// The words that the ledger notes beside the volumes of this job, from `use storage`.
+    pub fn note_names(&mut self, media_type: Option<MediaType>, pool: Option<PoolName>) {
+        self.media_type = media_type;
+        self.pool = pool;
+    }
+
+    /// Takes a `CatReq` line of the storage: learns from it, and returns what to send to the Director in its place.
+    /// What was learned is on disk when this returns; it also says what became of it, which is worth telling when it
+    /// is [`Learned::Moved`] or [`Learned::Conflict`].
+    ///
+    /// # Errors
+    /// When the ledger cannot be written. The line must not go on then.
+    pub async fn on_request(&mut self, line: &[u8]) -> Result<(Vec<u8>, Option<Learned>), StoreError> {
+        let learned = match catalog::parse(line) {
+            Ok(CatalogRequest::UpdateMedia(update)) => self.learn(&update).await?,
+            _ => None,
+        };
+        Ok((self.guard.on_request(line), learned))
+    }
+
+    /// Takes the Director's answer to the last request and says what to do with it.
+    ///
+    /// # Errors
+    /// When the answer or the ledger cannot be read.
+    pub async fn on_answer(&mut self, line: &[u8]) -> Result<Verdict, JudgeError> {
+        if !self.guard.judges() {
+            return Ok(Verdict::Pass { note: None });
+        }
+        let Some(answer) = MediaAnswer::parse(line)? else {
+            return Ok(self.guard.on_refusal(line));
+        };
+        let moving = self.guard.would_move(&answer);
+        let (place, claim) = self.ledger.claim(&answer.volume, self.guard.storage(), moving).await?;
+        let verdict = self.guard.on_answer(&answer, place);
+        if let (Verdict::Pass { .. }, Some(claim)) = (&verdict, claim) {
+            self.claims.insert(answer.volume, claim);
+        }
+        Ok(verdict)
+    }
+
+    async fn learn(&self, update: &UpdateMedia) -> Result<Option<Learned>, StoreError> {
+        let Some(mut sighting) = Sighting::of(update, self.guard.storage(), &self.job) else {
+            return Ok(None);
+        };
+        sighting.media_type.clone_from(&self.media_type);
+        sighting.pool.clone_from(&self.pool);
+        self.ledger.learn(sighting).await.map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::MemoryStore;
+
+    const FIND: &[u8] = b"CatReq JobId=1 FindMedia=1 pool_name=P media_type=File vol_type=1\n";
+    const NEW: &[u8] = b"1000 OK VolName=V VolJobs=0 VolBytes=0 VolStatus=Append EndFile=0 MediaId=1\n";
+    const LABELLED: &[u8] = b"CatReq JobId=1 UpdateMedia VolName=V VolJobs=0 VolBlocks=0 VolBytes=214 VolWrites=1 \
+        VolStatus=Append relabel=1\n";
+
+    fn storage(name: &str) -> StorageName {
+        StorageName::new(name).unwrap()
+    }
+
+    fn job(ledger: &Ledger, name: &str) -> JobVolumes {
+        let job = JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap();
+        JobVolumes::new(ledger.clone(), storage(name), Strangers::TurnAway, job)
+    }
+
+    #[tokio::test]
+    async fn a_new_volume_is_the_jobs_until_it_ends_and_the_storages_once_it_is_labelled() {
+        let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+        let volume = VolumeName::new("V").unwrap();
+        let mut first = job(&ledger, "File4");
+        first.note_names(None, Some(PoolName::new("P").unwrap()));
+        first.on_request(FIND).await.unwrap();
+        assert_eq!(first.on_answer(NEW).await.unwrap(), Verdict::Pass { note: None });
+        assert_eq!(ledger.claimed_by(&volume), Some(storage("File4")));
+
+        let mut second = job(&ledger, "File5");
+        second.on_request(FIND).await.unwrap();
+        assert!(matches!(second.on_answer(NEW).await.unwrap(), Verdict::AskAgain { .. }));
+
+        let (line, learned) = first.on_request(LABELLED).await.unwrap();
+        assert_eq!((&line[..], learned), (LABELLED, Some(Learned::New)));
+        drop(first);
+        assert_eq!(ledger.claimed_by(&volume), None);
+        let listed = ledger.list(Some(&storage("File4"))).await.unwrap();
+        assert_eq!(listed[0].pool.as_ref().map(PoolName::as_str), Some("P"));
+        assert_eq!(listed[0].updated_by.as_deref(), Some("Nightly.2026-11-23_00.20.37_03"));
+        second.on_request(FIND).await.unwrap();
+        assert!(matches!(second.on_answer(NEW).await.unwrap(), Verdict::AskAgain { .. }));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_does_not_pass() {
+        let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+        let mut volumes = job(&ledger, "File4");
+        volumes.on_request(FIND).await.unwrap();
+        let error = volumes.on_answer(b"1000 OK VolName=V VolJobs=0\n").await.unwrap_err();
+        assert_eq!(error, JudgeError::Answer(CatalogError::Missing("VolBytes")));
+        // Nor does it matter where the answer decides nothing.
+        volumes.on_request(LABELLED).await.unwrap();
+        assert_eq!(
+            volumes.on_answer(b"1000 OK VolName=V\n").await.unwrap(),
+            Verdict::Pass { note: None }
+        );
+    }
+}
