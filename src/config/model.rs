@@ -16,6 +16,8 @@ use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, Stora
 pub const DEFAULT_NAME: &str = "sdgroup";
 /// `Sdgroup.StateDirectory`.
 pub const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/sdgroup";
+/// The file of the state directory that holds the volume ledger.
+pub const STATE_FILE: &str = "sdgroup.db";
 /// `Sdgroup.FirstPacketTimeout`: how long a stranger may hold a socket without saying anything.
 pub const DEFAULT_FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// `Sdgroup.LoginTimeout`: a Director's or a Client's login at sdgroup.
@@ -91,6 +93,12 @@ pub struct Model {
 }
 
 impl Model {
+    /// The file that holds the volume ledger.
+    #[must_use]
+    pub fn state_file(&self) -> PathBuf {
+        self.state_directory.join(STATE_FILE)
+    }
+
     /// The Director of this name. Names are compared without case, as storages compare them.
     #[must_use]
     pub fn director(&self, name: &str) -> Option<&Director> {

@@ -1,0 +1,147 @@
+//! The command line: what the operator types, and the exit code that he gets.
+//!
+//! 0 is success, 1 a failure that has been told on standard error, 2 a command line that cannot be understood.
+
+mod check;
+mod run;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::config::Problem;
+
+/// Where the configuration is when nothing is said.
+const DEFAULT_CONFIG: &str = "/etc/sdgroup/sdgroup.toml";
+
+/// A storage-group load-balancing proxy for Bacula.
+#[derive(Debug, Parser)]
+#[command(name = "sdgroup", version, about, arg_required_else_help = true)]
+struct CommandLine {
+    /// The configuration file.
+    #[arg(short = 'c', long = "config", value_name = "FILE", global = true, default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Checks the configuration and ends, as "sdgroup check" does and as Bacula's daemons do.
+    #[arg(short = 't')]
+    test: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon in the foreground.
+    Run,
+    /// Checks the configuration: tells every problem at once, and fails if one is an error.
+    Check,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let mut out = io::stdout().lock();
+    let result = match (line.test, line.command) {
+        (true, None) | (false, Some(Command::Check)) => check::check(&line.config, &mut out),
+        (false, Some(Command::Run)) => run::run(&line.config),
+        (true, Some(_)) => usage("-t is a command of its own: leave out either it or the other one"),
+        (false, None) => usage("nothing to do: name a command, for example check or run"),
+    };
+    match result.and_then(|()| out.flush().map_err(Failure::from)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(text: &str) -> ! {
+    CommandLine::command()
+        .error(clap::error::ErrorKind::ArgumentConflict, text)
+        .exit()
+}
+
+/// Why a command has failed.
+#[derive(Debug)]
+enum Failure {
+    /// One text that says what and why.
+    Text(String),
+    /// Problems, each shown in full, and a line that sums them up.
+    Problems(Vec<Problem>, String),
+    /// Standard output is closed: whoever was reading has seen enough.
+    Unread,
+}
+
+impl Failure {
+    fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    fn tell(&self) {
+        let mut err = io::stderr().lock();
+        // There is nowhere left to tell that standard error cannot be written.
+        let _ = match self {
+            Self::Text(text) => writeln!(err, "sdgroup: {text}"),
+            Self::Problems(problems, sum) => tell(problems, &mut err).and_then(|()| writeln!(err, "sdgroup: {sum}")),
+            Self::Unread => Ok(()),
+        };
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unread,
+            _ => Self::Text(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+/// Writes problems, a blank line after each.
+fn tell(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> {
+    problems.iter().try_for_each(|problem| writeln!(to, "{problem}"))
+}
+
+/// `1 storage`, `2 storages`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How many errors and warnings there are, in words; empty when there are none.
+fn summed(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let terms = [(errors, "error"), (problems.len() - errors, "warning")];
+    let terms: Vec<String> = terms
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| counted(count, what))
+        .collect();
+    terms.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_is_named_before_or_after_the_command() {
+        for words in [
+            ["sdgroup", "-c", "a.toml", "check"],
+            ["sdgroup", "check", "-c", "a.toml"],
+        ] {
+            let line = CommandLine::try_parse_from(words).unwrap();
+            assert_eq!(line.config, PathBuf::from("a.toml"));
+            assert!(matches!(line.command, Some(Command::Check)));
+        }
+        let line = CommandLine::try_parse_from(["sdgroup", "-t"]).unwrap();
+        assert!(line.test && line.config == PathBuf::from(DEFAULT_CONFIG));
+    }
+}

@@ -1,0 +1,17 @@
+//! `sdgroup run`.
+
+use std::io;
+use std::path::Path;
+
+use super::{Failure, summed, tell};
+use crate::config;
+
+/// Runs the daemon until it has ended.
+pub(super) fn run(path: &Path) -> Result<(), Failure> {
+    let loaded = config::load(path).map_err(|problems| {
+        let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
+        Failure::Problems(problems, sum)
+    })?;
+    tell(&loaded.warnings, &mut io::stderr().lock())?;
+    Err(Failure::text("this version cannot run yet"))
+}
