@@ -1,4 +1,5 @@
 //! The command line, with the real binary: what it prints, where, and the exit code.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
