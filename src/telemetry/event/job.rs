@@ -145,6 +145,8 @@ pub struct JobRefused<'a> {
     pub cause: &'static str,
     /// What the Director was told.
     pub reason: &'a str,
+    /// From the job's arrival until it was refused.
+    pub waited: Duration,
 }
 
 impl JobRefused<'_> {
@@ -160,6 +162,7 @@ impl JobRefused<'_> {
             group = %self.group,
             cause = self.cause,
             reason = self.reason,
+            waited_seconds = self.waited.as_secs_f64(),
             "job refused"
         );
     }
@@ -215,6 +218,7 @@ mod tests {
                     group: &group,
                     cause: "draining",
                     reason: "sdgroup is about to stop",
+                    waited: Duration::ZERO,
                 }
                 .emit();
             });
