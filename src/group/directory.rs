@@ -202,3 +202,192 @@ impl Directory {
         wish.fulfil(tried, cancel, on_wait).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::model::PolicyName;
+    use crate::group::{Cause, Layer, ProbeFailure, Probed, Slot, State, rig};
+
+    fn built(policy: PolicyName) -> (Arc<Directory>, Arc<Group>) {
+        let directory = Directory::seeded(&rig::model(policy), 1);
+        let group = directory.group(&rig::group_name()).expect("the rig's group");
+        (directory, group)
+    }
+
+    fn place_many(policy: PolicyName, count: u32) -> (Vec<String>, Vec<Slot>) {
+        let (directory, group) = built(policy);
+        (1..=count)
+            .map(|job_id| {
+                let placement = directory
+                    .place(&group, &rig::request("dir", job_id), &Tried::new(), Instant::now())
+                    .expect("a free place");
+                (placement.storage.name.to_string(), placement.slot)
+            })
+            .unzip()
+    }
+
+    #[test]
+    fn each_policy_fills_the_group_in_its_own_order() {
+        let table = [
+            (
+                PolicyName::ListedOrder,
+                ["File4", "File4", "File5", "File5", "File6", "File6"],
+            ),
+            (
+                PolicyName::LeastUsed,
+                ["File4", "File5", "File6", "File4", "File5", "File6"],
+            ),
+            (
+                PolicyName::RoundRobin,
+                ["File4", "File5", "File6", "File4", "File5", "File6"],
+            ),
+        ];
+        for (policy, expected) in table {
+            assert_eq!(place_many(policy, 6).0, expected, "{policy}");
+        }
+    }
+
+    #[test]
+    fn a_full_group_says_so_and_a_dropped_slot_is_free_again() {
+        let (directory, group) = built(PolicyName::ListedOrder);
+        let now = Instant::now();
+        let place = |job_id| directory.place(&group, &rig::request("dir", job_id), &Tried::new(), now);
+        let mut held: Vec<_> = (1..=6).map(|job_id| place(job_id).expect("a free place")).collect();
+        let unplaced = place(7).expect_err("six places in all");
+        assert_eq!(unplaced.reason, UnplacedReason::AllBusy);
+        assert_eq!(
+            unplaced.to_string(),
+            "no storage of group Files: File4 has 2 of 2 jobs, File5 has 2 of 2 jobs, File6 has 2 of 2 jobs"
+        );
+        let freed = held.swap_remove(2);
+        let freed_name = freed.storage.name.clone();
+        drop(freed);
+        assert_eq!(place(8).expect("the freed place").storage.name, freed_name);
+    }
+
+    #[test]
+    fn what_was_tried_is_passed_over_in_the_order_of_the_rank() {
+        let (directory, group) = built(PolicyName::RoundRobin);
+        let now = Instant::now();
+        let request = rig::request("dir", 1);
+        let mut tried = Tried::new();
+        let mut order = Vec::new();
+        while let Ok(placement) = directory.place(&group, &request, &tried, now) {
+            order.push(placement.storage.name.to_string());
+            tried.add(placement.storage.name.clone(), "login refused");
+        }
+        assert_eq!(order, ["File4", "File5", "File6"]);
+        let unplaced = directory.place(&group, &request, &tried, now).expect_err("all tried");
+        assert_eq!(unplaced.reason, UnplacedReason::NoneLeft);
+        assert!(group.members().iter().all(|live| live.view(now).running == 0));
+    }
+
+    #[test]
+    fn a_storage_is_counted_once_for_all_groups() {
+        let mut model = rig::model(PolicyName::LeastUsed);
+        let second = GroupName::new("Archive").expect("a name");
+        let mut config = (*model.groups[0]).clone();
+        config.name = second.clone();
+        config.members.truncate(1);
+        model.groups.push(Arc::new(config));
+        let directory = Directory::seeded(&model, 1);
+        let all_three = directory.group(&rig::group_name()).expect("a group");
+        let archive = directory.group(&second).expect("a group");
+        let now = Instant::now();
+        let place = |group, director| directory.place(group, &rig::request(director, 1), &Tried::new(), now);
+
+        let one = place(&archive, "a").expect("a free place");
+        assert_eq!(one.storage.name.as_str(), "File4");
+        let two = place(&all_three, "b").expect("a free place");
+        assert_eq!(two.storage.name.as_str(), "File5", "File4 has a job of the other group");
+        let three = place(&archive, "b").expect("a free place");
+        let unplaced = place(&archive, "c").expect_err("two of two");
+        assert_eq!(unplaced.reason, UnplacedReason::AllBusy);
+        let file4 = directory.storage(&rig::storage_name("File4")).expect("a storage");
+        assert_eq!((file4.view(now).running, file4.view(now).placed_total), (2, 2));
+        drop((one, two, three));
+        assert_eq!((file4.view(now).running, file4.view(now).placed_total), (0, 2));
+    }
+
+    #[test]
+    fn the_view_and_the_explanation_tell_what_is_wrong() {
+        let (directory, group) = built(PolicyName::ListedOrder);
+        let now = Instant::now();
+        let later = now + Duration::from_secs(4);
+        let [file4, file5, file6] = directory.storages() else {
+            panic!("three storages");
+        };
+        let failure = ProbeFailure {
+            layer: Layer::Connect,
+            text: "connection refused".into(),
+        };
+        assert!(file4.observe_probe(Err(failure), now).flip.is_some());
+        let ejected = file5.observe_failure(Cause::new("reset", "connection reset"), now);
+        assert_eq!(ejected.expect("one failure ejects").length, Duration::from_secs(10));
+        let probed = Probed {
+            storage_version: 306,
+            took: Duration::from_millis(3),
+        };
+        assert!(file6.observe_probe(Ok(probed), now).flip.is_some());
+
+        let placement = directory
+            .place(&group, &rig::request("dir", 1), &Tried::new(), later)
+            .expect("File6 is well");
+        assert_eq!(
+            placement.explanation.to_string(),
+            "File6 by ListedOrder (0 of 2 jobs; File4: down, connection refused; File5: ejected for 6 s, connection \
+             reset)"
+        );
+        let views: Vec<_> = directory.storages().iter().map(|live| live.view(later)).collect();
+        assert_eq!(
+            views
+                .iter()
+                .map(super::super::StorageView::is_usable)
+                .collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        assert_eq!(views[0].trouble.as_ref().expect("a cause").label, "connect");
+        assert_eq!(views[1].ejected_for, Some(Duration::from_secs(6)));
+        assert_eq!(views[1].ejections_total, 1);
+        assert_eq!(views[2].storage_version, Some(306));
+        assert!(views[2].trouble.is_none());
+        let after = file5.view(now + Duration::from_secs(10));
+        assert!(
+            after.ejected_for.is_none() && after.trouble.is_none(),
+            "it is over by itself"
+        );
+
+        file6.set_state(State::Maintenance, later);
+        assert!(!group.is_usable(later));
+        assert!(group.is_usable(now + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_bound_job_goes_to_its_storage_or_nowhere() {
+        let (directory, _) = built(PolicyName::ListedOrder);
+        let now = Instant::now();
+        let name = rig::storage_name("File5");
+        let request = rig::request("dir", 1);
+        let placement = directory.place_on(&name, &request, &Tried::new(), now).expect("free");
+        assert_eq!(placement.storage.name, name);
+        let second = directory.place_on(&name, &request, &Tried::new(), now).expect("free");
+        let unplaced = directory
+            .place_on(&name, &request, &Tried::new(), now)
+            .expect_err("full");
+        assert_eq!(unplaced.to_string(), "File5 has 2 of 2 jobs");
+        drop((placement, second));
+        let nobody = directory.place_on(&rig::storage_name("File9"), &request, &Tried::new(), now);
+        assert_eq!(nobody.expect_err("no such storage").reason, UnplacedReason::Unknown);
+    }
+
+    #[test]
+    fn a_directory_is_freed_when_its_last_user_is_gone() {
+        let directory = rig::directory();
+        let board = Arc::downgrade(&directory.board);
+        drop(directory);
+        assert!(board.upgrade().is_none());
+    }
+}

@@ -196,11 +196,11 @@ mod tests {
 
     const RULE: RiseAndFall = RiseAndFall { rise: 2, fall: 3 };
 
-    fn bad() -> Option<ProbeFailure> {
-        Some(ProbeFailure {
+    fn bad() -> ProbeFailure {
+        ProbeFailure {
             layer: Layer::Connect,
             text: "connection refused".into(),
-        })
+        }
     }
 
     fn play(script: &str) -> String {
@@ -209,7 +209,7 @@ mod tests {
         script
             .chars()
             .map(|probe| {
-                health.observe(if probe == '-' { bad() } else { None }, RULE, now);
+                health.observe((probe == '-').then(bad), RULE, now);
                 match health.availability() {
                     Availability::Unknown => '?',
                     Availability::Up => 'U',
@@ -238,7 +238,9 @@ mod tests {
     fn a_flip_tells_from_to_and_why() {
         let now = Instant::now();
         let mut health = Health::new(now);
-        let flip = health.observe(bad(), RULE, now).expect("the first result decides");
+        let flip = health
+            .observe(Some(bad()), RULE, now)
+            .expect("the first result decides");
         assert_eq!((flip.from, flip.to), (Availability::Unknown, Availability::Down));
         assert_eq!(flip.failure.expect("a cause").to_string(), "connection refused");
         assert!(health.observe(None, RULE, now).is_none());
