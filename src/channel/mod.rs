@@ -1,1 +1,7 @@
 //! Packets over a socket, and the loop that runs a handshake machine over them.
+
+mod drive;
+mod packets;
+
+pub use drive::{LoginError, drive};
+pub use packets::{Channel, ChannelError};

@@ -1,1 +1,24 @@
 //! The life of one connection.
+//!
+//! [`front`] reads the first packet. A Director's connection goes on in [`director`], which logs it in and gives its
+//! commands to [`console`] or, from `JobId=` on, to [`job`]; a Client's goes on in [`data`].
+
+mod console;
+mod context;
+mod couple;
+mod data;
+mod dice;
+mod director;
+mod end;
+mod error;
+mod front;
+mod health;
+mod job;
+mod jobs;
+mod routes;
+mod storage;
+
+pub use context::{Admission, Context};
+pub use front::serve;
+pub use health::probed;
+pub use jobs::{Job, Jobs, Stop};

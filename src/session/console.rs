@@ -1,0 +1,219 @@
+//! What a Director sends outside jobs: an operator's commands, and the cancelling of jobs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::director::Caller;
+use super::error::{Stage, StorageError};
+use super::jobs::Stop;
+use super::storage::{self, Patience, within};
+use crate::channel::Channel;
+use crate::config::model;
+use crate::types::JobName;
+use crate::wire::command::Command;
+use crate::wire::line;
+use crate::wire::packet::{Frame, Outbox, Signal};
+use crate::wire::refusal::Refusal;
+
+/// The most bytes that one storage's answer to `status` may have.
+const MAX_STATUS_BYTES: usize = 4 << 20;
+
+/// What follows a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The next command.
+    Next,
+    /// The end, told in order.
+    Close,
+    /// The Director is not there any more.
+    Gone,
+}
+
+/// Answers one command.
+pub(super) async fn answer(caller: &Caller, director: &mut Channel<TcpStream>, line: &[u8]) -> After {
+    let after = match Command::parse(line) {
+        Err(error) => {
+            director.outbox().message(
+                Refusal::Malformed {
+                    reason: error.to_string(),
+                }
+                .to_line(),
+            );
+            director.outbox().signal(Signal::Eod);
+            After::Close
+        }
+        Ok(Command::Cancel { job }) => cancel(caller, director.outbox(), &job, line, "canceled").await,
+        Ok(Command::Stop { job }) => cancel(caller, director.outbox(), &job, line, "stopped").await,
+        Ok(Command::Status | Command::DotStatus { .. }) => {
+            status(caller, director.outbox(), line).await;
+            After::Next
+        }
+        Ok(Command::Unknown(text)) => {
+            director.outbox().message(
+                Refusal::Invalid {
+                    command: line::shown(text),
+                }
+                .to_line(),
+            );
+            After::Close
+        }
+        Ok(_) if caller.group.members.len() == 1 => only_member(caller, director.outbox(), line).await,
+        Ok(_) => {
+            let reason = "this command is for one storage, and the group has several: give it to that storage itself";
+            let reason = reason.to_owned();
+            director.outbox().message(Refusal::Malformed { reason }.to_line());
+            director.outbox().signal(Signal::Eod);
+            After::Close
+        }
+    };
+    if director.flush().await.is_err() {
+        After::Gone
+    } else {
+        after
+    }
+}
+
+/// Passes `cancel` or `stop` to the storage that runs the job; a job that waits for its place just leaves the queue.
+async fn cancel(caller: &Caller, to_director: &mut Outbox, name: &JobName, line: &[u8], done: &str) -> After {
+    let Some(job) = caller.context.jobs.find(&caller.name, name) else {
+        to_director.message(Refusal::NotFound { job: name.to_string() }.to_line());
+        to_director.signal(Signal::Eod);
+        return After::Next;
+    };
+    let asked = match job
+        .storage()
+        .and_then(|name| caller.context.model.storage(name.as_str()).cloned())
+    {
+        Some(storage) => ask(caller, &storage, line).await,
+        None => Ok(Vec::new()),
+    };
+    match asked {
+        Ok(frames) if !frames.is_empty() => {
+            for frame in &frames {
+                to_director.frame(frame);
+            }
+        }
+        // Nobody has the job, or who has it cannot be told: its session ends it here.
+        Ok(_) | Err(_) => {
+            job.stop(Stop::Canceled);
+            to_director.message(format!(
+                "3000 JobId={} Job=\"{}\" marked to be {done}.\n",
+                job.id, job.name
+            ));
+        }
+    }
+    to_director.signal(Signal::Eod);
+    After::Next
+}
+
+/// The group's table, then each member's own text.
+async fn status(caller: &Caller, to_director: &mut Outbox, line: &[u8]) {
+    if line.starts_with(b"status") {
+        for text in table(caller) {
+            to_director.message_with_nul(text);
+        }
+    }
+    let mut asked = Vec::new();
+    for name in &caller.group.members {
+        let Some(storage) = caller.context.model.storage(name.as_str()) else {
+            continue;
+        };
+        let (caller, storage, line) = (caller.clone(), Arc::clone(storage), line.to_vec());
+        let answer = tokio::spawn(async move { ask(&caller, &storage, &line).await });
+        asked.push((name, answer));
+    }
+    for (name, answer) in asked {
+        match answer.await {
+            Ok(Ok(frames)) => {
+                for frame in &frames {
+                    to_director.frame(frame);
+                }
+            }
+            Ok(Err(error)) => to_director.message_with_nul(format!("\nStorage {name}: {error}\n")),
+            Err(_) => to_director.message_with_nul(format!("\nStorage {name}: no answer\n")),
+        }
+    }
+    to_director.signal(Signal::Eod);
+}
+
+fn table(caller: &Caller) -> Vec<String> {
+    let group = &caller.group;
+    let mut lines = vec![format!(
+        "\n{} Version: {}  group {} by {}\n",
+        caller.context.model.name,
+        env!("CARGO_PKG_VERSION"),
+        group.name,
+        group.policy
+    )];
+    let now = Instant::now();
+    let members = caller.context.directory.group(&group.name);
+    for live in members.iter().flat_map(|group| group.members()) {
+        let view = live.view(now);
+        let trouble = view
+            .trouble
+            .as_ref()
+            .map(|cause| format!(", {}", cause.text))
+            .unwrap_or_default();
+        lines.push(format!(
+            "  {}: {} of {} jobs, {}, {}{trouble}\n",
+            view.storage, view.running, view.limit, view.state, view.availability
+        ));
+    }
+    lines
+}
+
+/// Gives the command to the only member there is.
+async fn only_member(caller: &Caller, to_director: &mut Outbox, line: &[u8]) -> After {
+    let member = caller
+        .group
+        .members
+        .first()
+        .and_then(|name| caller.context.model.storage(name.as_str()));
+    let Some(storage) = member else { return After::Close };
+    match ask(caller, storage, line).await {
+        Ok(frames) => {
+            for frame in &frames {
+                to_director.frame(frame);
+            }
+        }
+        Err(error) => {
+            let reason = format!("storage {}: {error}", storage.name);
+            to_director.message(Refusal::Malformed { reason }.to_line());
+        }
+    }
+    to_director.signal(Signal::Eod);
+    After::Next
+}
+
+/// Gives one command to a storage on a connection of its own and returns what it says before its EOD.
+async fn ask(caller: &Caller, storage: &model::Storage, line: &[u8]) -> Result<Vec<Frame>, StorageError> {
+    let patience = Patience::from(&*caller.group);
+    let mut called = storage::call(storage, &caller.name, caller.release, patience).await?;
+    let frame = called.ask(line, Stage::Running, patience.login).await?;
+    let mut frames = vec![frame];
+    let mut bytes = 0_usize;
+    within(Stage::Running, answer_time(patience), async {
+        while frames.last().is_none_or(|frame| frame.signal().is_none()) && bytes < MAX_STATUS_BYTES {
+            let lost = |source| StorageError::Lost {
+                stage: Stage::Running,
+                source,
+            };
+            let frame = called.channel.receive().await.map_err(lost)?;
+            bytes = bytes.saturating_add(frame.as_bytes().len());
+            frames.push(frame);
+        }
+        Ok(())
+    })
+    .await?;
+    // The storage is told that this was all; whether it hears it does not matter.
+    called.channel.outbox().signal(Signal::Terminate);
+    let _ = called.channel.flush().await;
+    frames.retain(|frame| frame.signal().is_none());
+    Ok(frames)
+}
+
+fn answer_time(patience: Patience) -> Duration {
+    patience.login.saturating_mul(2)
+}

@@ -1,0 +1,89 @@
+//! What every session has at hand. Built once when the process starts.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::jobs::{Jobs, Stop};
+use super::routes::Routes;
+use crate::config::Model;
+use crate::group::Directory;
+use crate::relay::PipePool;
+use crate::volumes::Ledger;
+
+/// Our own session numbers begin here, far from those that storages count from 1: both end up in catalogs.
+const FIRST_SESSION: u32 = 1 << 30;
+
+/// What every session has at hand.
+#[derive(Debug)]
+pub struct Context {
+    /// The configuration that sessions begin with.
+    pub model: Arc<Model>,
+    /// The storages, with all that is known of them.
+    pub directory: Arc<Directory>,
+    /// Where volumes are.
+    pub ledger: Ledger,
+    /// The jobs on control connections.
+    pub jobs: Arc<Jobs>,
+    /// Where their data connections go.
+    pub routes: Arc<Routes>,
+    /// Pipes for relays.
+    pub pipes: PipePool,
+    /// Whether new jobs are taken.
+    pub admission: Admission,
+    session_time: u32,
+    next_session: AtomicU32,
+}
+
+impl Context {
+    /// Sessions that use all of these.
+    #[must_use]
+    pub fn new(model: Arc<Model>, directory: Arc<Directory>, ledger: Ledger, pipes: PipePool) -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Self {
+            model,
+            directory,
+            ledger,
+            jobs: Arc::default(),
+            routes: Arc::default(),
+            pipes,
+            admission: Admission::default(),
+            session_time: u32::try_from(now).unwrap_or(u32::MAX),
+            next_session: AtomicU32::new(FIRST_SESSION),
+        }
+    }
+
+    /// A session identity (SDid, SDtime) for a job that sdgroup answers for itself.
+    pub(super) fn mint_session(&self) -> (u32, u32) {
+        (self.next_session.fetch_add(1, Ordering::Relaxed), self.session_time)
+    }
+
+    /// Ends every job at once, each with a word in its messages.
+    pub fn stop_jobs(&self) {
+        for job in self.jobs.all() {
+            job.stop(Stop::Shutdown);
+        }
+    }
+}
+
+/// Whether new jobs are taken.
+#[derive(Debug, Default)]
+pub struct Admission {
+    refusal: OnceLock<&'static str>,
+}
+
+impl Admission {
+    /// Takes no new jobs from now on; those that run go on.
+    pub fn close(&self, reason: &'static str) {
+        let _ = self.refusal.set(reason);
+    }
+
+    /// Why no new jobs are taken, if none are.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.refusal.get().copied()
+    }
+}

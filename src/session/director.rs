@@ -1,0 +1,219 @@
+//! A Director's connection: its login, then its commands, until one of them makes it a job's.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+
+use super::console::{self, After};
+use super::context::Context;
+use super::job::{self, Facts};
+use super::{dice, end};
+use crate::channel::{Channel, ChannelError, drive};
+use crate::config::model;
+use crate::handshake;
+use crate::net::deadline;
+use crate::telemetry::event::{LiveSession, LoginRefused, PacketCause, PacketRefused, SessionEnded, SessionKind};
+use crate::types::DirectorName;
+use crate::wire::hello::DirectorHello;
+use crate::wire::job::JobCommand;
+use crate::wire::packet::Signal;
+use crate::wire::refusal::Refusal;
+use crate::wire::release::Release;
+
+/// A Director that has logged in.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) context: Arc<Context>,
+    pub(super) group: Arc<model::Group>,
+    /// Spelled as in the configuration.
+    pub(super) name: DirectorName,
+    pub(super) release: Release,
+    pub(super) peer: SocketAddr,
+}
+
+/// Runs the connection to its end.
+pub(super) async fn run(
+    context: Arc<Context>,
+    mut channel: Channel<TcpStream>,
+    hello: DirectorHello,
+    group: Arc<model::Group>,
+    peer: SocketAddr,
+    session: LiveSession,
+) {
+    let began = Instant::now();
+    let Some(caller) = log_in(context, &mut channel, &hello, group, peer).await else {
+        return end::linger(channel).await;
+    };
+    let ended = match serve(&caller, channel).await {
+        Served::Console(end) => end,
+        Served::Job(channel, command, line) => {
+            let facts = Facts {
+                context: caller.context,
+                group: caller.group,
+                director: caller.name,
+                release: caller.release,
+                peer,
+                arrived: Instant::now(),
+                command: *command,
+                line,
+            };
+            return job::run(facts, channel, session).await;
+        }
+    };
+    let kind = SessionKind::Console;
+    let session = session.known_as(kind);
+    SessionEnded {
+        kind,
+        peer,
+        job: None,
+        group: Some(&caller.group.name),
+        storage: None,
+        policy: None,
+        reason: None,
+        to_storage_bytes: 0,
+        from_storage_bytes: 0,
+        duration: began.elapsed(),
+        end: ended,
+        status: None,
+        error: None,
+    }
+    .emit();
+    drop(session);
+}
+
+async fn log_in(
+    context: Arc<Context>,
+    channel: &mut Channel<TcpStream>,
+    hello: &DirectorHello,
+    group: Arc<model::Group>,
+    peer: SocketAddr,
+) -> Option<Caller> {
+    let refused = |cause: &'static str, error: &dyn std::fmt::Display| {
+        LoginRefused {
+            kind: SessionKind::Director,
+            peer,
+            name: Some(hello.name.as_str()),
+            cause,
+            error,
+        }
+        .emit();
+    };
+    let Some(known) = context.model.director(hello.name.as_str()) else {
+        refused("unknown", &"no [[Director]] of that name in the configuration");
+        // A storage says nothing to a Director that it does not know.
+        channel.outbox().signal(Signal::Terminate);
+        let _ = channel.flush().await;
+        return None;
+    };
+    // A Director without a number is older than any that storages still talk to.
+    let Some(release) = hello.version.and_then(Release::from_director) else {
+        refused("version", &"the Director is of no release that sdgroup knows");
+        channel.outbox().signal(Signal::Terminate);
+        let _ = channel.flush().await;
+        return None;
+    };
+    let key = handshake::DirectorKey::new(&known.password);
+    let login = handshake::director::Login::start(
+        hello,
+        &key,
+        &context.model.name,
+        dice::challenge_random(),
+        release.storage_version(),
+        channel.outbox(),
+    );
+    match deadline::within(context.model.login_timeout, drive(channel, login)).await {
+        Ok(Ok(_)) => {
+            let name = known.name.clone();
+            Some(Caller {
+                context,
+                group,
+                name,
+                release,
+                peer,
+            })
+        }
+        Ok(Err(error)) => {
+            refused(error.label(), &error);
+            None
+        }
+        Err(expired) => {
+            refused("silent", &expired);
+            None
+        }
+    }
+}
+
+enum Served {
+    /// It was a console's connection, which has ended in this way.
+    Console(&'static str),
+    /// It has become a job's.
+    Job(Channel<TcpStream>, Box<JobCommand>, Vec<u8>),
+}
+
+/// Answers commands until the connection ends or becomes a job's.
+async fn serve(caller: &Caller, mut channel: Channel<TcpStream>) -> Served {
+    let mut scratch = Vec::new();
+    loop {
+        let frame = match channel.receive().await {
+            Ok(frame) => frame,
+            Err(ChannelError::Packet(error)) => {
+                let cause = PacketCause::Oversize;
+                PacketRefused {
+                    kind: SessionKind::Director,
+                    peer: caller.peer,
+                    cause,
+                    error: &error,
+                }
+                .emit();
+                return Served::Console("packet");
+            }
+            Err(_) => return Served::Console("closed"),
+        };
+        let line = match frame.text(&mut scratch) {
+            Ok(Some(text)) if !text.is_empty() => text.to_vec(),
+            // A storage ends the connection at any signal, and at an empty message, where it expects a command.
+            Ok(_) => {
+                end::linger(channel).await;
+                return Served::Console("terminated");
+            }
+            Err(error) => {
+                let cause = PacketCause::Garbage;
+                PacketRefused {
+                    kind: SessionKind::Director,
+                    peer: caller.peer,
+                    cause,
+                    error: &error,
+                }
+                .emit();
+                return Served::Console("packet");
+            }
+        };
+        if line.starts_with(b"JobId=") {
+            match JobCommand::parse(&line) {
+                Ok(command) => return Served::Job(channel, Box::new(command), line),
+                Err(error) => channel.outbox().message(
+                    Refusal::Job {
+                        reason: error.to_string(),
+                    }
+                    .to_line(),
+                ),
+            }
+            channel.outbox().signal(Signal::Terminate);
+            let _ = channel.flush().await;
+            end::linger(channel).await;
+            return Served::Console("bad_job");
+        }
+        match console::answer(caller, &mut channel, &line).await {
+            After::Next => {}
+            After::Close => {
+                channel.outbox().signal(Signal::Terminate);
+                let _ = channel.flush().await;
+                end::linger(channel).await;
+                return Served::Console("closed_by_us");
+            }
+            After::Gone => return Served::Console("lost"),
+        }
+    }
+}

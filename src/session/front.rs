@@ -1,0 +1,118 @@
+//! Every connection begins here: its first packet says who calls.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::context::Context;
+use super::{data, director};
+use crate::channel::{Channel, ChannelError};
+use crate::config::model;
+use crate::net::{deadline, listen, options};
+use crate::telemetry::event::{AcceptFailed, PacketCause, PacketRefused, SessionKind, SessionStarted};
+use crate::wire::hello::Hello;
+use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
+
+/// Accepts connections for `group` until `stop`; each becomes a task of `sessions`.
+pub async fn serve(
+    context: Arc<Context>,
+    listener: TcpListener,
+    group: Arc<model::Group>,
+    sessions: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listen::accept(&listener) => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                sessions.spawn(greet(Arc::clone(&context), stream, peer, Arc::clone(&group)));
+            }
+            Err(error) => {
+                if let Ok(address) = listener.local_addr() {
+                    AcceptFailed {
+                        listener: address,
+                        error: &error,
+                    }
+                    .emit();
+                }
+                // Without a pause a full descriptor table would keep a core busy until somebody hangs up.
+                tokio::time::sleep(error.pause()).await;
+            }
+        }
+    }
+}
+
+/// Reads the first packet and hands the connection to whom it concerns.
+async fn greet(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, group: Arc<model::Group>) {
+    let session = SessionStarted {
+        kind: SessionKind::Unknown,
+        peer,
+    }
+    .emit();
+    // A socket option that cannot be set makes the connection slower, not wrong.
+    let _ = options::tune(&stream);
+    let mut channel = Channel::new(stream);
+    let Some((hello, frame)) = first_packet(&context, &mut channel, peer).await else {
+        return;
+    };
+    match hello {
+        Hello::Director(hello) => {
+            let session = session.known_as(SessionKind::Director);
+            director::run(context, channel, hello, group, peer, session).await;
+        }
+        Hello::Client(hello) => {
+            let kind = if hello.sd_version.is_some() {
+                SessionKind::Storage
+            } else {
+                SessionKind::Client
+            };
+            let session = session.known_as(kind);
+            data::run(context, channel, hello, frame, peer, session, kind).await;
+        }
+        Hello::StorageCalling(_) => refuse(peer, PacketCause::Garbage, "a storage calls as it would call a Client"),
+    }
+}
+
+async fn first_packet(context: &Context, channel: &mut Channel<TcpStream>, peer: SocketAddr) -> Option<(Hello, Frame)> {
+    let frame = match deadline::within(context.model.first_packet_timeout, channel.receive()).await {
+        Ok(Ok(frame)) => frame,
+        Ok(Err(ChannelError::Packet(error))) => {
+            refuse(peer, PacketCause::Oversize, &error.to_string());
+            return None;
+        }
+        // A port check connects and leaves; that is nothing to tell.
+        Ok(Err(_)) => return None,
+        Err(_) => {
+            refuse(peer, PacketCause::Silent, "no Hello came in time");
+            return None;
+        }
+    };
+    let hello = match frame.decode_within(MAX_LOGIN_BYTES) {
+        Ok(Packet::Message(text)) => Hello::parse(&text).map_err(|error| error.to_string()),
+        Ok(Packet::Signal(_)) => Err("a signal is not a Hello".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    match hello {
+        Ok(hello) => Some((hello, frame)),
+        Err(error) => {
+            refuse(peer, PacketCause::Garbage, &error);
+            None
+        }
+    }
+}
+
+fn refuse(peer: SocketAddr, cause: PacketCause, error: &str) {
+    PacketRefused {
+        kind: SessionKind::Unknown,
+        peer,
+        cause,
+        error: &error,
+    }
+    .emit();
+}

@@ -1,0 +1,62 @@
+//! What traffic and probes see of a storage, told and remembered.
+
+use std::time::Instant;
+
+use super::context::Context;
+use super::error::StorageError;
+use crate::group::{Availability, Cause, Directory, ProbeFailure, Probed};
+use crate::telemetry::event::{ProbeDone, StorageEjected, StorageFlipped, StorageReadmitted};
+use crate::types::StorageName;
+
+/// A storage failed what it was asked to do.
+pub(super) fn failed(context: &Context, storage: &StorageName, error: &StorageError, now: Instant) {
+    if !error.ejects() {
+        return;
+    }
+    let Some(live) = context.directory.storage(storage) else {
+        return;
+    };
+    let cause = error.label();
+    if let Some(ejected) = live.observe_failure(Cause::new(cause, error.to_string()), now) {
+        StorageEjected {
+            storage,
+            cause,
+            failures: ejected.count,
+            duration: ejected.length,
+        }
+        .emit();
+    }
+}
+
+/// A storage did what it was asked to do.
+pub(super) fn succeeded(context: &Context, storage: &StorageName, now: Instant) {
+    if let Some(live) = context.directory.storage(storage) {
+        live.observe_success(now);
+    }
+}
+
+/// A probe of a storage has its outcome.
+pub fn probed(directory: &Directory, storage: &StorageName, outcome: Result<Probed, ProbeFailure>, now: Instant) {
+    let Some(live) = directory.storage(storage) else { return };
+    let (label, detail) = match &outcome {
+        Ok(_) => ("ok", String::new()),
+        Err(failure) => (failure.layer.as_str(), failure.text.to_string()),
+    };
+    let duration = outcome.as_ref().map(|probed| probed.took).unwrap_or_default();
+    ProbeDone {
+        storage,
+        outcome: label,
+        detail: &detail,
+        duration,
+    }
+    .emit();
+    let observed = live.observe_probe(outcome, now);
+    if let Some(flip) = observed.flip {
+        let up = flip.to == Availability::Up;
+        let reason = if up { "its probes succeed" } else { &detail };
+        StorageFlipped { storage, up, reason }.emit();
+    }
+    if observed.readmitted {
+        StorageReadmitted { storage }.emit();
+    }
+}

@@ -1,0 +1,134 @@
+//! The catalog dialogue on a job's control connection: a storage asks, the Director answers, and the guard and the
+//! ledger of [`volumes`](crate::volumes) have their say in between.
+
+use super::Facts;
+use super::traffic::TrafficError;
+use crate::telemetry::event::{VolumeConflict, VolumeLearned, VolumeMoved};
+use crate::types::{MediaType, PoolName, StorageName, VolumeName};
+use crate::volumes::{JobVolumes, Learned, Note, Strangers, Verdict};
+use crate::wire::catalog::{self, CatalogRequest};
+use crate::wire::packet::Outbox;
+use crate::wire::release::Severity;
+
+/// What to do with the Director's answer.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// Pass it on as it came.
+    PassOn,
+    /// Send this to the Director instead of passing it on.
+    AskAgain(Vec<u8>),
+    /// Send this to the storage in its place.
+    Instead(Vec<u8>),
+}
+
+/// One job's dialogue.
+#[derive(Debug)]
+pub(super) struct CatalogDialogue<'a> {
+    facts: &'a Facts,
+    storage: StorageName,
+    volumes: JobVolumes,
+    /// Requests that have not been answered. A storage has one at a time, so this is 0 or 1 with real ones.
+    outstanding: u32,
+}
+
+impl<'a> CatalogDialogue<'a> {
+    pub(super) fn new(facts: &'a Facts, storage: StorageName) -> Self {
+        // Where only one storage can hold a volume, one that nobody has noted yet is its own.
+        let strangers = if facts.group.members.len() == 1 {
+            Strangers::Pass
+        } else {
+            Strangers::TurnAway
+        };
+        let ledger = facts.context.ledger.clone();
+        let volumes = JobVolumes::new(ledger, storage.clone(), strangers, facts.command.job.clone());
+        Self {
+            facts,
+            storage,
+            volumes,
+            outstanding: 0,
+        }
+    }
+
+    /// Notes the words that the ledger keeps beside the volumes of this job.
+    pub(super) fn note_names(&mut self, media_type: MediaType, pool: PoolName) {
+        self.volumes.note_names(Some(media_type), Some(pool));
+    }
+
+    /// Whether a message from the Director is the answer to a request of the storage's: no other can come while one
+    /// is outstanding.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.outstanding > 0
+    }
+
+    /// Takes a request, and returns what the Director is sent in its place.
+    pub(super) async fn on_request(&mut self, line: &[u8]) -> Result<Vec<u8>, TrafficError> {
+        let (request, learned) = self.volumes.on_request(line).await?;
+        self.outstanding = self.outstanding.saturating_add(1);
+        if let (Some(learned), Ok(CatalogRequest::UpdateMedia(update))) = (learned, catalog::parse(line)) {
+            self.tell_learned(&update.volume, &learned);
+        }
+        Ok(request)
+    }
+
+    /// Takes an answer.
+    pub(super) async fn on_answer(&mut self, line: &[u8], to_director: &mut Outbox) -> Result<Reply, TrafficError> {
+        let verdict = self.volumes.on_answer(line).await?;
+        if !matches!(verdict, Verdict::AskAgain { .. }) {
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+        Ok(match verdict {
+            Verdict::Pass { note } => {
+                if let Some(note) = note {
+                    self.tell_note(&note, to_director);
+                }
+                Reply::PassOn
+            }
+            Verdict::AskAgain { request } => Reply::AskAgain(request),
+            Verdict::Refuse { reason, line } => {
+                self.facts.note(to_director, Severity::Warning, &reason);
+                Reply::Instead(line)
+            }
+        })
+    }
+
+    fn tell_note(&self, note: &Note, to_director: &mut Outbox) {
+        self.facts.note(to_director, Severity::Warning, &note.to_string());
+        if let Note::Moved { volume, from, to } = note {
+            VolumeMoved {
+                volume,
+                from,
+                to,
+                source: "recycled",
+            }
+            .emit();
+        }
+    }
+
+    fn tell_learned(&self, volume: &VolumeName, learned: &Learned) {
+        let (storage, job) = (&self.storage, Some(&self.facts.command.job));
+        match learned {
+            Learned::Same => {}
+            Learned::New => VolumeLearned {
+                volume,
+                storage,
+                job,
+                source: "update_media",
+            }
+            .emit(),
+            Learned::Moved { from } => VolumeMoved {
+                volume,
+                from,
+                to: storage,
+                source: "label",
+            }
+            .emit(),
+            Learned::Conflict { known } => VolumeConflict {
+                volume,
+                known,
+                storage,
+                job,
+            }
+            .emit(),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How a job's control session ended: gathered along the way, told once.
+
+use std::sync::Arc;
+
+use super::Facts;
+use crate::relay::Tally;
+use crate::telemetry::event::{JobRefused, SessionEnded, SessionKind};
+use crate::types::{JobStatus, StorageName};
+
+/// What is known of the end so far.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// Where the job was, and why there.
+    pub(super) placed: Option<(StorageName, &'static str, String)>,
+    /// Its data connection's bytes.
+    pub(super) tally: Option<Arc<Tally>>,
+    /// The status that the storage reported, or that was reported in its place.
+    pub(super) status: Option<JobStatus>,
+    end: &'static str,
+    error: Option<String>,
+}
+
+impl Ending {
+    /// It ended in order.
+    pub(super) fn orderly(&mut self, end: &'static str) {
+        self.end = end;
+    }
+
+    /// It ended in disorder.
+    pub(super) fn failed(&mut self, end: &'static str, error: String) {
+        self.end = end;
+        self.error = Some(error);
+    }
+
+    /// No storage took it.
+    pub(super) fn refused(&mut self, cause: &'static str, error: String) {
+        self.failed(cause, error);
+        self.status = None;
+        self.placed = None;
+    }
+
+    /// Tells it.
+    pub(super) fn emit(self, facts: &Facts) {
+        let (to_storage, from_storage) = self
+            .tally
+            .as_ref()
+            .map_or((0, 0), |tally| (tally.to_far(), tally.to_near()));
+        let placed = self.placed.as_ref();
+        SessionEnded {
+            kind: SessionKind::Director,
+            peer: facts.peer,
+            job: Some(facts.job_ref()),
+            group: Some(&facts.group.name),
+            storage: placed.map(|(storage, _, _)| storage),
+            policy: placed.map(|(_, policy, _)| *policy),
+            reason: placed.map(|(_, _, reason)| reason.as_str()),
+            to_storage_bytes: to_storage,
+            from_storage_bytes: from_storage,
+            duration: facts.arrived.elapsed(),
+            end: self.end,
+            status: self.status,
+            error: self.error.as_ref().map(|error| error as &dyn std::fmt::Display),
+        }
+        .emit();
+    }
+}
+
+/// A job that nobody could be given is told as such, too.
+pub(super) fn tell_refused(facts: &Facts, cause: &'static str, reason: &str) {
+    JobRefused {
+        job: facts.job_ref(),
+        group: &facts.group.name,
+        cause,
+        reason,
+    }
+    .emit();
+}

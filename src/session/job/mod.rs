@@ -1,0 +1,121 @@
+//! One job on a control connection, from `JobId=` to its end.
+//!
+//! A job that writes is placed at once, since the storage's own answer to `JobId=` goes back unchanged ([`write`]). A
+//! job that reads is placed when it says what it reads ([`read`]); until then sdgroup answers in the storage's place.
+
+mod catalog;
+mod ending;
+mod finish;
+mod notes;
+mod read;
+mod reserve;
+mod seat;
+mod traffic;
+mod translate;
+mod write;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+
+use super::context::Context;
+
+use crate::channel::Channel;
+use crate::config::model;
+use crate::group::{Access, PlacementRequest};
+use crate::telemetry::event::{JobRef, LiveSession};
+use crate::types::{DirectorName, JobLevel, JobType};
+use crate::wire::job::JobCommand;
+use crate::wire::packet::Signal;
+use crate::wire::refusal::Refusal;
+use crate::wire::release::{Release, Severity};
+
+/// What is known of a job from the start.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) context: Arc<Context>,
+    pub(super) group: Arc<model::Group>,
+    pub(super) director: DirectorName,
+    pub(super) release: Release,
+    pub(super) peer: SocketAddr,
+    pub(super) arrived: Instant,
+    pub(super) command: JobCommand,
+    /// The command as it came, to be passed on byte for byte.
+    pub(super) line: Vec<u8>,
+}
+
+impl Facts {
+    fn job_ref(&self) -> JobRef<'_> {
+        JobRef {
+            director: &self.director,
+            job: &self.command.job,
+            job_id: self.command.job_id,
+            client: Some(&self.command.client),
+        }
+    }
+
+    fn request(&self, access: Access) -> PlacementRequest {
+        PlacementRequest {
+            director: self.director.clone(),
+            job: self.command.job.clone(),
+            job_id: self.command.job_id,
+            job_resource: self.command.job_name.clone(),
+            client: self.command.client.clone(),
+            job_type: self.command.job_type,
+            level: self.command.level,
+            fileset: self.command.file_set.clone(),
+            access,
+        }
+    }
+
+    /// Whether the job is placed by what it reads. A VirtualFull reads and writes in one storage: the one that has
+    /// what it reads.
+    fn reads(&self) -> bool {
+        match self.command.job_type {
+            JobType::Restore | JobType::Verify | JobType::Copy | JobType::Migrate => true,
+            JobType::Backup => self.command.level == JobLevel::VirtualFull,
+            _ => false,
+        }
+    }
+}
+
+/// Runs a job to its end. The connection ends with it, as it does at a storage.
+pub(super) async fn run(facts: Facts, mut director: Channel<TcpStream>, session: LiveSession) {
+    let context = Arc::clone(&facts.context);
+    let mut ending = ending::Ending::default();
+    if let Some(reason) = context.admission.refusal() {
+        refuse(&facts, &mut director, reason);
+        ending.refused("shutting_down", reason.to_owned());
+    } else {
+        let live = context.jobs.enter(
+            facts.director.clone(),
+            facts.command.job_id,
+            facts.command.job.clone(),
+            facts.group.name.clone(),
+        );
+        if facts.reads() {
+            read::run(&facts, &mut director, &live, &mut ending).await;
+        } else {
+            write::run(&facts, &mut director, &live, &mut ending).await;
+        }
+    }
+    // Whoever is not there any more cannot be told.
+    let _ = director.flush().await;
+    super::end::linger(director).await;
+    ending.emit(&facts);
+    drop(session);
+}
+
+/// Refuses the job before any storage has it, in the form that the Director prints.
+fn refuse(facts: &Facts, director: &mut Channel<TcpStream>, reason: &str) {
+    facts.note(director.outbox(), Severity::Fatal, reason);
+    director.outbox().message(
+        Refusal::Job {
+            reason: reason.to_owned(),
+        }
+        .to_line(),
+    );
+    director.outbox().signal(Signal::Terminate);
+}

@@ -1,0 +1,307 @@
+//! A job that reads: placed when its bootstrap says which volumes it needs.
+//!
+//! Until then sdgroup answers in the storage's place and keeps what the Director asked for. When the volumes are
+//! known it is asked again, of the storage that holds them, and from then on the job is coupled like any other. The
+//! Client's key is ours, the storage has its own, so the data connection is a bridge.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+use super::ending::Ending;
+use super::finish::Finish;
+use super::reserve::{self, Block};
+use super::seat::{self, Seat, Unseated, Wanted};
+use super::traffic::{JobTraffic, TrafficError};
+use super::{Facts, refuse, write};
+use crate::channel::{Channel, ChannelError};
+use crate::session::couple::{Coupled, couple};
+use crate::session::dice;
+use crate::session::error::Stage;
+use crate::session::jobs::Job;
+use crate::types::{JobLevel, SessionKey, StorageName};
+use crate::volumes::segments;
+use crate::wire::bootstrap::{Bootstrap, BootstrapReader};
+use crate::wire::job::JobAnswer;
+use crate::wire::line::shown;
+use crate::wire::packet::{Frame, Signal};
+use crate::wire::refusal::Refusal;
+use crate::wire::release::{Release, Severity};
+use crate::wire::reserve::{DeviceAnswer, DeviceFeatures};
+
+/// The longest piece of a bootstrap line that goes into one message (9.6 and 13 read no more at once).
+const MAX_PIECE_BYTES: usize = 900;
+
+/// What the Director asked for before its volumes were known.
+#[derive(Debug)]
+struct Asked {
+    answer: JobAnswer,
+    blocks: Vec<Block>,
+}
+
+/// Runs the job to its end.
+pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: &Job, ending: &mut Ending) {
+    let (sd_id, sd_time) = facts.context.mint_session();
+    let answer = JobAnswer {
+        sd_id,
+        sd_time,
+        key: SessionKey::mint(dice::key_random()),
+    };
+    director.outbox().message(answer.to_line());
+    let mut asked = Asked {
+        answer,
+        blocks: Vec::new(),
+    };
+    let bootstrap = match listen(facts, director, live, &mut asked).await {
+        Ok(bootstrap) => bootstrap,
+        Err(unseated) => return seat::tell(facts, director, ending, unseated),
+    };
+    match place(facts, director, live, &bootstrap, &asked).await {
+        Ok((storage, seat)) => {
+            ending.placed = Some((storage, seat.policy, seat.reason.clone()));
+            Replay {
+                facts,
+                live,
+                asked,
+                bootstrap,
+            }
+            .run(director, seat, ending)
+            .await;
+        }
+        Err(unseated) => {
+            if let Unseated::Refused { cause, reason } = &unseated {
+                facts.note(director.outbox(), Severity::Fatal, reason);
+                director.outbox().message(Refusal::Bootstrap.to_line());
+                director.outbox().signal(Signal::Terminate);
+                super::ending::tell_refused(facts, cause, reason);
+                ending.refused(cause, reason.clone());
+            } else {
+                seat::tell(facts, director, ending, unseated);
+            }
+        }
+    }
+}
+
+/// Answers in the storage's place until the bootstrap has been read.
+async fn listen(
+    facts: &Facts,
+    director: &mut Channel<TcpStream>,
+    live: &Job,
+    asked: &mut Asked,
+) -> Result<Bootstrap, Unseated> {
+    let mut scratch = Vec::new();
+    loop {
+        director.flush().await.map_err(Unseated::DirectorGone)?;
+        let frame = tokio::select! {
+            frame = director.receive() => frame.map_err(Unseated::DirectorGone)?,
+            () = live.stop_token().cancelled() => return Err(Unseated::stopped(live)),
+        };
+        let text = frame
+            .text(&mut scratch)
+            .map_err(ChannelError::from)
+            .map_err(Unseated::DirectorGone)?;
+        match text {
+            Some(text) if text.starts_with(b"use storage=") => {
+                let block = reserve::read(director, frame.clone()).await.map_err(Unseated::from)?;
+                director.outbox().message(device_answer(facts, &block).to_line());
+                asked.blocks.push(block);
+            }
+            Some(text) if text.starts_with(b"bootstrap") => return read_bootstrap(director).await,
+            Some(text) if text.starts_with(b"sendprogress") => {}
+            Some(text) => {
+                let reason = format!(
+                    "a job that reads sends its bootstrap first, this one sent: {}",
+                    shown(text).trim_end()
+                );
+                return Err(Unseated::Refused {
+                    cause: "protocol",
+                    reason,
+                });
+            }
+            None => return Err(Unseated::DirectorGone(ChannelError::Closed)),
+        }
+    }
+}
+
+/// The answer to a reservation that has not been made yet. The Director prints the device's name, no more.
+fn device_answer(facts: &Facts, block: &Block) -> DeviceAnswer {
+    DeviceAnswer {
+        device: block.device.clone(),
+        features: (facts.release == Release::V15).then_some(DeviceFeatures {
+            protect: false,
+            encrypt: false,
+        }),
+        more: Vec::new(),
+    }
+}
+
+async fn read_bootstrap(director: &mut Channel<TcpStream>) -> Result<Bootstrap, Unseated> {
+    let mut reader = BootstrapReader::new();
+    let mut scratch = Vec::new();
+    let refused = |error: &dyn std::fmt::Display| Unseated::Refused {
+        cause: "bootstrap",
+        reason: error.to_string(),
+    };
+    loop {
+        let frame = director.receive().await.map_err(Unseated::DirectorGone)?;
+        match frame.text(&mut scratch).map_err(|error| refused(&error))? {
+            Some(text) => reader.push(text).map_err(|error| refused(&error))?,
+            None => return reader.finish().map_err(|error| refused(&error)),
+        }
+    }
+}
+
+/// Finds the storage that holds what the bootstrap names, and gives it the job.
+async fn place(
+    facts: &Facts,
+    director: &mut Channel<TcpStream>,
+    live: &Job,
+    bootstrap: &Bootstrap,
+    asked: &Asked,
+) -> Result<(StorageName, Seat), Unseated> {
+    let refused = |cause, reason: String| Unseated::Refused { cause, reason };
+    let holders = facts.context.ledger.holders(&bootstrap.volumes()).await;
+    let holders = holders.map_err(|error| refused("ledger", format!("the volume ledger cannot be read: {error}")))?;
+    let plan = segments::plan(bootstrap, &holders).map_err(|error| refused("volume", error.to_string()))?;
+    let storage = match plan.as_slice() {
+        [] => return Err(refused("volume", "the bootstrap names no volume".to_owned())),
+        [one] => one.storage.clone(),
+        several => {
+            let places: Vec<_> = several.iter().map(|segment| segment.storage.as_str()).collect();
+            let reason = format!(
+                "the volumes are on several storages ({}); restore from one of them at a time",
+                places.join(", ")
+            );
+            return Err(refused("several_storages", reason));
+        }
+    };
+    let wanted = Wanted::This {
+        storage: &storage,
+        identity: facts.imposes_identity().then_some(&asked.answer),
+    };
+    let seat = seat::find(facts, director, live, wanted).await?;
+    Ok((storage, seat))
+}
+
+impl Facts {
+    /// Whether the job writes volumes under the identity that sdgroup gave it.
+    fn imposes_identity(&self) -> bool {
+        self.command.level == JobLevel::VirtualFull
+    }
+}
+
+/// Asks the storage what the Director asked us.
+struct Replay<'a> {
+    facts: &'a Facts,
+    live: &'a Job,
+    asked: Asked,
+    bootstrap: Bootstrap,
+}
+
+impl Replay<'_> {
+    async fn run(self, director: &mut Channel<TcpStream>, seat: Seat, ending: &mut Ending) {
+        let Seat {
+            storage,
+            mut link,
+            slot,
+            answer,
+            reason,
+            ..
+        } = seat;
+        let client_key = &self.asked.answer.key;
+        let announced = match write::announce(self.facts, &storage, link.version, client_key, &answer.key, slot) {
+            Ok(announced) => announced,
+            Err(error) => {
+                refuse(self.facts, director, &error.to_string());
+                return ending.refused("name_in_use", error.to_string());
+            }
+        };
+        ending.tally = Some(Arc::clone(&announced.route().tally));
+        self.facts
+            .note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
+        let mut traffic = JobTraffic::new(self.facts, &storage);
+        let coupled = match self.replay(director, &mut link.channel, &mut traffic).await {
+            Ok(()) => couple(director, &mut link.channel, &mut traffic, self.live.stop_token()).await,
+            Err(ended) => ended,
+        };
+        let finish = Finish {
+            facts: self.facts,
+            live: self.live,
+            route: announced.route(),
+            traffic: &traffic,
+            ending,
+        };
+        finish.run(director, link.channel, coupled).await;
+    }
+
+    /// Reservations, then the bootstrap; the storage's answer to the last is the Director's.
+    async fn replay(
+        &self,
+        director: &mut Channel<TcpStream>,
+        storage: &mut Channel<TcpStream>,
+        traffic: &mut JobTraffic<'_>,
+    ) -> Result<(), Coupled<TrafficError>> {
+        // Whatever the storage is asked first, this is what the Director waits for.
+        traffic.stage = Stage::Bootstrap;
+        for block in &self.asked.blocks {
+            for frame in &block.frames {
+                pass(frame, storage, traffic).map_err(Coupled::Failed)?;
+            }
+            let reply = self.reply(director, storage, traffic).await?;
+            if !reply.starts_with(b"3000 ") {
+                let line = shown(&reply).trim_end().to_owned();
+                return Err(Coupled::Failed(TrafficError::Refused {
+                    stage: Stage::Reserve,
+                    line,
+                }));
+            }
+        }
+        storage.outbox().message(b"bootstrap\n");
+        for line in traffic
+            .translation()
+            .bootstrap(self.bootstrap.text())
+            .split_inclusive(|&byte| byte == b'\n')
+        {
+            for piece in line.chunks(MAX_PIECE_BYTES) {
+                storage.outbox().message(piece);
+            }
+        }
+        storage.outbox().signal(Signal::Eod);
+        storage.flush().await.map_err(Coupled::StorageGone)
+    }
+
+    /// Waits for the storage's reply; whatever else it says or asks meanwhile goes between it and the Director.
+    async fn reply(
+        &self,
+        director: &mut Channel<TcpStream>,
+        storage: &mut Channel<TcpStream>,
+        traffic: &mut JobTraffic<'_>,
+    ) -> Result<Vec<u8>, Coupled<TrafficError>> {
+        storage.flush().await.map_err(Coupled::StorageGone)?;
+        traffic.catches_reply = true;
+        match couple(director, storage, traffic, self.live.stop_token()).await {
+            Coupled::Caught(frame) => {
+                let mut scratch = Vec::new();
+                let text = frame
+                    .text(&mut scratch)
+                    .map_err(|error| Coupled::Failed(error.into()))?;
+                Ok(text.unwrap_or_default().to_vec())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// Sends one frame of a reservation in the member's words.
+fn pass(frame: &Frame, storage: &mut Channel<TcpStream>, traffic: &JobTraffic<'_>) -> Result<(), TrafficError> {
+    let mut scratch = Vec::new();
+    let line = match frame.text(&mut scratch)? {
+        Some(text) => traffic.translation().to_storage(Stage::Reserve, text),
+        None => None,
+    };
+    match line {
+        Some(line) => storage.outbox().message(line),
+        None => storage.outbox().frame(frame),
+    }
+    Ok(())
+}

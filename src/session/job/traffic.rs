@@ -1,0 +1,168 @@
+//! Reads along on a job's control connection once a storage has the job.
+
+use super::Facts;
+use super::catalog::{CatalogDialogue, Reply};
+use super::translate::Translation;
+use crate::config::model;
+use crate::session::couple::{Flow, Legs, Traffic};
+use crate::session::error::Stage;
+use crate::store::StoreError;
+use crate::volumes::JudgeError;
+use crate::wire::packet::{Frame, Outbox, PacketError, Signal};
+use crate::wire::progress::{JobEnd, Kind};
+use crate::wire::reserve::UseStorage;
+
+/// Why reading along failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrafficError {
+    /// What came is not a packet.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// The storage refused what it was asked in the Director's place.
+    #[error("refused ({}): {line}", .stage.as_str())]
+    Refused {
+        /// What it refused.
+        stage: Stage,
+        /// In its words.
+        line: String,
+    },
+    /// A volume's place could not be made durable.
+    #[error("the volume ledger cannot be written: {0}")]
+    Store(#[from] StoreError),
+    /// The Director's word about a volume could not be judged.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+}
+
+impl TrafficError {
+    /// One of a fixed set of words, for metrics.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Packet(_) => "packet",
+            Self::Refused { .. } => "refused",
+            Self::Store(_) | Self::Judge(_) => "ledger",
+        }
+    }
+}
+
+/// A job's messages, with the little that has to be known of their state.
+#[derive(Debug)]
+pub(super) struct JobTraffic<'a> {
+    translation: Translation,
+    catalog: CatalogDialogue<'a>,
+    scratch: Vec<u8>,
+    /// The next reply of the storage is the caller's, not the Director's.
+    pub(super) catches_reply: bool,
+    /// What the Director waits for from the storage.
+    pub(super) stage: Stage,
+    /// The storage has reported the job's end.
+    pub(super) end: Option<JobEnd>,
+}
+
+impl<'a> JobTraffic<'a> {
+    pub(super) fn new(facts: &'a Facts, storage: &model::Storage) -> Self {
+        Self {
+            translation: Translation::new(&facts.group, storage),
+            catalog: CatalogDialogue::new(facts, storage.name.clone()),
+            scratch: Vec::new(),
+            catches_reply: false,
+            stage: Stage::Between,
+            end: None,
+        }
+    }
+
+    pub(super) fn translation(&self) -> &Translation {
+        &self.translation
+    }
+}
+
+impl Traffic for JobTraffic<'_> {
+    type Error = TrafficError;
+
+    async fn on_director(&mut self, frame: Frame, legs: Legs<'_>) -> Result<Flow, TrafficError> {
+        let Some(text) = frame.text(&mut self.scratch)? else {
+            // The storage would end the connection at any signal that does not belong to a list it reads.
+            match frame.signal() {
+                Some(Signal::Terminate) => {
+                    legs.to_storage.frame(&frame);
+                    return Ok(Flow::Over);
+                }
+                Some(Signal::Eod) if matches!(self.stage, Stage::Reserve | Stage::Bootstrap) => {
+                    legs.to_storage.frame(&frame);
+                }
+                _ => {}
+            }
+            return Ok(Flow::On);
+        };
+        if self.catalog.awaits_answer() {
+            let reply = self.catalog.on_answer(text, legs.to_director).await?;
+            match reply {
+                Reply::PassOn => legs.to_storage.frame(&frame),
+                Reply::AskAgain(line) => legs.to_director.message(line),
+                Reply::Instead(line) => legs.to_storage.message(line),
+            }
+            return Ok(Flow::On);
+        }
+        if text.starts_with(b"use storage=") {
+            self.stage = Stage::Reserve;
+            if let Ok(UseStorage {
+                media_type,
+                pool,
+                append: true,
+                ..
+            }) = UseStorage::parse(text)
+            {
+                self.catalog.note_names(media_type, pool);
+            }
+        } else if text.starts_with(b"bootstrap") {
+            self.stage = Stage::Bootstrap;
+        } else if text.starts_with(b"run") {
+            self.stage = Stage::Running;
+        }
+        match self.translation.to_storage(self.stage, text) {
+            Some(line) => legs.to_storage.message(line),
+            None => legs.to_storage.frame(&frame),
+        }
+        Ok(Flow::On)
+    }
+
+    async fn on_storage(&mut self, frame: Frame, legs: Legs<'_>) -> Result<Flow, TrafficError> {
+        let Some(kind) = Kind::of(&frame)? else {
+            // Heartbeats, and the end.
+            legs.to_director.frame(&frame);
+            let over = frame.signal() == Some(Signal::Terminate);
+            return Ok(if over { Flow::Over } else { Flow::On });
+        };
+        match kind {
+            Kind::CatReq => {
+                let text = frame.text(&mut self.scratch)?.unwrap_or_default();
+                let request = self.catalog.on_request(text).await?;
+                legs.to_director.message(request);
+            }
+            Kind::End => {
+                self.end = JobEnd::parse(frame.text(&mut self.scratch)?.unwrap_or_default()).ok();
+                legs.to_director.frame(&frame);
+            }
+            Kind::Reply(_) if self.stage != Stage::Running => return self.on_reply(frame, legs.to_director),
+            _ => legs.to_director.frame(&frame),
+        }
+        Ok(Flow::On)
+    }
+}
+
+impl JobTraffic<'_> {
+    /// A reply to a command; there are none once the job runs.
+    fn on_reply(&mut self, frame: Frame, to_director: &mut Outbox) -> Result<Flow, TrafficError> {
+        if self.catches_reply {
+            self.catches_reply = false;
+            return Ok(Flow::Caught(frame));
+        }
+        self.stage = Stage::Between;
+        let text = frame.text(&mut self.scratch)?.unwrap_or_default();
+        match self.translation.to_director(text) {
+            Some(line) => to_director.message(line),
+            None => to_director.frame(&frame),
+        }
+        Ok(Flow::On)
+    }
+}

@@ -1,0 +1,89 @@
+//! A job that writes: placed when `JobId=` arrives, and its control connection coupled until it ends.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::ending::Ending;
+use super::finish::Finish;
+use super::seat::{self, Seat, Wanted};
+use super::traffic::JobTraffic;
+use super::{Facts, refuse};
+use crate::channel::Channel;
+use crate::config::model;
+use crate::group::Slot;
+use crate::relay::Tally;
+use crate::session::couple::{Coupled, couple};
+use crate::session::jobs::Job;
+use crate::session::routes::{Announced, NameInUse, Route};
+use crate::types::SessionKey;
+use crate::wire::release::Severity;
+
+/// Runs the job to its end.
+pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: &Job, ending: &mut Ending) {
+    let seat = match seat::find(facts, director, live, Wanted::Any).await {
+        Ok(seat) => seat,
+        Err(unseated) => return seat::tell(facts, director, ending, unseated),
+    };
+    ending.placed = Some((seat.storage.name.clone(), seat.policy, seat.reason.clone()));
+    let Seat {
+        storage,
+        mut link,
+        slot,
+        answer,
+        frame,
+        reason,
+        ..
+    } = seat;
+    let announced = match announce(facts, &storage, link.version, &answer.key, &answer.key, slot) {
+        Ok(announced) => announced,
+        Err(error) => {
+            refuse(facts, director, &error.to_string());
+            return ending.refused("name_in_use", error.to_string());
+        }
+    };
+    ending.tally = Some(Arc::clone(&announced.route().tally));
+    facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
+    director.outbox().frame(&frame);
+    let mut traffic = JobTraffic::new(facts, &storage);
+    let coupled = match director.flush().await {
+        Ok(()) => couple(director, &mut link.channel, &mut traffic, live.stop_token()).await,
+        Err(error) => Coupled::DirectorGone(error),
+    };
+    let finish = Finish {
+        facts,
+        live,
+        route: announced.route(),
+        traffic: &traffic,
+        ending,
+    };
+    finish.run(director, link.channel, coupled).await;
+}
+
+/// Makes the job's data connection findable.
+pub(super) fn announce(
+    facts: &Facts,
+    storage: &Arc<model::Storage>,
+    storage_version: u32,
+    client_key: &SessionKey,
+    storage_key: &SessionKey,
+    slot: Slot,
+) -> Result<Announced, NameInUse> {
+    facts.context.routes.announce(Route {
+        director: facts.director.clone(),
+        job_id: facts.command.job_id,
+        job: facts.command.job.clone(),
+        client: facts.command.client.clone(),
+        group: facts.group.name.clone(),
+        storage: Arc::clone(storage),
+        connect_timeout: facts.group.connect_timeout,
+        login_timeout: facts.group.login_timeout,
+        client_key: client_key.clone(),
+        storage_key: storage_key.clone(),
+        storage_version,
+        tally: Arc::new(Tally::default()),
+        slot: Arc::new(slot),
+        stop: CancellationToken::new(),
+    })
+}

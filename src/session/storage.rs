@@ -1,0 +1,97 @@
+//! A control connection to a storage, on which sdgroup is the Director.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::error::{Stage, StorageError};
+use crate::channel::{Channel, drive};
+use crate::config::model;
+use crate::handshake;
+use crate::net::{deadline, dial, options};
+use crate::types::DirectorName;
+use crate::wire::packet::Frame;
+use crate::wire::release::Release;
+
+/// A storage that has accepted our login.
+#[derive(Debug)]
+pub(super) struct StorageLink {
+    pub(super) channel: Channel<TcpStream>,
+    /// The number in its Hello answer.
+    pub(super) version: u32,
+}
+
+/// How long a storage is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// To be reached.
+    pub(super) connect: Duration,
+    /// For the login, and for each answer to a command that a storage gives at once.
+    pub(super) login: Duration,
+}
+
+impl From<&model::Group> for Patience {
+    fn from(group: &model::Group) -> Self {
+        Self {
+            connect: group.connect_timeout,
+            login: group.login_timeout,
+        }
+    }
+}
+
+/// Dials `storage` and logs in as `director`, of the same release as the real one.
+pub(super) async fn call(
+    storage: &model::Storage,
+    director: &DirectorName,
+    release: Release,
+    patience: Patience,
+) -> Result<StorageLink, StorageError> {
+    let password = storage.password_for(director).ok_or(StorageError::NoPassword)?;
+    let stream = dial::dial(&storage.address, storage.port, patience.connect).await?;
+    // A socket option that cannot be set makes the connection slower, not wrong.
+    let _ = options::tune(&stream);
+    let mut channel = Channel::new(stream);
+    let key = handshake::DirectorKey::new(password);
+    let random = super::dice::challenge_random();
+    let login = handshake::storage::Login::start(director, &key, release, random, channel.outbox());
+    let verified = within(Stage::Login, patience.login, async {
+        drive(&mut channel, login).await.map_err(StorageError::login)
+    })
+    .await?;
+    Ok(StorageLink {
+        channel,
+        version: verified.storage_version,
+    })
+}
+
+impl StorageLink {
+    /// Sends one line and waits for the one message that answers it.
+    pub(super) async fn ask(&mut self, line: &[u8], stage: Stage, patience: Duration) -> Result<Frame, StorageError> {
+        let channel = &mut self.channel;
+        within(stage, patience, async {
+            channel.outbox().message(line);
+            channel
+                .flush()
+                .await
+                .map_err(|source| StorageError::Lost { stage, source })?;
+            channel
+                .receive()
+                .await
+                .map_err(|source| StorageError::Lost { stage, source })
+        })
+        .await
+    }
+}
+
+/// Gives `future` its time, and says at which step it ran out.
+pub(super) async fn within<T>(
+    stage: Stage,
+    time: Duration,
+    future: impl Future<Output = Result<T, StorageError>>,
+) -> Result<T, StorageError> {
+    match deadline::within(time, future).await {
+        Ok(result) => result,
+        Err(_) => Err(StorageError::Silent { stage, within: time }),
+    }
+}
