@@ -188,10 +188,10 @@ async fn only_member(caller: &Caller, to_director: &mut Outbox, line: &[u8]) -> 
 }
 
 /// Gives one command to a storage on a connection of its own and returns what it says before its EOD.
-async fn ask(caller: &Caller, storage: &model::Storage, line: &[u8]) -> Result<Vec<Frame>, StorageError> {
+async fn ask(caller: &Caller, storage: &model::Storage, command: &[u8]) -> Result<Vec<Frame>, StorageError> {
     let patience = Patience::from(&*caller.group);
-    let mut called = storage::call(storage, &caller.name, caller.release, patience).await?;
-    let frame = called.ask(line, Stage::Running, patience.login).await?;
+    let mut link = storage::call(storage, &caller.name, caller.release, patience).await?;
+    let frame = link.ask(command, Stage::Running, patience.login).await?;
     let mut frames = vec![frame];
     let mut bytes = 0_usize;
     within(Stage::Running, answer_time(patience), async {
@@ -200,7 +200,7 @@ async fn ask(caller: &Caller, storage: &model::Storage, line: &[u8]) -> Result<V
                 stage: Stage::Running,
                 source,
             };
-            let frame = called.channel.receive().await.map_err(lost)?;
+            let frame = link.channel.receive().await.map_err(lost)?;
             bytes = bytes.saturating_add(frame.as_bytes().len());
             frames.push(frame);
         }
@@ -208,8 +208,8 @@ async fn ask(caller: &Caller, storage: &model::Storage, line: &[u8]) -> Result<V
     })
     .await?;
     // The storage is told that this was all; whether it hears it does not matter.
-    called.channel.outbox().signal(Signal::Terminate);
-    let _ = called.channel.flush().await;
+    link.channel.outbox().signal(Signal::Terminate);
+    let _ = link.channel.flush().await;
     frames.retain(|frame| frame.signal().is_none());
     Ok(frames)
 }

@@ -72,6 +72,7 @@ pub(super) fn tell_refused(facts: &Facts, cause: &'static str, reason: &str) {
         group: &facts.group.name,
         cause,
         reason,
+        waited: facts.arrived.elapsed(),
     }
     .emit();
 }
