@@ -84,6 +84,11 @@ impl Daemon {
         }
     }
 
+    /// The file to which its standard output and standard error go.
+    pub(crate) fn output(&self) -> &Path {
+        &self.output
+    }
+
     /// What it printed since it was first started.
     pub(crate) fn printed(&self) -> String {
         fs::read(&self.output)

@@ -21,6 +21,7 @@ use resources::{CLIENT, DIRECTOR, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD
 use sdgroup::{Sdgroup, Settings};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -341,6 +342,21 @@ impl Lab {
             std::thread::sleep(Duration::from_millis(10));
         }
         console().expect("what was printed")
+    }
+
+    /// A script that runs bconsole for whoever wants to type himself.
+    pub(crate) fn write_console_script(&self) -> PathBuf {
+        let command = self.root.command("bconsole");
+        let words: Vec<_> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| format!("'{}'", word.to_string_lossy()))
+            .collect();
+        let script = self.folder().join("bconsole");
+        let configuration = self.folder().join("bconsole.conf");
+        let text = format!("#!/bin/sh\nexec {} -c '{}'\n", words.join(" "), configuration.display());
+        fs::write(&script, text).expect("the script");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the script's mode");
+        script
     }
 
     /// Asks the Director to run a job and returns at once. `level` is as in the console; `more` may name another

@@ -158,6 +158,10 @@ impl Root {
         })
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A command that runs `program`, which lies in the root's `usr/sbin`, with the root's own loader and libraries.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(&self.loader);

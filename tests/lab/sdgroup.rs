@@ -140,6 +140,14 @@ impl Sdgroup {
         &self.configuration
     }
 
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    pub(crate) fn log_file(&self) -> &Path {
+        self.daemon.output()
+    }
+
     /// Its log, which goes to standard output or standard error.
     pub(crate) fn log(&self) -> String {
         self.daemon.printed()

@@ -8,3 +8,15 @@
 mod lab;
 
 mod baseline;
+mod demo;
+mod failover;
+mod figures;
+mod peer;
+mod placement;
+mod refusal;
+mod restore;
+mod shared_media_type;
+mod shutdown;
+
+/// The daemon under test, as cargo has built it for these tests.
+const SDGROUP: &str = env!("CARGO_BIN_EXE_sdgroup");

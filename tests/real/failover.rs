@@ -1,0 +1,230 @@
+//! A storage fails before a job, between its announcement and its run, and in its middle.
+
+use crate::SDGROUP;
+use crate::lab::catalog::{JobId, JobReport};
+use crate::lab::{JOB_WITHIN, Lab, Plan, wait};
+use std::time::{Duration, Instant};
+
+/// Without sdgroup it is thirty minutes.
+const OVER_WITHIN: Duration = Duration::from_secs(10);
+
+fn timed(lab: &Lab, name: &str) -> (JobReport, Duration) {
+    let begun = Instant::now();
+    let report = lab.job(name, "Full");
+    (report, begun.elapsed())
+}
+
+/// The longest of a few runs while all storages are well.
+fn usual_time(lab: &Lab) -> Duration {
+    let times = (0..3).map(|_| {
+        let (report, time) = timed(lab, "Docs");
+        assert_eq!(report.must_be_ok().only_storage(), "File4");
+        time
+    });
+    times.max().unwrap_or_default()
+}
+
+fn storage_metric(lab: &mut Lab, name: &str, storage: &str) -> f64 {
+    let metrics = lab.sdgroup().metrics();
+    assert!(metrics.has(name), "{name}");
+    metrics.sum(name, &[("storage", storage)])
+}
+
+/// A group in which only what jobs meet tells that a storage is bad, and an ejected one stays out.
+fn plan() -> Plan {
+    let mut plan = Plan::with_policy("ListedOrder");
+    plan.settings = plan.settings.clone().without_probes();
+    plan.settings.ejection_time = "1 minute";
+    plan
+}
+
+fn placed_elsewhere_within(lab: &mut Lab, usual: Duration, allowed: Duration) {
+    let (report, time) = timed(lab, "Docs");
+    assert_eq!(report.must_be_ok().only_storage(), "File5");
+    assert!(
+        time < usual + allowed,
+        "{time:?} against {usual:?}; the job's log:\n{}",
+        report.log
+    );
+    assert!(storage_metric(lab, "sdgroup_job_failovers_total", "File4") > 0.5);
+    report.log_must_say("File4");
+
+    // What is known now costs the next job nothing.
+    let (report, time) = timed(lab, "Docs");
+    assert_eq!(report.must_be_ok().only_storage(), "File5");
+    assert!(time < usual + Duration::from_secs(1), "{time:?} against {usual:?}");
+}
+
+#[test]
+fn a_storage_that_was_killed_before_a_job_delays_it_by_less_than_a_second() {
+    let mut plan = plan();
+    plan.tree("Docs", 50);
+    let mut lab = plan.start(SDGROUP);
+    let usual = usual_time(&lab);
+
+    lab.storage("File4").kill();
+
+    placed_elsewhere_within(&mut lab, usual, Duration::from_secs(1));
+}
+
+#[test]
+fn a_storage_that_is_frozen_before_a_job_delays_it_by_no_more_than_the_login_deadline() {
+    let mut plan = plan();
+    plan.settings.login_timeout = "2 seconds";
+    plan.tree("Docs", 51);
+    let mut lab = plan.start(SDGROUP);
+    let usual = usual_time(&lab);
+
+    lab.storage("File4").freeze();
+
+    placed_elsewhere_within(&mut lab, usual, Duration::from_secs(3));
+}
+
+#[test]
+fn probes_close_the_door_of_a_dead_storage_and_open_it_again() {
+    let mut plan = Plan::with_policy("ListedOrder");
+    plan.tree("Docs", 52);
+    let mut lab = plan.start(SDGROUP);
+    let up = |lab: &mut Lab, wanted: f64| {
+        wait::until("the probes' verdict", Duration::from_secs(20), || {
+            ((storage_metric(lab, "sdgroup_storage_up", "File4") - wanted).abs() < 0.1).then_some(())
+        });
+    };
+    up(&mut lab, 1.0);
+
+    lab.storage("File4").kill();
+    up(&mut lab, 0.0);
+    let report = lab.job("Docs", "Full");
+    assert_eq!(report.must_be_ok().only_storage(), "File5");
+    assert!(storage_metric(&mut lab, "sdgroup_storage_up", "File5") > 0.5);
+    let failovers = lab.sdgroup().metrics().sum("sdgroup_job_failovers_total", &[]);
+    assert!(failovers < 0.5, "the job did not have to try it: {failovers}");
+
+    lab.storage("File4").start();
+    up(&mut lab, 1.0);
+    assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File4");
+}
+
+/// Waits for the job's failure while its pipe is kept from running dry, and returns how long it took.
+fn over_after(lab: &Lab, id: JobId, begun: Instant, mut meanwhile: impl FnMut()) -> (JobReport, Duration) {
+    let report = wait::until(&format!("the end of job {id}"), JOB_WITHIN, || {
+        meanwhile();
+        lab.catalog().ended_job(id)
+    });
+    wait::until("the Director to forget the job", JOB_WITHIN, || {
+        (!lab.is_running(id)).then_some(())
+    });
+    (report, begun.elapsed())
+}
+
+#[test]
+fn a_storage_that_is_killed_in_the_middle_of_a_backup_ends_the_job_soon() {
+    let mut plan = plan();
+    plan.tree("Docs", 53);
+    let mut gate = plan.gate("Slow");
+    let mut lab = plan.start(SDGROUP);
+    let id = lab.run_job("Slow", "Full");
+    gate.feed(3_000_000, JOB_WITHIN);
+    assert!(storage_metric(&mut lab, "sdgroup_storage_jobs", "File4") > 0.5);
+
+    lab.storage("File4").kill();
+    let (report, time) = over_after(&lab, id, Instant::now(), || gate.trickle());
+
+    report.must_have_failed().log_must_say("File4");
+    assert!(time < OVER_WITHIN, "{time:?}; the job's log:\n{}", report.log);
+    assert!(
+        storage_metric(&mut lab, "sdgroup_storage_jobs", "File4") < 0.5,
+        "the slot is free again"
+    );
+    assert!(storage_metric(&mut lab, "sdgroup_storage_ejected", "File4") > 0.5);
+    assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File5");
+    let sessions = lab.sdgroup().metrics();
+    assert!(
+        sessions.sum("sdgroup_sessions", &[("kind", "client")]) < 0.5,
+        "{sessions:?}"
+    );
+}
+
+#[test]
+fn a_storage_that_is_killed_between_a_jobs_announcement_and_its_run_fails_the_job_clearly() {
+    let mut plan = plan();
+    // With its only drive in use, File4 takes the second job's announcement and then looks for a drive.
+    (plan.devices, plan.jobs_per_device) = (1, 1);
+    plan.tree("Docs", 54);
+    let mut gate = plan.gate("Slow");
+    let mut lab = plan.start(SDGROUP);
+    let slow = lab.run_job("Slow", "Full");
+    gate.feed(200_000, JOB_WITHIN);
+    let id = lab.run_job("Docs", "Full");
+    let name = wait::until("the job's name", JOB_WITHIN, || {
+        lab.catalog().job(id).map(|job| job.job)
+    });
+    wait::until("File4 to have the job", JOB_WITHIN, || {
+        lab.console(&["status storage=File4"]).contains(&name).then_some(())
+    });
+
+    lab.storage("File4").kill();
+    let begun = Instant::now();
+    let (report, time) = over_after(&lab, id, begun, || gate.trickle());
+
+    report.must_have_failed().log_must_say("File4");
+    assert!(time < OVER_WITHIN, "{time:?}; the job's log:\n{}", report.log);
+    let (report, time) = over_after(&lab, slow, begun, || gate.trickle());
+    report.must_have_failed();
+    assert!(time < OVER_WITHIN * 2, "{time:?}; the job's log:\n{}", report.log);
+    assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File5");
+}
+
+#[test]
+fn the_job_log_says_why_when_all_storages_are_dead() {
+    let mut plan = Plan::with_policy("RoundRobin");
+    plan.settings.down_wait = "3 seconds";
+    plan.tree("Docs", 55);
+    let mut lab = plan.start(SDGROUP);
+    for storage in ["File4", "File5", "File6"] {
+        lab.storage(storage).kill();
+    }
+
+    let begun = Instant::now();
+    let report = lab.job("Docs", "Full");
+
+    let time = begun.elapsed();
+    report.must_have_failed();
+    for text in ["sdgroup", "Files", "down"] {
+        report.log_must_say(text);
+    }
+    // Two seconds are the Director's own; the rest is logging in and out.
+    assert!(
+        time < Duration::from_secs(3 + 2 + 8),
+        "{time:?}; the job's log:\n{}",
+        report.log
+    );
+    let metrics = lab.sdgroup().metrics();
+    assert!(
+        metrics.sum("sdgroup_jobs_refused_total", &[("group", "Files")]) > 0.5,
+        "{metrics:?}"
+    );
+
+    lab.storage("File5").start();
+    assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File5");
+}
+
+#[test]
+fn a_job_that_waits_for_a_dead_group_runs_when_a_storage_comes_back() {
+    let mut plan = Plan::with_policy("RoundRobin");
+    plan.settings.down_wait = "1 minute";
+    plan.tree("Docs", 56);
+    let mut lab = plan.start(SDGROUP);
+    for storage in ["File4", "File5", "File6"] {
+        lab.storage(storage).kill();
+    }
+
+    let id = lab.run_job("Docs", "Full");
+    wait::until("the job to be queued", JOB_WITHIN, || {
+        let metrics = lab.sdgroup().metrics();
+        (metrics.sum("sdgroup_group_queued_jobs", &[("group", "Files")]) > 0.5).then_some(())
+    });
+    lab.storage("File6").start();
+
+    assert_eq!(lab.wait(id).must_be_ok().only_storage(), "File6");
+}

@@ -1,0 +1,48 @@
+//! The catalog cannot tell a job that went through sdgroup from one that did not.
+
+use crate::SDGROUP;
+use crate::lab::Plan;
+
+fn same_figures(spool_attributes: bool) {
+    let mut plan = Plan::with_policy("ListedOrder");
+    plan.spool_attributes = spool_attributes;
+    plan.tree("Docs", 40);
+    let mut lab = plan.start(SDGROUP);
+
+    let direct = lab.wait(lab.run_directly("Docs", "Full", "File5"));
+    let through = lab.job("Docs", "Full");
+
+    assert_eq!(direct.must_be_ok().only_storage(), "File5");
+    assert_eq!(through.must_be_ok().only_storage(), "File4");
+    assert_eq!((direct.files, direct.bytes), (through.files, through.bytes));
+    assert!(direct.files > 20 && direct.bytes > 3_000_000, "{direct:?}");
+    let said = |log: &str| {
+        let lines = log
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("SD ") && line.contains("ritten:"));
+        lines.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert!(!said(&direct.log).is_empty(), "{}", direct.log);
+    assert_eq!(said(&direct.log).len(), said(&through.log).len(), "{}", through.log);
+    assert_eq!(
+        said(&direct.log)[0],
+        said(&through.log)[0],
+        "files that the storage reports"
+    );
+    let relayed = lab
+        .sdgroup()
+        .metrics()
+        .sum("sdgroup_relay_bytes_total", &[("direction", "to_storage")]);
+    assert!(relayed > 2_000_000.0, "{relayed} bytes");
+}
+
+#[test]
+fn bytes_and_files_are_those_of_the_same_job_without_sdgroup() {
+    same_figures(true);
+}
+
+#[test]
+fn bytes_and_files_are_the_same_when_attributes_go_to_the_director_one_by_one() {
+    same_figures(false);
+}
