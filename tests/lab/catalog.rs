@@ -140,7 +140,8 @@ impl Catalog {
             // A line may quote bytes of a file: not every log is UTF-8.
             let lines = texts.query_map([id.0], |row| {
                 let bytes = row.get_ref(0)?.as_bytes().unwrap_or_default();
-                Ok(String::from_utf8_lossy(bytes).into_owned())
+                // With SQLite the Director leaves a backslash behind each line.
+                Ok(String::from_utf8_lossy(bytes).trim_end_matches('\\').to_owned())
             })?;
             let log = lines.collect::<rusqlite::Result<String>>()?;
             let mut names = catalog.prepare(

@@ -70,7 +70,9 @@ pub(crate) enum PackagesError {
          the packages were unpacked elsewhere. What was said:\n{said}"
     )]
     Failed { what: String, said: String },
-    #[error("{root} was unpacked but has no {missing}: delete the folder and try again")]
+    #[error(
+        "{root} is no complete set of daemons, it has no {missing}: delete it to have it fetched again, or set {ROOT_VARIABLE} to a folder that is"
+    )]
     Incomplete { root: String, missing: &'static str },
     #[error("{what}: {source}")]
     Io { what: String, source: io::Error },
@@ -315,7 +317,7 @@ fn private_settings(folder: &Path) -> Result<String> {
          Dir::Cache \"{at}/apt\";\nDir::Etc::SourceList \"{at}/apt/sources.list\";\n\
          Dir::Etc::SourceParts \"/dev/null\";\nDir::Etc::main \"/dev/null\";\nDir::Etc::parts \"/dev/null\";\n\
          Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"/dev/null\";\n\
-         APT::Sandbox::User \"\";\nAcquire::Languages {{ \"none\"; }};\nAcquire::Retries \"3\";\n"
+         APT::Sandbox::User \"\";\nAPT::Update::Error-Mode \"any\";\nAcquire::Languages {{ \"none\"; }};\nAcquire::Retries \"3\";\n"
     );
     let own = run("apt-config dump", Command::new("apt-config").args(["dump", "Acquire"]))?;
     let unrelated = [

@@ -156,11 +156,10 @@ fn a_storage_that_is_killed_between_a_jobs_announcement_and_its_run_fails_the_jo
     let slow = lab.run_job("Slow", "Full");
     gate.feed(200_000, JOB_WITHIN);
     let id = lab.run_job("Docs", "Full");
-    let name = wait::until("the job's name", JOB_WITHIN, || {
-        lab.catalog().job(id).map(|job| job.job)
-    });
+    // 3609: a job that waits for a drive.
+    let waits = format!("3609 JobId={id} ");
     wait::until("File4 to have the job", JOB_WITHIN, || {
-        lab.console(&["status storage=File4"]).contains(&name).then_some(())
+        lab.console(&["status storage=File4"]).contains(&waits).then_some(())
     });
 
     lab.storage("File4").kill();
