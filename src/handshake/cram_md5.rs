@@ -273,6 +273,67 @@ mod tests {
         }
     }
 
+    /// The challenges and answers of a transcript between the two, in order.
+    fn answers(transcript: &str, between: [&str; 2]) -> Vec<(Challenge, String)> {
+        let mut answers = Vec::new();
+        let mut waiting: Option<Challenge> = None;
+        for line in transcript.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [_, _, direction, _, words @ ..] = &words[..] else {
+                continue;
+            };
+            let [one, other] = between;
+            if **direction != *format!("{one}>{other}") && **direction != *format!("{other}>{one}") {
+                continue;
+            }
+            let text = words.join(" ");
+            if text.starts_with("auth cram-md5") {
+                waiting = Some(Challenge::parse(text.replace("\\n", "\n").as_bytes()).unwrap());
+            } else if let Some(challenge) = waiting.take() {
+                answers.push((challenge, text.trim_end_matches("\\x00").to_owned()));
+            }
+        }
+        answers
+    }
+
+    #[test]
+    fn real_daemons_answer_as_we_would() {
+        for transcript in [
+            include_str!("../../tests/transcripts/9.6.7/backup-attributes-sent.txt"),
+            include_str!("../../tests/transcripts/9.6.7/restore.txt"),
+            include_str!("../../tests/transcripts/9.6.7/copy.txt"),
+            include_str!("../../tests/transcripts/15.0.3-tls-off/backup.txt"),
+            include_str!("../../tests/transcripts/15.0.3-tls-off/copy.txt"),
+        ] {
+            let password = |text: &str| DirectorKey::new(&Secret::new(text.to_owned())).secret();
+            let job_key = transcript.lines().rev().find_map(|line| {
+                let (_, rest) = line
+                    .split_once("3000 OK Job ")
+                    .filter(|(before, _)| before.contains("SD"))?;
+                let key = rest.split_once("Authorization=")?.1.trim_end_matches("\\n");
+                (key.len() > 30).then(|| Secret::new(key.to_owned()))
+            });
+            let job_key = job_key.unwrap();
+            let mut checked = 0;
+            for (between, key) in [
+                (["DIR", "SD4"], password("pw-sd4")),
+                (["DIR", "SD5"], password("pw-sd5")),
+                (["DIR", "FD"], password("pw-fd")),
+                (["FD", "SD4"], job_key.clone()),
+                (["FD", "SD5"], job_key.clone()),
+                (["SD", "SD4"], job_key),
+            ] {
+                for (challenge, given) in answers(transcript, between) {
+                    assert_eq!(answer(&key, &challenge), given, "{between:?}");
+                    assert!(is_answer(given.as_bytes(), &key, &challenge));
+                    checked += 1;
+                }
+            }
+            assert!(checked >= 6, "only {checked} answers in the transcript");
+            assert_eq!(checked % 2, 0, "both sides answer");
+        }
+    }
+
     #[test]
     fn a_directors_key_is_the_passwords_digest() {
         let key = DirectorKey::new(&Secret::new("sdpw".to_owned()));

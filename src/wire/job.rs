@@ -146,7 +146,7 @@ pub struct JobAnswer {
     pub sd_id: u32,
     /// `SDtime`: its VolSessionTime.
     pub sd_time: u32,
-    /// `Authorization`: the key of the data connection; `xxx` when the job has `sd_client`.
+    /// `Authorization`: the key of the data connection; of no meaning (`xx`) when the job has `sd_client`.
     pub key: SessionKey,
 }
 

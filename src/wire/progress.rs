@@ -36,7 +36,8 @@ pub enum Kind {
     UpdCat,
     /// `BlastAttr`: attributes of all files, in a file. The Director answers.
     BlastAttr,
-    /// Another message with a code: the reply to a command.
+    /// Another message with a code: the reply to a command. A line of the list after a `CatReq CreateJobMedia` may
+    /// look like one, so whoever follows a job does not ask until the EOD that ends the list.
     Reply(u16),
     /// None of these.
     Other,
@@ -47,8 +48,8 @@ const WORDS: &[(&[u8], Kind)] = &[
     (b"Jmsg ", Kind::Jmsg),
     (b"Status ", Kind::Status),
     (b"CatReq ", Kind::CatReq),
-    (b"3010 ", Kind::Start),
-    (b"3099 ", Kind::End),
+    (b"3010 Job ", Kind::Start),
+    (b"3099 Job ", Kind::End),
     (b"Progress ", Kind::Progress),
     (b"Events: ", Kind::Events),
     (b"BlastAttr ", Kind::BlastAttr),
@@ -362,7 +363,7 @@ mod tests {
         for line in [
             "Jmsg JobId=x\n",
             "Status JobId=1 JobStatus=700\n",
-            "3099 Job\n",
+            "3099 Job J end\n",
             "BlastAttr JobId=1 Fil\n",
         ] {
             assert!(StorageMessage::parse(line.as_bytes()).is_err(), "{line:?}");
