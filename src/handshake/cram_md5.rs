@@ -39,30 +39,32 @@ pub(super) fn session_secret(key: &SessionKey) -> Secret {
     Secret::new(key.reveal().to_owned())
 }
 
-fn digest(key: &Secret, challenge: &[u8]) -> [u8; 16] {
-    // HMAC takes a key of any length, so there is no error to be had here.
-    let Ok(mut mac) = Hmac::<Md5>::new_from_slice(key.reveal().as_bytes()) else {
-        return [0; 16];
-    };
+/// `None` never: HMAC takes a key of any length. If it did not, nobody would be let in.
+fn digest(key: &Secret, challenge: &[u8]) -> Option<[u8; 16]> {
+    let mut mac = Hmac::<Md5>::new_from_slice(key.reveal().as_bytes()).ok()?;
     mac.update(challenge);
-    mac.finalize().into_bytes().into()
+    Some(mac.finalize().into_bytes().into())
 }
 
 /// The answer that `key` gives to `challenge`, in the form which the challenger asks for.
 fn answer(key: &Secret, challenge: &Challenge) -> String {
-    let digest = digest(key, &challenge.text);
-    if challenge.standard_base64 {
-        base64::standard(&digest)
+    let form = if challenge.standard_base64 {
+        base64::standard
     } else {
-        base64::bacula(&digest)
-    }
+        base64::bacula
+    };
+    digest(key, &challenge.text)
+        .map(|digest| form(&digest))
+        .unwrap_or_default()
 }
 
 /// Whether `text` is the answer to `challenge`, in either form, with or without its NUL. Takes the same time for
 /// every wrong answer of the right length.
 fn is_answer(text: &[u8], key: &Secret, challenge: &Challenge) -> bool {
     let text = text.strip_suffix(&[0]).unwrap_or(text);
-    let digest = digest(key, &challenge.text);
+    let Some(digest) = digest(key, &challenge.text) else {
+        return false;
+    };
     let bacula = base64::bacula(&digest).as_bytes().ct_eq(text);
     let standard = base64::standard(&digest).as_bytes().ct_eq(text);
     (bacula | standard).into()

@@ -3,8 +3,11 @@
 //! A [`Frame`] is a packet as it came, ready to be passed on unchanged; a [`Packet`] is what it says. An [`Outbox`]
 //! collects packets to send. Bacula: `src/lib/bsock.c`, `src/lib/bsock.h`.
 
+use std::fmt;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
+use super::line::shown;
 use super::lz4::{self, Lz4Error};
 
 /// The largest payload that a daemon's receiver takes, in bytes on the wire.
@@ -101,8 +104,18 @@ impl Signal {
 }
 
 /// One packet as it came: length word, extension word, payload. A clone shares the bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Bytes);
+
+impl fmt::Debug for Frame {
+    /// Without the payload: it may be a key, or a file's content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.signal() {
+            Some(signal) => write!(f, "Frame({signal:?})"),
+            None => write!(f, "Frame({} bytes)", self.payload().len()),
+        }
+    }
+}
 
 impl Frame {
     /// Splits one whole frame off the front of `buffer`; `None` when more bytes are needed, for which there is room
@@ -256,7 +269,7 @@ impl Head {
 }
 
 /// What a packet says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Packet {
     /// A negative length.
     Signal(Signal),
@@ -264,9 +277,26 @@ pub enum Packet {
     Message(Bytes),
 }
 
+impl fmt::Debug for Packet {
+    /// The beginning of the text, and never a job's key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(signal) => write!(f, "Signal({signal:?})"),
+            Self::Message(text) => write!(f, "Message({:?})", shown(text)),
+        }
+    }
+}
+
 /// Packets to send, in order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outbox(BytesMut);
+
+impl fmt::Debug for Outbox {
+    /// Without the packets: a key may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbox({} bytes)", self.0.len())
+    }
+}
 
 impl Outbox {
     /// An empty outbox.
@@ -427,6 +457,15 @@ mod tests {
                 limit: 500
             }))
         );
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let mut outbox = Outbox::new();
+        outbox.message(b"3000 OK Job SDid=1 SDtime=2 Authorization=HABA\n");
+        assert!(!format!("{outbox:?}").contains("HABA"));
+        let frame = take(&outbox.take()).unwrap().unwrap();
+        assert!(!format!("{frame:?} {:?}", frame.decode()).contains("HABA"));
     }
 
     #[test]

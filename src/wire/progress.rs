@@ -4,7 +4,9 @@
 //! A job with a million files makes a million `UpdCat`, so what a packet is can be told from its first bytes, before
 //! or without decompressing it.
 
-use super::line::{LineError, LineWriter, Scanner, unescape};
+use std::fmt;
+
+use super::line::{LineError, LineWriter, Scanner, shown, unescape};
 use super::packet::{Frame, PacketError};
 use super::release::{Release, Severity};
 use crate::types::{JobId, JobName, JobStatus};
@@ -90,7 +92,7 @@ impl Kind {
 }
 
 /// A message of a storage, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum StorageMessage<'a> {
     /// A line for the job's log.
     Jmsg(Jmsg<'a>),
@@ -191,6 +193,24 @@ impl<'a> StorageMessage<'a> {
             Kind::Reply(code) => Self::Reply { code, line },
             Kind::Other => Self::Other(line),
         })
+    }
+}
+
+impl fmt::Debug for StorageMessage<'_> {
+    /// What can be told without a job's key, which stands in the reply to `JobId=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jmsg(jmsg) => jmsg.fmt(f),
+            Self::Status { job_id, status } => write!(f, "Status({job_id}, {status})"),
+            Self::Progress { files, bytes, .. } => write!(f, "Progress({files} files, {bytes} bytes)"),
+            Self::Start { job } => write!(f, "Start({job})"),
+            Self::End(end) => end.fmt(f),
+            Self::UpdCat => f.write_str("UpdCat"),
+            Self::BlastAttr { path } => write!(f, "BlastAttr({:?})", shown(path)),
+            Self::Events(line) | Self::CatReq(line) | Self::Reply { line, .. } | Self::Other(line) => {
+                write!(f, "Line({:?})", shown(line))
+            }
+        }
     }
 }
 
@@ -356,6 +376,12 @@ mod tests {
             panic!("not a Jmsg")
         };
         assert_eq!((jmsg.message_type, jmsg.text), (7, &b"sdgroup JobId 7: placed\n"[..]));
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let reply = StorageMessage::parse(b"3000 OK Job SDid=1 SDtime=2 Authorization=HABA\n").unwrap();
+        assert_eq!(format!("{reply:?}"), r#"Line("3000 OK Job SDid=1 SDtime=2 ")"#);
     }
 
     #[test]
