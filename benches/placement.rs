@@ -1,0 +1,83 @@
+//! What it costs to place a job and to give the place back, by policy and by the size of the group.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use sdgroup::config::model::PolicyName;
+use sdgroup::config::{self, MachineSecrets};
+use sdgroup::group::{Access, Directory, PlacementRequest, Tried};
+use sdgroup::types::{
+    ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType,
+};
+
+fn directory(members: usize, policy: PolicyName) -> Arc<Directory> {
+    let mut text = String::from(
+        "[[Listen]]\nAddress = \"127.0.0.1\"\nSDPort = 9103\nGroup = \"Files\"\n\
+         [[Director]]\nName = \"dir\"\nPassword = \"a long enough password\"\n",
+    );
+    let mut names = Vec::new();
+    for at in 0..members {
+        write!(
+            text,
+            "[[Storage]]\nName = \"S{at}\"\nAddress = \"s{at}.example\"\nPassword = \"a long enough password\"\n"
+        )
+        .unwrap();
+        names.push(format!("\"S{at}\""));
+    }
+    let names = names.join(", ");
+    write!(
+        text,
+        "[[Group]]\nName = \"Files\"\nStorages = [{names}]\nStorageGroupPolicy = \"{policy}\"\n"
+    )
+    .unwrap();
+    let loaded = config::compile(&text, Path::new("bench.toml"), &MachineSecrets::new()).unwrap();
+    Directory::seeded(&loaded.model, 1)
+}
+
+fn request() -> PlacementRequest {
+    PlacementRequest {
+        director: DirectorName::new("dir").unwrap(),
+        job: JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap(),
+        job_id: JobId(1),
+        job_resource: JobResourceName::new("Nightly").unwrap(),
+        client: ClientName::new("client").unwrap(),
+        job_type: JobType::Backup,
+        level: JobLevel::Full,
+        fileset: FileSetName::new("All").unwrap(),
+        access: Access::Write,
+    }
+}
+
+fn place_and_release(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("place_and_release");
+    let name = GroupName::new("Files").unwrap();
+    let request = request();
+    for policy in PolicyName::ALL {
+        for members in [3, 30, 300] {
+            let directory = directory(members, policy);
+            let files = directory.group(&name).unwrap();
+            // Others run already, so that members differ.
+            let held: Vec<_> = (0..members * 3 / 2)
+                .map(|_| {
+                    directory
+                        .place(&files, &request, &Tried::new(), Instant::now())
+                        .unwrap()
+                })
+                .collect();
+            let id = BenchmarkId::new(policy.as_str(), members);
+            group.bench_function(id, |bencher| {
+                let now = Instant::now();
+                bencher.iter(|| black_box(directory.place(&files, &request, &Tried::new(), now)).unwrap());
+            });
+            drop(held);
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, place_and_release);
+criterion_main!(benches);
