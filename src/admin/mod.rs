@@ -1,1 +1,61 @@
 //! The operator's HTTP: metrics and liveness.
+//!
+//! It knows nothing of sessions: what it shows it asks of [`Vitals`], which must answer without a lock that a session
+//! takes, so that no scrape, however slow its reader, can hold up a job.
+
+pub mod metrics;
+pub mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use self::metrics::Exposition;
+
+/// How the process is, asked at every request.
+pub trait Vitals: Send + Sync {
+    /// Brings the gauges up to date, before they are read.
+    fn show(&self);
+
+    /// Why the process cannot take every job, one line each; empty when it can.
+    fn obstacles(&self) -> Vec<String>;
+}
+
+/// What the pages are made of.
+#[derive(Clone)]
+struct Desk {
+    exposition: Exposition,
+    vitals: Arc<dyn Vitals>,
+}
+
+/// The pages: `/metrics`, `/livez`, `/readyz`.
+pub fn pages(exposition: Exposition, vitals: Arc<dyn Vitals>) -> Router {
+    Router::new()
+        .route("/metrics", get(scrape))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(readiness))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "here are: /metrics /livez /readyz\n") })
+        .with_state(Desk { exposition, vitals })
+}
+
+async fn scrape(State(desk): State<Desk>) -> impl IntoResponse {
+    desk.vitals.show();
+    (
+        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        desk.exposition.render(),
+    )
+}
+
+async fn readiness(State(desk): State<Desk>) -> impl IntoResponse {
+    let obstacles = desk.vitals.obstacles();
+    if obstacles.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    let mut lines = obstacles.join("\n");
+    lines.push('\n');
+    (StatusCode::SERVICE_UNAVAILABLE, lines)
+}

@@ -9,6 +9,8 @@ use tracing_subscriber::fmt::format::{Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::event::Panicked;
+
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -41,6 +43,25 @@ pub enum LogError {
 pub fn install(format: Format, level: &str) -> Result<(), LogError> {
     let subscriber = subscriber(format, level, to_journal(), io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)
+}
+
+/// Has panics told as [`Panicked`](super::event::Panicked) from now on, instead of as bare text.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let formatted = payload.downcast_ref::<String>().map(String::as_str);
+        let message = formatted
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        match panic.location() {
+            Some(place) => Panicked { message, place }.emit(),
+            None => Panicked {
+                message,
+                place: &"unknown",
+            }
+            .emit(),
+        }
+    }));
 }
 
 /// Whether systemd says that a stream of ours ends in the journal.

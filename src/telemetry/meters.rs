@@ -12,7 +12,6 @@ pub struct StorageMeters {
     jobs_limit: Gauge,
     up: Gauge,
     ejected: Gauge,
-    volumes: Gauge,
     to_storage: Counter,
     from_storage: Counter,
 }
@@ -28,13 +27,11 @@ pub struct StorageReading {
     pub up: bool,
     /// It was ejected for failing jobs.
     pub ejected: bool,
-    /// Volumes known to be on it.
-    pub volumes: u64,
 }
 
 /// Gauges are doubles; what we count stays far below 2^53.
 #[allow(clippy::cast_precision_loss)]
-fn real(count: u64) -> f64 {
+fn real(count: usize) -> f64 {
     count as f64
 }
 
@@ -48,7 +45,6 @@ impl StorageMeters {
             jobs_limit: names::STORAGE_JOBS_LIMIT.with([name]),
             up: names::STORAGE_UP.with([name]),
             ejected: names::STORAGE_EJECTED.with([name]),
-            volumes: names::VOLUMES.with([name]),
             to_storage: names::RELAY_BYTES.with([name, "to_storage"]),
             from_storage: names::RELAY_BYTES.with([name, "from_storage"]),
         }
@@ -60,7 +56,6 @@ impl StorageMeters {
         self.jobs_limit.set(f64::from(reading.jobs_limit));
         self.up.set(f64::from(u8::from(reading.up)));
         self.ejected.set(f64::from(u8::from(reading.ejected)));
-        self.volumes.set(real(reading.volumes));
     }
 
     /// A meter for one data connection with this storage.
@@ -128,8 +123,36 @@ impl GroupMeters {
 
     /// Shows how many jobs wait, and how many storages may get new ones.
     pub fn show(&self, queued_jobs: usize, usable_storages: usize) {
-        self.queued.set(real(queued_jobs as u64));
-        self.usable.set(real(usable_storages as u64));
+        self.queued.set(real(queued_jobs));
+        self.usable.set(real(usable_storages));
+    }
+}
+
+/// The meters of what all relays share. Made once.
+#[derive(Debug, Clone)]
+pub struct PipeMeters {
+    pipes: Gauge,
+}
+
+impl PipeMeters {
+    /// The meters.
+    #[must_use]
+    pub fn new() -> Self {
+        names::RELAY_FALLBACKS.with([]).increment(0);
+        Self {
+            pipes: names::RELAY_PIPES.with([]),
+        }
+    }
+
+    /// Shows how many pipes are open.
+    pub fn show(&self, pipes_open: usize) {
+        self.pipes.set(real(pipes_open));
+    }
+}
+
+impl Default for PipeMeters {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -168,16 +191,17 @@ mod tests {
                 jobs_limit: 20,
                 up: true,
                 ejected: false,
-                volumes: 12,
             });
             GroupMeters::new(&GroupName::new("Files").unwrap()).show(2, 1);
+            PipeMeters::new().show(4);
         });
         assert_eq!(scrape.value(r#"sdgroup_storage_jobs{storage="File5"}"#), "3");
         assert_eq!(scrape.value(r#"sdgroup_storage_jobs_limit{storage="File5"}"#), "20");
         assert_eq!(scrape.value(r#"sdgroup_storage_up{storage="File5"}"#), "1");
         assert_eq!(scrape.value(r#"sdgroup_storage_ejected{storage="File5"}"#), "0");
-        assert_eq!(scrape.value(r#"sdgroup_volumes{storage="File5"}"#), "12");
         assert_eq!(scrape.value(r#"sdgroup_group_queued_jobs{group="Files"}"#), "2");
         assert_eq!(scrape.value(r#"sdgroup_group_usable_storages{group="Files"}"#), "1");
+        assert_eq!(scrape.value("sdgroup_relay_pipes"), "4");
+        assert_eq!(scrape.value("sdgroup_relay_fallbacks_total"), "0");
     }
 }

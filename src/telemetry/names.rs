@@ -173,8 +173,10 @@ list! {
         "Data connections for a job which had one already.";
     counter RELAY_BYTES = "sdgroup_relay_bytes_total" [storage direction]:
         "Bytes of job data moved, while the jobs run.";
-    counter RELAY_FALLBACKS = "sdgroup_relay_fallbacks_total" [cause]:
-        "Data connections that were copied through memory because no pipe was to be had.";
+    counter RELAY_FALLBACKS = "sdgroup_relay_fallbacks_total" []:
+        "Times data was copied through memory because no pipe was to be had.";
+    gauge RELAY_PIPES = "sdgroup_relay_pipes" []:
+        "Pipes open for moving job data.";
 
     // Jobs and groups.
     counter JOBS_PLACED = "sdgroup_jobs_placed_total" [group storage policy]:
@@ -217,8 +219,6 @@ list! {
         "How long probes of the storage took.";
 
     // Volumes.
-    gauge VOLUMES = "sdgroup_volumes" [storage]:
-        "Volumes known to be on the storage.";
     counter VOLUMES_LEARNED = "sdgroup_volumes_learned_total" [storage]:
         "Volumes seen on the storage for the first time.";
     counter VOLUMES_MOVED = "sdgroup_volumes_moved_total" [storage]:

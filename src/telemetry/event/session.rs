@@ -277,23 +277,21 @@ impl RouteTaken<'_> {
     }
 }
 
-/// A relay got no pipe and copies through memory.
-pub struct RelayFellBackToCopy<'a> {
-    /// Why: the pool's label.
-    pub cause: &'static str,
-    /// The error.
-    pub error: &'a dyn Display,
+/// Relays got no pipe and copied through memory.
+#[derive(Debug)]
+pub struct RelayFellBackToCopy {
+    /// How often since it was last told.
+    pub times: u64,
 }
 
-impl RelayFellBackToCopy<'_> {
+impl RelayFellBackToCopy {
     /// Tells it.
     pub fn emit(self) {
-        names::RELAY_FALLBACKS.with([self.cause]).increment(1);
-        info!(
+        names::RELAY_FALLBACKS.with([]).increment(self.times);
+        warn!(
             event = "relay_fell_back_to_copy",
-            cause = self.cause,
-            error = %self.error,
-            "data is copied through memory; raising fs.pipe-user-pages-soft saves processor time"
+            times = self.times,
+            "data is copied through memory for want of pipes; raising fs.pipe-user-pages-soft saves processor time"
         );
     }
 }
@@ -458,11 +456,7 @@ mod tests {
                     peer: peer(),
                 }
                 .emit();
-                RelayFellBackToCopy {
-                    cause: "no_pipe",
-                    error: &"too many pipe pages",
-                }
-                .emit();
+                RelayFellBackToCopy { times: 1 }.emit();
             });
         });
         assert_eq!(lines.len(), 7, "{lines:?}");
@@ -477,7 +471,7 @@ mod tests {
             r#"sdgroup_packets_refused_total{cause="silent"}"#,
             "sdgroup_routes_missing_total",
             "sdgroup_routes_taken_total",
-            r#"sdgroup_relay_fallbacks_total{cause="no_pipe"}"#,
+            "sdgroup_relay_fallbacks_total",
         ] {
             assert_eq!(scrape.value(series), "1", "{series}");
         }
