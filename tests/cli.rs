@@ -119,7 +119,7 @@ fn a_bad_configuration_fails_with_every_problem() {
         .replacen("Address", "Adress", 1)
         .replacen("[\"File4\"", "[\"Fiel4\"", 1);
     let site = Site::new(&bad);
-    for words in [&["check"][..], &["-t"], &["run"]] {
+    for words in [&["check"][..], &["-t"], &["run"], &["volumes", "list"]] {
         let ran = site.sdgroup(words);
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
         assert!(ran.err.contains("unknown key Adress in [[Storage]]"), "{ran:?}");
@@ -159,4 +159,121 @@ fn the_example_passes() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/sdgroup.toml");
     let ran = sdgroup(&["check", "-c", example.to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+fn list(site: &Site) -> String {
+    let ran = site.sdgroup(&["volumes", "list", "--csv"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let line = |line: &str| line.split(',').take(2).collect::<Vec<_>>().join(",");
+    ran.out.lines().skip(1).map(line).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_volume_is_assigned_moved_by_force_and_forgotten() {
+    let site = Site::new(GOOD);
+    assert_eq!(
+        site.sdgroup(&["volumes", "list"]).out,
+        "Volume  Storage  MediaType  Pool  Known  Updated  By\n0 Volumes\n"
+    );
+    assert!(!site.directory.path().join("sdgroup.db").exists());
+    assert_eq!(
+        site.sdgroup(&["volumes", "assign", "Vol-1", "File4"]).out,
+        "Vol-1 is on File4\n"
+    );
+    assert_eq!(
+        site.sdgroup(&["volumes", "assign", "Vol-1", "File4"]).out,
+        "Vol-1 is on File4, as was known\n"
+    );
+    let ran = site.sdgroup(&["volumes", "assign", "Vol-1", "File5"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("Vol-1 is on File4 (assigned by operator") && ran.err.contains("--force"),
+        "{ran:?}"
+    );
+    assert_eq!(list(&site), "Vol-1,File4");
+    let ran = site.sdgroup(&["volumes", "assign", "Vol-1", "File5", "--force"]);
+    assert_eq!(ran.out, "Vol-1 is on File5, no longer on File4\n");
+    let ran = site.sdgroup(&["volumes", "assign", "Vol-2", "Fiel5"]);
+    assert!(ran.code == 1 && ran.err.contains("did you mean \"File5\"?"), "{ran:?}");
+    let ran = site.sdgroup(&["volumes", "forget", "Vol1"]);
+    assert!(ran.code == 1 && ran.err.contains("did you mean \"Vol-1\"?"), "{ran:?}");
+    assert_eq!(
+        site.sdgroup(&["volumes", "forget", "Vol-1"]).out,
+        "Vol-1 is forgotten; it was on File5\n"
+    );
+    assert_eq!(list(&site), "");
+}
+
+#[test]
+fn a_table_is_imported_whole_or_not_at_all() {
+    let site = Site::new(GOOD);
+    let table = site.directory.path().join("volumes.csv");
+    let import = |text: &str, words: &[&str]| {
+        std::fs::write(&table, text).unwrap();
+        site.sdgroup(&[&["volumes", "import", table.to_str().unwrap()], words].concat())
+    };
+    let ran = import("volume,storage\nA,File4\nB,File9\nC,File5\n,File5\n", &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    assert!(
+        ran.err.contains("because of 2 problems:\n  line 3: ") && ran.err.contains("\n  line 5: "),
+        "{ran:?}"
+    );
+    assert_eq!(list(&site), "");
+    let ran = import("volume,storage\nA,File4\nB,Tape\n", &["--map", "Tape=File5"]);
+    assert_eq!(
+        ran.out, "2 Volumes: 2 new, 0 as known, 0 moved, 0 kept elsewhere\n",
+        "{ran:?}"
+    );
+    let ran = import("volume,storage\nA,File5\nB,File5\nC,File5\n", &[]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("A is on File5 here, but is known to be on File4"),
+        "{ran:?}"
+    );
+    assert_eq!(list(&site), "A,File4 B,File5");
+    let ran = import("volume,storage\nA,File5\nB,File5\nC,File5\n", &["--keep-known"]);
+    assert!(
+        ran.out
+            .starts_with("3 Volumes: 1 new, 1 as known, 0 moved, 1 kept elsewhere\n  A kept"),
+        "{ran:?}"
+    );
+    let ran = import("volume,storage\nA,File5\n", &["--force"]);
+    assert_eq!(
+        ran.out,
+        "1 Volume: 0 new, 0 as known, 1 moved, 0 kept elsewhere\n  A moved, it was on File4\n"
+    );
+    assert_eq!(list(&site), "A,File5 B,File5 C,File5");
+}
+
+#[test]
+fn a_list_in_csv_is_imported_again_and_json_is_json() {
+    let site = Site::new(GOOD);
+    site.sdgroup(&[
+        "volumes",
+        "assign",
+        "Vol, one",
+        "File4",
+        "--pool",
+        "Full",
+        "--media-type",
+        "File",
+    ]);
+    let csv = site.sdgroup(&["volumes", "list", "--csv"]).out;
+    let table = site.directory.path().join("volumes.csv");
+    std::fs::write(&table, csv).unwrap();
+    let ran = site.sdgroup(&["volumes", "import", table.to_str().unwrap()]);
+    assert_eq!(
+        ran.out, "1 Volume: 0 new, 1 as known, 0 moved, 0 kept elsewhere\n",
+        "{ran:?}"
+    );
+    let json = site.sdgroup(&["volumes", "list", "--json", "--storage", "File4"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json[0]["volume"], &json[0]["pool"]),
+        (&"Vol, one".into(), &"Full".into())
+    );
+    assert_eq!(
+        site.sdgroup(&["volumes", "list", "--json", "--storage", "File5"]).out,
+        "[]\n"
+    );
 }

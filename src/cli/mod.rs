@@ -4,6 +4,7 @@
 
 mod check;
 mod run;
+mod volumes;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -36,6 +37,9 @@ enum Command {
     Run,
     /// Checks the configuration: tells every problem at once, and fails if one is an error.
     Check,
+    /// Looks at the volume ledger and corrects it: which storage holds which Volume.
+    #[command(subcommand)]
+    Volumes(volumes::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
     let result = match (line.test, line.command) {
         (true, None) | (false, Some(Command::Check)) => check::check(&line.config, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
+        (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (true, Some(_)) => usage("-t is a command of its own: leave out either it or the other one"),
         (false, None) => usage("nothing to do: name a command, for example check or run"),
     };
