@@ -46,7 +46,8 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let line = CommandLine::parse();
-    let mut out = io::stdout().lock();
+    // Not locked: a daemon's log may go there too, from other threads.
+    let mut out = io::stdout();
     let result = match (line.test, line.command) {
         (true, None) | (false, Some(Command::Check)) => check::check(&line.config, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
