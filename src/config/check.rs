@@ -1,18 +1,16 @@
-//! What the values mean together: from what is written to the checked model.
+//! What the values mean together.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
 
+use super::assemble::{self, written};
 use super::diagnostics::{Problems, Span};
-use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
-use super::model::{self, Director, Ejection, Group, Listener, Log, Model, Probe, Storage};
+use super::file::{File, ListenTable, StorageTable};
+use super::model::{self, Model};
 use super::reader::At;
 use super::secret_source::Resolver;
 use super::spelling::did_you_mean;
-use super::units::in_words;
-use crate::types::{DirectorName, Secret};
+use crate::types::DirectorName;
 
 /// Checks `file` as a whole and makes the model of it; `None` when it has errors that leave no model to make.
 pub(super) fn compile(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'_>) -> Option<Model> {
@@ -23,43 +21,39 @@ pub(super) fn compile(file: &File, resolver: &mut Resolver<'_>, problems: &mut P
     mappings(file, problems);
     let probe_director = probe_director(file, problems);
     passwords(file, problems);
-    let directors = directors(file, resolver, problems);
-    let storages = file
-        .storages
-        .iter()
-        .filter_map(|table| storage(table, resolver, problems))
-        .map(Arc::new)
-        .collect();
-    let probe = probe(file.probe.as_ref(), probe_director, problems);
-    let ejection = ejection(file.ejection.as_ref(), problems);
-    let listeners = file.listen.iter().filter_map(listener).collect();
-    let groups = file.groups.iter().filter_map(group).map(Arc::new).collect();
-    Some(Model {
-        listeners,
-        directors,
-        storages,
-        groups,
-        ..process(file.sdgroup.as_ref(), probe?, ejection)
-    })
-}
-
-fn written<T: Clone>(at: Option<&At<T>>, default: T) -> T {
-    at.map_or(default, |at| at.value.clone())
+    assemble::model(file, probe_director, resolver, problems)
 }
 
 fn presence(file: &File, problems: &mut Problems<'_>) {
     let tables = [
-        ("Listen", "one for each address that Directors and Clients call"),
-        ("Director", "one for each Director that may log in"),
-        ("Storage", "one for each Storage Daemon behind sdgroup"),
-        ("Group", "one for each set of storages that is to look like one"),
+        (
+            "Listen",
+            file.listen.len(),
+            "one for each address that Directors and Clients call",
+        ),
+        (
+            "Director",
+            file.directors.len(),
+            "one for each Director that may log in",
+        ),
+        (
+            "Storage",
+            file.storages.len(),
+            "one for each Storage Daemon behind sdgroup",
+        ),
+        (
+            "Group",
+            file.groups.len(),
+            "one for each set of storages that is to look like one",
+        ),
     ];
-    for (table, advice) in tables {
-        if !file.tables.contains(&table) {
-            problems.error_of_file(
-                format!("there is no [[{table}]]"),
-                format!("add [[{table}]] tables: {advice}"),
-            );
+    let errors = problems.has_errors();
+    for (table, count, advice) in tables {
+        // One under a misspelled header is told already; an empty list is not.
+        let told = file.tables.contains(&table) && errors;
+        if count == 0 && !told {
+            let text = format!("there is no [[{table}]]");
+            problems.error_of_file(text, format!("add [[{table}]] tables: {advice}"));
         }
     }
 }
@@ -129,7 +123,8 @@ fn unique<'f>(kind: &str, names: impl Iterator<Item = (&'f str, &'f Span)>, prob
     }
 }
 
-fn socket(table: &ListenTable) -> Option<(SocketAddr, &Span)> {
+/// Where a listener listens, and where that is written; `None` when it could not be read.
+pub(super) fn socket(table: &ListenTable) -> Option<(SocketAddr, &Span)> {
     if table.spoiled {
         return None;
     }
@@ -422,177 +417,5 @@ fn passwords(file: &File, problems: &mut Problems<'_>) {
                 "add Password, PasswordFile or PasswordCredential to it, or a [[Storage.Director]] for one Director";
             problems.error(span, text, advice);
         }
-    }
-}
-
-fn directors(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'_>) -> Vec<Director> {
-    let mut directors = Vec::new();
-    for table in &file.directors {
-        let password = table
-            .password
-            .as_ref()
-            .and_then(|source| resolver.resolve(source, problems));
-        if let (Some(name), Some(password)) = (&table.name, password) {
-            directors.push(Director {
-                name: name.value.clone(),
-                password,
-            });
-        }
-    }
-    directors
-}
-
-fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Problems<'_>) -> Option<Storage> {
-    let password = table
-        .password
-        .as_ref()
-        .and_then(|source| resolver.resolve(source, problems));
-    let mut director_passwords: BTreeMap<String, Secret> = BTreeMap::new();
-    for director in &table.directors {
-        let password = director
-            .password
-            .as_ref()
-            .and_then(|source| resolver.resolve(source, problems));
-        if let (Some(name), Some(password)) = (&director.name, password) {
-            director_passwords.insert(name.value.as_str().to_ascii_lowercase(), password);
-        }
-    }
-    Some(Storage {
-        name: table.name.as_ref()?.value.clone(),
-        address: table.address.as_ref()?.value.clone(),
-        port: written(table.port.as_ref(), model::DEFAULT_SD_PORT),
-        password,
-        director_passwords,
-        device: table.device.as_ref().map(|at| at.value.clone()),
-        media_type: table.media_type.as_ref().map(|at| at.value.clone()),
-        weight: written(table.weight.as_ref(), model::DEFAULT_WEIGHT),
-        maximum_concurrent_jobs: written(
-            table.maximum_concurrent_jobs.as_ref(),
-            model::DEFAULT_MAXIMUM_CONCURRENT_JOBS,
-        ),
-    })
-}
-
-fn listener(table: &ListenTable) -> Option<Listener> {
-    let (address, _) = socket(table)?;
-    Some(Listener {
-        address,
-        group: table.group.as_ref()?.value.clone(),
-    })
-}
-
-fn group(table: &GroupTable) -> Option<Group> {
-    Some(Group {
-        name: table.name.as_ref()?.value.clone(),
-        members: table
-            .members
-            .as_ref()?
-            .value
-            .iter()
-            .map(|member| member.value.clone())
-            .collect(),
-        policy: table.policy.as_ref().map(|at| at.value).unwrap_or_default(),
-        device: table.device.as_ref().map(|at| at.value.clone()),
-        media_type: table.media_type.as_ref().map(|at| at.value.clone()),
-        down_wait: written(table.down_wait.as_ref(), model::DEFAULT_DOWN_WAIT),
-        busy_wait: written(table.busy_wait.as_ref(), model::DEFAULT_BUSY_WAIT),
-        maximum_queued_jobs: written(table.maximum_queued_jobs.as_ref(), model::DEFAULT_MAXIMUM_QUEUED_JOBS),
-        connect_timeout: written(table.connect_timeout.as_ref(), model::DEFAULT_CONNECT_TIMEOUT),
-        login_timeout: written(table.login_timeout.as_ref(), model::DEFAULT_STORAGE_LOGIN_TIMEOUT),
-    })
-}
-
-fn probe(table: Option<&ProbeTable>, director: Option<DirectorName>, problems: &mut Problems<'_>) -> Option<Probe> {
-    let interval = written(table.and_then(|t| t.interval.as_ref()), model::DEFAULT_PROBE_INTERVAL);
-    let timeout = written(table.and_then(|t| t.timeout.as_ref()), model::DEFAULT_PROBE_TIMEOUT);
-    if let Some(table) = table.filter(|_| timeout >= interval) {
-        let span = table
-            .timeout
-            .as_ref()
-            .or(table.interval.as_ref())
-            .map_or(&table.span, |at| &at.span);
-        let text = format!(
-            "a probe may take {}, but the next begins after {}",
-            in_words(timeout),
-            in_words(interval)
-        );
-        problems.warning(
-            span,
-            text,
-            "make Timeout shorter than Interval, or a silent storage is noticed late",
-        );
-    }
-    Some(Probe {
-        director: director?,
-        interval,
-        timeout,
-        rise: written(table.and_then(|t| t.rise.as_ref()), model::DEFAULT_RISE),
-        fall: written(table.and_then(|t| t.fall.as_ref()), model::DEFAULT_FALL),
-        jitter: written(table.and_then(|t| t.jitter.as_ref()), model::DEFAULT_JITTER),
-    })
-}
-
-fn ejection(table: Option<&EjectionTable>, problems: &mut Problems<'_>) -> Ejection {
-    let time = written(table.and_then(|t| t.time.as_ref()), model::DEFAULT_EJECTION_TIME);
-    let maximum_time = written(
-        table.and_then(|t| t.maximum_time.as_ref()),
-        model::DEFAULT_EJECTION_MAXIMUM_TIME,
-    );
-    if let Some(table) = table.filter(|_| time > maximum_time) {
-        let span = table
-            .time
-            .as_ref()
-            .or(table.maximum_time.as_ref())
-            .map_or(&table.span, |at| &at.span);
-        let text = format!(
-            "the first ejection lasts {}, the longest {}",
-            in_words(time),
-            in_words(maximum_time)
-        );
-        problems.error(span, text, "make Time no longer than MaximumTime");
-    }
-    Ejection {
-        failures: written(
-            table.and_then(|t| t.failures.as_ref()),
-            model::DEFAULT_EJECTION_FAILURES,
-        ),
-        time,
-        maximum_time,
-    }
-}
-
-/// The part of the model that concerns the process, and nothing yet in the lists.
-fn process(table: Option<&SdgroupTable>, probe: Probe, ejection: Ejection) -> Model {
-    let time = |at: Option<&Option<At<Duration>>>, default| written(at.and_then(Option::as_ref), default);
-    Model {
-        name: written(table.and_then(|t| t.name.as_ref()), model::DEFAULT_NAME.to_owned()),
-        state_directory: written(
-            table.and_then(|t| t.state_directory.as_ref()),
-            model::DEFAULT_STATE_DIRECTORY.into(),
-        ),
-        metrics_address: table.and_then(|t| t.metrics_address.as_ref()).map(|at| at.value),
-        admin_address: table.and_then(|t| t.admin_address.as_ref()).map(|at| at.value),
-        log: Log {
-            format: table
-                .and_then(|t| t.log_format.as_ref())
-                .map(|at| at.value)
-                .unwrap_or_default(),
-            level: table
-                .and_then(|t| t.log_level.as_ref())
-                .map(|at| at.value)
-                .unwrap_or_default(),
-        },
-        first_packet_timeout: time(
-            table.map(|t| &t.first_packet_timeout),
-            model::DEFAULT_FIRST_PACKET_TIMEOUT,
-        ),
-        login_timeout: time(table.map(|t| &t.login_timeout), model::DEFAULT_LOGIN_TIMEOUT),
-        route_wait: time(table.map(|t| &t.route_wait), model::DEFAULT_ROUTE_WAIT),
-        listeners: Vec::new(),
-        directors: Vec::new(),
-        storages: Vec::new(),
-        groups: Vec::new(),
-        probe,
-        ejection,
     }
 }

@@ -225,6 +225,11 @@ impl<'a> Problems<'a> {
             .any(|problem| problem.place.as_ref().is_some_and(|place| place.line == line))
     }
 
+    /// Whether one of them is an error.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.found.iter().any(Problem::is_error)
+    }
+
     /// Whether there is a problem inside of `span`.
     pub(crate) fn has_within(&self, span: &Span) -> bool {
         self.spans

@@ -1,8 +1,10 @@
 //! The configuration file, compiled to a checked model, or every problem at once.
 //!
 //! `file` holds what is written (read by the declarations of `reader` and `value`), `check` what it means together,
-//! [`model`] what the rest of the program uses. `sdgroup check` and the daemon run the same code.
+//! `assemble` puts in the defaults, [`model`] what the rest of the program uses. `sdgroup check` and the daemon run the
+//! same code.
 
+mod assemble;
 mod check;
 pub mod diagnostics;
 mod file;

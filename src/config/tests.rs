@@ -122,7 +122,7 @@ fn the_example_shows_every_key() {
     }
 }
 
-/// Ninety-nine ways to get it wrong, told in one go.
+/// A file with something wrong in almost every line.
 const BROKEN: &str = include_str!("broken.toml");
 
 #[test]
@@ -203,6 +203,16 @@ fn a_key_that_is_misspelled_is_not_missing_as_well() {
         "{shown}"
     );
     assert!(!shown.contains("missing"), "{shown}");
+}
+
+#[test]
+fn a_kind_of_table_may_not_be_left_out_or_empty() {
+    let all = shown("");
+    for table in ["Listen", "Director", "Storage", "Group"] {
+        assert!(all.contains(&format!("error: there is no [[{table}]]")), "{all}");
+        let empty = shown(&format!("{table} = []"));
+        assert!(empty.contains(&format!("there is no [[{table}]]")), "{empty}");
+    }
 }
 
 #[test]

@@ -1,0 +1,220 @@
+//! The model of what is written, with the defaults of what is not. Values that contradict each other within one table
+//! are told here, where the defaults are known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::socket;
+use super::diagnostics::Problems;
+use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
+use super::model::{self, Director, Ejection, Group, Listener, Log, Model, Probe, Storage};
+use super::reader::At;
+use super::secret_source::Resolver;
+use super::units::in_words;
+use crate::types::{DirectorName, Secret};
+
+/// The model; `None` when nobody is left for probes to log in as. What could not be read is left out: there is a
+/// problem for it, and nobody gets to see the model then.
+pub(super) fn model(
+    file: &File,
+    probe_director: Option<DirectorName>,
+    resolver: &mut Resolver<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Model> {
+    let directors = directors(file, resolver, problems);
+    let storages = file
+        .storages
+        .iter()
+        .filter_map(|table| storage(table, resolver, problems))
+        .map(Arc::new)
+        .collect();
+    let probe = probe(file.probe.as_ref(), probe_director, problems);
+    let ejection = ejection(file.ejection.as_ref(), problems);
+    let listeners = file.listen.iter().filter_map(listener).collect();
+    let groups = file.groups.iter().filter_map(group).map(Arc::new).collect();
+    Some(Model {
+        listeners,
+        directors,
+        storages,
+        groups,
+        ..process(file.sdgroup.as_ref(), probe?, ejection)
+    })
+}
+
+/// What is written, or the default.
+pub(super) fn written<T: Clone>(at: Option<&At<T>>, default: T) -> T {
+    at.map_or(default, |at| at.value.clone())
+}
+
+fn directors(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'_>) -> Vec<Director> {
+    let mut directors = Vec::new();
+    for table in &file.directors {
+        let password = table
+            .password
+            .as_ref()
+            .and_then(|source| resolver.resolve(source, problems));
+        if let (Some(name), Some(password)) = (&table.name, password) {
+            directors.push(Director {
+                name: name.value.clone(),
+                password,
+            });
+        }
+    }
+    directors
+}
+
+fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Problems<'_>) -> Option<Storage> {
+    let password = table
+        .password
+        .as_ref()
+        .and_then(|source| resolver.resolve(source, problems));
+    let mut director_passwords: BTreeMap<String, Secret> = BTreeMap::new();
+    for director in &table.directors {
+        let password = director
+            .password
+            .as_ref()
+            .and_then(|source| resolver.resolve(source, problems));
+        if let (Some(name), Some(password)) = (&director.name, password) {
+            director_passwords.insert(name.value.as_str().to_ascii_lowercase(), password);
+        }
+    }
+    Some(Storage {
+        name: table.name.as_ref()?.value.clone(),
+        address: table.address.as_ref()?.value.clone(),
+        port: written(table.port.as_ref(), model::DEFAULT_SD_PORT),
+        password,
+        director_passwords,
+        device: table.device.as_ref().map(|at| at.value.clone()),
+        media_type: table.media_type.as_ref().map(|at| at.value.clone()),
+        weight: written(table.weight.as_ref(), model::DEFAULT_WEIGHT),
+        maximum_concurrent_jobs: written(
+            table.maximum_concurrent_jobs.as_ref(),
+            model::DEFAULT_MAXIMUM_CONCURRENT_JOBS,
+        ),
+    })
+}
+
+fn listener(table: &ListenTable) -> Option<Listener> {
+    let (address, _) = socket(table)?;
+    Some(Listener {
+        address,
+        group: table.group.as_ref()?.value.clone(),
+    })
+}
+
+fn group(table: &GroupTable) -> Option<Group> {
+    Some(Group {
+        name: table.name.as_ref()?.value.clone(),
+        members: table
+            .members
+            .as_ref()?
+            .value
+            .iter()
+            .map(|member| member.value.clone())
+            .collect(),
+        policy: table.policy.as_ref().map(|at| at.value).unwrap_or_default(),
+        device: table.device.as_ref().map(|at| at.value.clone()),
+        media_type: table.media_type.as_ref().map(|at| at.value.clone()),
+        down_wait: written(table.down_wait.as_ref(), model::DEFAULT_DOWN_WAIT),
+        busy_wait: written(table.busy_wait.as_ref(), model::DEFAULT_BUSY_WAIT),
+        maximum_queued_jobs: written(table.maximum_queued_jobs.as_ref(), model::DEFAULT_MAXIMUM_QUEUED_JOBS),
+        connect_timeout: written(table.connect_timeout.as_ref(), model::DEFAULT_CONNECT_TIMEOUT),
+        login_timeout: written(table.login_timeout.as_ref(), model::DEFAULT_STORAGE_LOGIN_TIMEOUT),
+    })
+}
+
+fn probe(table: Option<&ProbeTable>, director: Option<DirectorName>, problems: &mut Problems<'_>) -> Option<Probe> {
+    let interval = written(table.and_then(|t| t.interval.as_ref()), model::DEFAULT_PROBE_INTERVAL);
+    let timeout = written(table.and_then(|t| t.timeout.as_ref()), model::DEFAULT_PROBE_TIMEOUT);
+    if let Some(table) = table.filter(|_| timeout >= interval) {
+        let span = table
+            .timeout
+            .as_ref()
+            .or(table.interval.as_ref())
+            .map_or(&table.span, |at| &at.span);
+        let text = format!(
+            "a probe may take {}, but the next begins after {}",
+            in_words(timeout),
+            in_words(interval)
+        );
+        problems.warning(
+            span,
+            text,
+            "make Timeout shorter than Interval, or a silent storage is noticed late",
+        );
+    }
+    Some(Probe {
+        director: director?,
+        interval,
+        timeout,
+        rise: written(table.and_then(|t| t.rise.as_ref()), model::DEFAULT_RISE),
+        fall: written(table.and_then(|t| t.fall.as_ref()), model::DEFAULT_FALL),
+        jitter: written(table.and_then(|t| t.jitter.as_ref()), model::DEFAULT_JITTER),
+    })
+}
+
+fn ejection(table: Option<&EjectionTable>, problems: &mut Problems<'_>) -> Ejection {
+    let time = written(table.and_then(|t| t.time.as_ref()), model::DEFAULT_EJECTION_TIME);
+    let maximum_time = written(
+        table.and_then(|t| t.maximum_time.as_ref()),
+        model::DEFAULT_EJECTION_MAXIMUM_TIME,
+    );
+    if let Some(table) = table.filter(|_| time > maximum_time) {
+        let span = table
+            .time
+            .as_ref()
+            .or(table.maximum_time.as_ref())
+            .map_or(&table.span, |at| &at.span);
+        let text = format!(
+            "the first ejection lasts {}, the longest {}",
+            in_words(time),
+            in_words(maximum_time)
+        );
+        problems.error(span, text, "make Time no longer than MaximumTime");
+    }
+    Ejection {
+        failures: written(
+            table.and_then(|t| t.failures.as_ref()),
+            model::DEFAULT_EJECTION_FAILURES,
+        ),
+        time,
+        maximum_time,
+    }
+}
+
+/// The part of the model that concerns the process, and nothing yet in the lists.
+fn process(table: Option<&SdgroupTable>, probe: Probe, ejection: Ejection) -> Model {
+    let time = |at: Option<&Option<At<Duration>>>, default| written(at.and_then(Option::as_ref), default);
+    Model {
+        name: written(table.and_then(|t| t.name.as_ref()), model::DEFAULT_NAME.to_owned()),
+        state_directory: written(
+            table.and_then(|t| t.state_directory.as_ref()),
+            model::DEFAULT_STATE_DIRECTORY.into(),
+        ),
+        metrics_address: table.and_then(|t| t.metrics_address.as_ref()).map(|at| at.value),
+        admin_address: table.and_then(|t| t.admin_address.as_ref()).map(|at| at.value),
+        log: Log {
+            format: table
+                .and_then(|t| t.log_format.as_ref())
+                .map(|at| at.value)
+                .unwrap_or_default(),
+            level: table
+                .and_then(|t| t.log_level.as_ref())
+                .map(|at| at.value)
+                .unwrap_or_default(),
+        },
+        first_packet_timeout: time(
+            table.map(|t| &t.first_packet_timeout),
+            model::DEFAULT_FIRST_PACKET_TIMEOUT,
+        ),
+        login_timeout: time(table.map(|t| &t.login_timeout), model::DEFAULT_LOGIN_TIMEOUT),
+        route_wait: time(table.map(|t| &t.route_wait), model::DEFAULT_ROUTE_WAIT),
+        listeners: Vec::new(),
+        directors: Vec::new(),
+        storages: Vec::new(),
+        groups: Vec::new(),
+        probe,
+        ejection,
+    }
+}
