@@ -1,5 +1,7 @@
 //! Runs one handshake machine over a channel.
 
+use std::os::fd::AsFd;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::packets::{Channel, ChannelError};
@@ -34,7 +36,7 @@ impl LoginError {
 pub async fn drive<M, S>(channel: &mut Channel<S>, mut machine: M) -> Result<M::Verified, LoginError>
 where
     M: Machine,
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
 {
     loop {
         channel.flush().await?;
