@@ -52,6 +52,10 @@ pub(super) async fn run(
         peer,
         kind,
     };
+    // A storage closes a second connection without a word, too.
+    if found.is_taken() {
+        return RouteTaken { job: &hello.job, peer }.emit();
+    }
     let (client, taken) = if hello.exchanges_capabilities() {
         let Some(taken) = found.take() else {
             return RouteTaken { job: &hello.job, peer }.emit();

@@ -160,6 +160,12 @@ impl Found {
         &self.entry.route
     }
 
+    /// Whether it has its data connection.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.entry.taken.load(Ordering::Acquire)
+    }
+
     /// Takes the route for one data connection, or `None` when it has one.
     #[must_use]
     pub fn take(&self) -> Option<Taken> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::guard::{Guard, Strangers, Verdict};
+use super::guard::{Guard, Place, Strangers, Verdict};
 use super::ledger::{Claim, Learned, Ledger, Sighting};
 use crate::store::StoreError;
 use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
@@ -29,6 +29,7 @@ pub struct JobVolumes {
     media_type: Option<MediaType>,
     pool: Option<PoolName>,
     claims: HashMap<VolumeName, Claim>,
+    turned: Option<(VolumeName, Place)>,
 }
 
 impl JobVolumes {
@@ -43,6 +44,7 @@ impl JobVolumes {
             media_type: None,
             pool: None,
             claims: HashMap::new(),
+            turned: None,
         }
     }
 
@@ -79,11 +81,21 @@ impl JobVolumes {
         };
         let moving = self.guard.would_move(&answer);
         let (place, claim) = self.ledger.claim(&answer.volume, self.guard.storage(), moving).await?;
-        let verdict = self.guard.on_answer(&answer, place);
-        if let (Verdict::Pass { .. }, Some(claim)) = (&verdict, claim) {
-            self.claims.insert(answer.volume, claim);
+        let verdict = self.guard.on_answer(&answer, place.clone());
+        match (&verdict, claim) {
+            (Verdict::Pass { .. }, Some(claim)) => {
+                self.claims.insert(answer.volume, claim);
+            }
+            (Verdict::AskAgain { .. }, _) => self.turned = Some((answer.volume, place)),
+            _ => {}
         }
         Ok(verdict)
+    }
+
+    /// The volume that was swallowed last, and where it is.
+    #[must_use]
+    pub fn turned(&self) -> Option<&(VolumeName, Place)> {
+        self.turned.as_ref()
     }
 
     async fn learn(&self, update: &UpdateMedia) -> Result<Option<Learned>, StoreError> {

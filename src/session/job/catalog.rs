@@ -3,9 +3,9 @@
 
 use super::Facts;
 use super::traffic::TrafficError;
-use crate::telemetry::event::{VolumeConflict, VolumeLearned, VolumeMoved};
+use crate::telemetry::event::{VolumeConflict, VolumeGuarded, VolumeLearned, VolumeMoved};
 use crate::types::{MediaType, PoolName, StorageName, VolumeName};
-use crate::volumes::{JobVolumes, Learned, Note, Strangers, Verdict};
+use crate::volumes::{JobVolumes, Learned, Note, Place, Strangers, Verdict};
 use crate::wire::catalog::{self, CatalogRequest};
 use crate::wire::packet::Outbox;
 use crate::wire::release::Severity;
@@ -83,12 +83,32 @@ impl<'a> CatalogDialogue<'a> {
                 }
                 Reply::PassOn
             }
-            Verdict::AskAgain { request } => Reply::AskAgain(request),
+            Verdict::AskAgain { request } => {
+                self.tell_turned(&request);
+                Reply::AskAgain(request)
+            }
             Verdict::Refuse { reason, line } => {
                 self.facts.note(to_director, Severity::Warning, &reason);
                 Reply::Instead(line)
             }
         })
+    }
+
+    fn tell_turned(&self, request: &[u8]) {
+        let Some((volume, place)) = self.volumes.turned() else {
+            return;
+        };
+        VolumeGuarded {
+            volume,
+            holder: match place {
+                Place::Elsewhere(storage) | Place::Claimed(storage) => Some(storage),
+                Place::Here | Place::Nowhere => None,
+            },
+            storage: &self.storage,
+            job: &self.facts.command.job,
+            index: catalog::find_media_index(request).unwrap_or_default(),
+        }
+        .emit();
     }
 
     fn tell_note(&self, note: &Note, to_director: &mut Outbox) {

@@ -66,8 +66,8 @@ impl VolumeConflict<'_> {
 pub struct VolumeGuarded<'a> {
     /// The Volume that was offered.
     pub volume: &'a VolumeName,
-    /// Where it is.
-    pub holder: &'a StorageName,
+    /// Where it is, if that is known.
+    pub holder: Option<&'a StorageName>,
     /// The storage that asked.
     pub storage: &'a StorageName,
     /// For which job.
@@ -84,7 +84,7 @@ impl VolumeGuarded<'_> {
             event = "volume_guarded",
             volume = %self.volume,
             storage = %self.storage,
-            holder = %self.holder,
+            holder = self.holder.map(display),
             job = %self.job,
             index = self.index,
             "offer of another storage's volume swallowed, asking for the next"
@@ -150,7 +150,7 @@ mod tests {
                 .emit();
                 VolumeGuarded {
                     volume: &volume,
-                    holder: &here,
+                    holder: Some(&here),
                     storage: &there,
                     job: &job,
                     index: 2,
