@@ -1,0 +1,300 @@
+//! What a relay costs: CPU seconds of its process per GiB, and throughput, side by side in one run.
+//!
+//! `cargo bench --bench relay [-- --gib 2 --rounds 3 --streams 1 --pipe-sizes]`; `-- --test` moves a few MiB and
+//! checks that they arrive. Source and sink are processes of their own, so that the CPU time of this process is
+//! that of the relay alone (`CLOCK_PROCESS_CPUTIME_ID`). The variants take turns within each round, and the median
+//! of the rounds is told.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a program for people who look at what it prints; any failure may end it"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use sdgroup::net::{dial, listen, options};
+use sdgroup::relay::{End, FirstBytes, PipePool, PoolOptions, Tally, duplex};
+use tokio_util::sync::CancellationToken;
+
+const GIB: u64 = 1 << 30;
+/// What Bacula's daemons write at once.
+const WRITE: usize = 64 << 10;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A way of getting bytes from the source to the sink.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Without a relay.
+    Direct,
+    /// `tokio::io::copy_bidirectional` with its own buffers of 8 KiB, or others.
+    Tokio(Option<usize>),
+    /// Our relay.
+    Ours(PoolOptions),
+}
+
+struct Plan {
+    bytes: u64,
+    streams: usize,
+    rounds: usize,
+    ways: Vec<(String, Way)>,
+    testing: bool,
+}
+
+impl Plan {
+    fn from_arguments() -> Self {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let given = |name: &str| arguments.iter().any(|argument| argument == name);
+        let number = |name: &str, default: f64| {
+            let at = arguments.iter().position(|argument| argument == name);
+            at.map_or(default, |at| arguments[at + 1].parse().expect("a number"))
+        };
+        // As criterion does: without cargo's `--bench` it is a test run.
+        let testing = given("--test") || !given("--bench");
+        let mut ways = vec![
+            ("direct".to_owned(), Way::Direct),
+            ("tokio copy_bidirectional, 8 KiB".to_owned(), Way::Tokio(None)),
+            (
+                "tokio copy_bidirectional, 256 KiB".to_owned(),
+                Way::Tokio(Some(256 << 10)),
+            ),
+            ("our copy, 256 KiB".to_owned(), copying(256 << 10)),
+            ("our splice, 1 MiB".to_owned(), splicing(1 << 20)),
+        ];
+        if given("--pipe-sizes") {
+            ways.truncate(3);
+            ways.extend([8, 64, 256, 1024].map(|kib| (format!("our copy, {kib} KiB"), copying(kib << 10))));
+            ways.extend([8, 64, 256, 1024].map(|kib| (format!("our splice, {kib} KiB"), splicing(kib << 10))));
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small positive numbers"
+        )]
+        Self {
+            bytes: if testing {
+                8 << 20
+            } else {
+                (number("--gib", 2.0) * GIB as f64) as u64
+            },
+            streams: number("--streams", 1.0) as usize,
+            rounds: if testing { 1 } else { number("--rounds", 3.0) as usize },
+            ways,
+            testing,
+        }
+    }
+}
+
+fn copying(buffer_size: usize) -> Way {
+    Way::Ours(PoolOptions {
+        pipes: 0,
+        buffer_size,
+        ..PoolOptions::default()
+    })
+}
+
+fn splicing(pipe_size: usize) -> Way {
+    Way::Ours(PoolOptions {
+        pipe_size,
+        ..PoolOptions::default()
+    })
+}
+
+/// What one run of one way took.
+#[derive(Clone, Copy)]
+struct Cost {
+    cpu: f64,
+    wall: f64,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("source") => return source(&arguments[2], &arguments[3], &arguments[4]),
+        Some("sink") => return sink(&arguments[2]),
+        _ => {}
+    }
+    let plan = Plan::from_arguments();
+    let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); plan.ways.len()];
+    for _ in 0..plan.rounds {
+        for (at, (_, way)) in plan.ways.iter().enumerate() {
+            costs[at].push(measure(*way, plan.bytes, plan.streams));
+        }
+    }
+    if plan.testing {
+        println!("relay: {} ways, {} bytes through each: ok", plan.ways.len(), plan.bytes);
+        return;
+    }
+    report(&plan, &costs);
+}
+
+fn report(plan: &Plan, costs: &[Vec<Cost>]) {
+    let gib = plan.bytes as f64 / GIB as f64;
+    let median = |of: &dyn Fn(&Cost) -> f64, of_way: &[Cost]| {
+        let mut values: Vec<f64> = of_way.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    println!(
+        "{gib} GiB over {} stream(s), median of {} rounds",
+        plan.streams, plan.rounds
+    );
+    println!("{:<36}{:>14}{:>10}{:>10}", "", "CPU-s per GiB", "to last", "MiB/s");
+    let last = median(&|cost| cost.cpu, &costs[costs.len() - 1]);
+    for ((name, _), of_way) in plan.ways.iter().zip(costs) {
+        let cpu = median(&|cost| cost.cpu, of_way);
+        let rate = gib * 1024.0 / median(&|cost| cost.wall, of_way);
+        println!("{name:<36}{:>14.3}{:>10.2}{rate:>10.0}", cpu / gib, cpu / last);
+    }
+}
+
+/// Moves `bytes` in all over `streams` connections.
+fn measure(way: Way, bytes: u64, streams: usize) -> Cost {
+    let (mut sink, mut sink_says) = role(&["sink", &streams.to_string()]);
+    let sink_at: SocketAddr = line(&mut sink_says).parse().expect("the sink's address");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (at, relay) = {
+        let _inside = runtime.enter();
+        if let Way::Direct = way {
+            (sink_at, None)
+        } else {
+            let listener = listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port");
+            let at = listener.local_addr().expect("an address");
+            (at, Some(runtime.spawn(serve(listener, sink_at, way, streams))))
+        }
+    };
+    let (cpu, wall) = (cpu_time(), Instant::now());
+    let each = bytes / streams as u64;
+    let (mut source, _) = role(&["source", &at.to_string(), &each.to_string(), &streams.to_string()]);
+    if let Some(relay) = relay {
+        runtime.block_on(relay).expect("the relay");
+    }
+    let arrived: u64 = line(&mut sink_says).parse().expect("a number of bytes");
+    let cost = Cost {
+        cpu: cpu_time() - cpu,
+        wall: wall.elapsed().as_secs_f64(),
+    };
+    assert_eq!(arrived, each * streams as u64, "bytes were lost");
+    assert!(source.wait().expect("the source").success());
+    assert!(sink.wait().expect("the sink").success());
+    cost
+}
+
+/// Relays `streams` connections to `sink`, and returns when all have ended.
+async fn serve(listener: tokio::net::TcpListener, sink: SocketAddr, way: Way, streams: usize) {
+    let pool = Arc::new(match way {
+        Way::Ours(options) => PipePool::new(options),
+        _ => PipePool::default(),
+    });
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..streams {
+        let (mut near, _) = listen::accept(&listener).await.expect("a caller");
+        let pool = Arc::clone(&pool);
+        running.spawn(async move {
+            let mut far = dial::dial(&sink.ip().to_string(), sink.port(), PATIENCE)
+                .await
+                .expect("the sink");
+            options::tune(&near).expect("options");
+            options::tune(&far).expect("options");
+            match way {
+                Way::Direct => {}
+                Way::Tokio(None) => {
+                    tokio::io::copy_bidirectional(&mut near, &mut far)
+                        .await
+                        .expect("an end");
+                }
+                Way::Tokio(Some(size)) => {
+                    tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, size, size)
+                        .await
+                        .expect("an end");
+                }
+                Way::Ours(_) => {
+                    let (tally, stop) = (Tally::default(), CancellationToken::new());
+                    let outcome = duplex(near, far, FirstBytes::default(), &pool, &tally, &stop).await;
+                    assert!(matches!(outcome.end, End::Closed), "{outcome:?}");
+                }
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.expect("a relay");
+    }
+}
+
+/// CPU seconds of this process so far, in user and kernel mode.
+fn cpu_time() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Starts this program again in another role.
+fn role(arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut child = Command::new(std::env::current_exe().expect("a path"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("another process");
+    let says = BufReader::new(child.stdout.take().expect("a pipe"));
+    (child, says)
+}
+
+fn line(from: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).expect("a line");
+    line.trim().to_owned()
+}
+
+fn source(at: &str, bytes: &str, streams: &str) {
+    let bytes: usize = bytes.parse().expect("a number");
+    let threads: Vec<_> = (0..streams.parse().expect("a number"))
+        .map(|_: usize| {
+            let at: SocketAddr = at.parse().expect("an address");
+            std::thread::spawn(move || {
+                let mut stream = TcpStream::connect(at).expect("the relay");
+                let block = vec![7; WRITE];
+                let mut left = bytes;
+                while left > 0 {
+                    let length = left.min(WRITE);
+                    stream.write_all(&block[..length]).expect("a reader");
+                    left -= length;
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("a stream");
+    }
+}
+
+fn sink(streams: &str) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    println!("{}", listener.local_addr().expect("an address"));
+    let threads: Vec<_> = (0..streams.parse().expect("a number"))
+        .map(|_: usize| {
+            let (mut stream, _) = listener.accept().expect("a caller");
+            std::thread::spawn(move || {
+                let mut buffer = vec![0; WRITE];
+                let mut total = 0;
+                loop {
+                    match stream.read(&mut buffer).expect("an orderly end") {
+                        0 => return total,
+                        read => total += read as u64,
+                    }
+                }
+            })
+        })
+        .collect();
+    let total: u64 = threads.into_iter().map(|thread| thread.join().expect("a stream")).sum();
+    println!("{total}");
+}
