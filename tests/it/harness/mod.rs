@@ -1,0 +1,7 @@
+//! What the simulated daemons and the tests stand on.
+
+pub(crate) mod bytes_of_jobs;
+pub(crate) mod link;
+pub(crate) mod site;
+pub(crate) mod wait;
+pub(crate) mod wire;

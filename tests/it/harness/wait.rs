@@ -1,0 +1,56 @@
+//! Waiting for a condition, with a deadline after which the test fails and says what it waited for.
+
+use std::future::Future;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+
+/// Looks again and again until `look` finds what it looks for.
+///
+/// # Panics
+/// When [`PATIENCE`] is over.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> impl Future<Output = T> {
+    let caller = Location::caller();
+    async move {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{caller}: waited {PATIENCE:?} in vain for {what}"
+            );
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+}
+
+/// Waits until `condition` is true.
+///
+/// # Panics
+/// When [`PATIENCE`] is over.
+#[track_caller]
+pub(crate) fn until_true(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    until(what, move || condition().then_some(()))
+}
+
+/// The outcome of `future`, which must come soon.
+///
+/// # Panics
+/// When [`PATIENCE`] is over.
+#[track_caller]
+pub(crate) fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let caller = Location::caller();
+    async move {
+        match tokio::time::timeout(PATIENCE, future).await {
+            Ok(outcome) => outcome,
+            Err(_) => panic!("{caller}: waited {PATIENCE:?} in vain for {what}"),
+        }
+    }
+}

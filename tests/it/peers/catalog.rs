@@ -1,0 +1,499 @@
+//! A Director's catalog: pools, volumes and which job is where on them, with the rules by which a Director answers a
+//! storage's questions (Bacula `src/dird/catreq.c`, `next_vol.c`, `recycle.c`).
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sdgroup::wire::line::{escape, unescape};
+
+/// A pool's rules. 0 is no limit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pool {
+    pub(crate) name: String,
+    /// New volumes are made with this name and a number behind it; `None` makes none.
+    pub(crate) label_format: Option<String>,
+    pub(crate) maximum_volumes: usize,
+    pub(crate) maximum_volume_jobs: u64,
+    pub(crate) maximum_volume_bytes: u64,
+    /// The least recently written volume is purged when there is no other.
+    pub(crate) purge_oldest: bool,
+}
+
+impl Pool {
+    /// A pool that makes as many volumes as are asked for.
+    pub(crate) fn endless(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            label_format: Some(format!("{name}-")),
+            ..Self::default()
+        }
+    }
+}
+
+/// A volume's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Media {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) pool: String,
+    pub(crate) media_type: String,
+    pub(crate) status: String,
+    pub(crate) jobs: u64,
+    pub(crate) files: u64,
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+    pub(crate) mounts: u64,
+    pub(crate) errors: u64,
+    pub(crate) writes: u64,
+    pub(crate) end_block: u64,
+    pub(crate) recycle: bool,
+    /// In ticks of the catalog's own clock; 0: never.
+    pub(crate) last_written: u64,
+}
+
+/// A stretch of a job on a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobMedia {
+    pub(crate) job_id: u32,
+    pub(crate) volume: String,
+    pub(crate) media_type: String,
+    pub(crate) first_index: u32,
+    pub(crate) last_index: u32,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// A job's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) sd_id: u32,
+    pub(crate) sd_time: u32,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pools: BTreeMap<String, Pool>,
+    media: Vec<Media>,
+    jobs: BTreeMap<u32, Job>,
+    job_media: Vec<JobMedia>,
+    clock: u64,
+    /// Messages that no Director takes.
+    refused: Vec<String>,
+}
+
+/// The catalog. All jobs of a Director share it.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog(Mutex<State>);
+
+/// What a Director knows of one job's questions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Talk {
+    pub(crate) job_id: u32,
+    /// Of the Director's Storage resource, whatever the storage asks for.
+    pub(crate) media_type: String,
+    pub(crate) pool: String,
+    /// What it has offered this job.
+    offered: Vec<u64>,
+}
+
+impl Talk {
+    /// Of a job that writes to a Storage resource of this media type.
+    pub(crate) fn of(media_type: &str) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The fields of UpdateMedia after the volume's name, in their order. 9.6.7 insists on each.
+const UPDATE_FIELDS: [&str; 25] = [
+    "VolJobs",
+    "VolFiles",
+    "VolBlocks",
+    "VolBytes",
+    "VolABytes",
+    "VolHoleBytes",
+    "VolHoles",
+    "VolMounts",
+    "VolErrors",
+    "VolWrites",
+    "MaxVolBytes",
+    "EndTime",
+    "VolStatus",
+    "Slot",
+    "relabel",
+    "InChanger",
+    "VolReadTime",
+    "VolWriteTime",
+    "VolFirstWritten",
+    "VolType",
+    "VolParts",
+    "VolCloudParts",
+    "LastPartBytes",
+    "Enabled",
+    "Recycle",
+];
+
+/// `key=value` words in the order in which they came.
+fn fields(line: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(line).into_owned();
+    let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
+    pairs
+        .map(|(key, value)| {
+            (
+                key.to_owned(),
+                String::from_utf8_lossy(&unescape(value.as_bytes())).into_owned(),
+            )
+        })
+        .collect()
+}
+
+fn has_form(fields: &[(String, String)], keys: &[&str]) -> bool {
+    fields.len() == keys.len() && fields.iter().zip(keys).all(|((key, _), expected)| key == expected)
+}
+
+fn number(fields: &[(String, String)], key: &str) -> u64 {
+    let value = fields.iter().find(|(found, _)| found == key);
+    value.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+impl Catalog {
+    pub(crate) fn with_pool(pool: Pool) -> Self {
+        let catalog = Self::default();
+        catalog.add_pool(pool);
+        catalog
+    }
+
+    pub(crate) fn add_pool(&self, pool: Pool) {
+        self.state().pools.insert(pool.name.clone(), pool);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn media(&self) -> Vec<Media> {
+        self.state().media.clone()
+    }
+
+    /// What was asked that no Director answers.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        self.state().refused.clone()
+    }
+
+    pub(crate) fn volumes_of(&self, job_id: u32) -> Vec<String> {
+        let state = self.state();
+        let of_job = state.job_media.iter().filter(|stretch| stretch.job_id == job_id);
+        let mut volumes: Vec<String> = of_job.map(|stretch| stretch.volume.clone()).collect();
+        volumes.dedup();
+        volumes
+    }
+
+    /// Changes a volume's record, as an operator would.
+    pub(crate) fn change(&self, volume: &str, change: impl FnOnce(&mut Media)) {
+        let mut state = self.state();
+        let media = state.media.iter_mut().find(|media| media.name == volume);
+        change(media.expect("a volume of the catalog"));
+    }
+
+    pub(crate) fn record_job(&self, job_id: u32, job: Job) {
+        self.state().jobs.insert(job_id, job);
+    }
+
+    /// Answers a question; `None` for CreateJobMedia, whose list is yet to come.
+    pub(crate) fn answer(&self, talk: &mut Talk, line: &[u8]) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        let found = fields(line);
+        let what = String::from_utf8_lossy(line)
+            .split_whitespace()
+            .nth(2)
+            .unwrap_or("")
+            .to_owned();
+        let answer = match what.split('=').next().unwrap_or("") {
+            "FindMedia" if has_form(&found, &["JobId", "FindMedia", "pool_name", "media_type", "vol_type"]) => {
+                let index = number(&found, "FindMedia");
+                state.find_media(talk, index, &found[2].1)
+            }
+            "GetVolInfo" if has_form(&found, &["JobId", "VolName", "write"]) => {
+                state.volume(talk, &found[1].1, number(&found, "write") != 0)
+            }
+            "UpdateMedia" if found.len() == 27 && has_form(&found[2..], &UPDATE_FIELDS) && found[1].0 == "VolName" => {
+                state.update(&found)
+            }
+            "CreateJobMedia" => return None,
+            _ => {
+                state.refused.push(String::from_utf8_lossy(line).into_owned());
+                format!("1990 Invalid Catalog Request: {}", String::from_utf8_lossy(line)).into_bytes()
+            }
+        };
+        Some(answer)
+    }
+
+    /// Takes the lines of CreateJobMedia.
+    pub(crate) fn add_job_media(&self, job_id: u32, lines: &[Vec<u8>]) {
+        let mut state = self.state();
+        for line in lines {
+            let text = String::from_utf8_lossy(line).into_owned();
+            let n: Vec<u64> = text
+                .split_whitespace()
+                .map(|word| word.parse().expect("a number"))
+                .collect();
+            let [first, last, start_file, end_file, start_block, end_block, media_id] = n[..] else {
+                panic!("{} numbers in {text:?}", n.len());
+            };
+            // A storage makes one that says nothing at the start; a Director removes it at the end.
+            if last == 0 {
+                continue;
+            }
+            let media = state
+                .media
+                .iter()
+                .find(|media| media.id == media_id)
+                .expect("a known MediaId");
+            let stretch = JobMedia {
+                job_id,
+                volume: media.name.clone(),
+                media_type: media.media_type.clone(),
+                first_index: u32::try_from(first).expect("a file index"),
+                last_index: u32::try_from(last).expect("a file index"),
+                start: (start_file << 32) | start_block,
+                end: (end_file << 32) | end_block,
+            };
+            state.job_media.push(stretch);
+        }
+    }
+
+    /// The bootstrap to restore these jobs, one line each (Bacula `src/dird/bsr.c`).
+    pub(crate) fn bootstrap(&self, jobs: &[u32], storage: &str, device: &str) -> Vec<String> {
+        let state = self.state();
+        let mut lines = Vec::new();
+        for job_id in jobs {
+            let job = state.jobs.get(job_id).expect("a job of the catalog");
+            for stretch in state.job_media.iter().filter(|stretch| stretch.job_id == *job_id) {
+                lines.extend([
+                    format!("Storage=\"{storage}\"\n"),
+                    format!("Volume=\"{}\"\n", stretch.volume),
+                    format!("MediaType=\"{}\"\n", stretch.media_type),
+                    format!("Device=\"{device}\"\n"),
+                    format!("VolSessionId={}\n", job.sd_id),
+                    format!("VolSessionTime={}\n", job.sd_time),
+                    format!("VolAddr={}-{}\n", stretch.start, stretch.end),
+                    format!("FileIndex={}-{}\n", stretch.first_index, stretch.last_index),
+                    format!("Count={}\n", stretch.last_index + 1 - stretch.first_index),
+                ]);
+            }
+        }
+        lines
+    }
+}
+
+impl State {
+    fn find_media(&mut self, talk: &mut Talk, index: u64, pool: &str) -> Vec<u8> {
+        if index == 1 {
+            talk.offered.clear();
+        }
+        talk.pool = pool.to_owned();
+        let Some(rules) = self.pools.get(pool).cloned() else {
+            return no_media("no such pool");
+        };
+        // The row's number counts only while nothing has been offered.
+        let row = if talk.offered.is_empty() { index.max(1) - 1 } else { 0 };
+        let row = usize::try_from(row).expect("a small number");
+        loop {
+            let found = self
+                .appendable(talk, row)
+                .or_else(|| self.recycled(talk))
+                .or_else(|| self.purged(talk))
+                .or_else(|| self.created(talk, &rules))
+                .or_else(|| self.oldest(talk, &rules));
+            let Some(at) = found else {
+                return no_media("no appendable volume");
+            };
+            if self.has_expired(at, &rules) {
+                continue;
+            }
+            talk.offered.push(self.media[at].id);
+            return ok(&self.media[at]);
+        }
+    }
+
+    fn candidates<'a>(&'a self, talk: &'a Talk, status: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let fits = move |media: &Media| {
+            media.pool == talk.pool
+                && media.media_type == talk.media_type
+                && media.status == status
+                && !talk.offered.contains(&media.id)
+        };
+        (0..self.media.len()).filter(move |&at| fits(&self.media[at]))
+    }
+
+    fn appendable(&self, talk: &Talk, row: usize) -> Option<usize> {
+        let mut found: Vec<usize> = self.candidates(talk, "Append").collect();
+        found.sort_by_key(|&at| (std::cmp::Reverse(self.media[at].last_written), self.media[at].id));
+        found.get(row).copied()
+    }
+
+    fn recycled(&self, talk: &Talk) -> Option<usize> {
+        self.candidates(talk, "Recycle")
+            .filter(|&at| self.media[at].recycle)
+            .min_by_key(|&at| (self.media[at].last_written, self.media[at].id))
+    }
+
+    fn purged(&mut self, talk: &Talk) -> Option<usize> {
+        let at = self
+            .candidates(talk, "Purged")
+            .filter(|&at| self.media[at].recycle)
+            .min_by_key(|&at| (self.media[at].last_written, self.media[at].id))?;
+        self.recycle(at);
+        Some(at)
+    }
+
+    fn created(&mut self, talk: &Talk, rules: &Pool) -> Option<usize> {
+        let in_pool = self.media.iter().filter(|media| media.pool == rules.name).count();
+        if rules.maximum_volumes != 0 && in_pool >= rules.maximum_volumes {
+            return None;
+        }
+        let id = self.media.len() as u64 + 1;
+        let name = format!("{}{id:04}", rules.label_format.as_ref()?);
+        self.media.push(Media {
+            id,
+            name,
+            pool: rules.name.clone(),
+            media_type: talk.media_type.clone(),
+            status: "Append".to_owned(),
+            jobs: 0,
+            files: 0,
+            blocks: 0,
+            bytes: 0,
+            mounts: 0,
+            errors: 0,
+            writes: 0,
+            end_block: 0,
+            recycle: true,
+            last_written: 0,
+        });
+        Some(self.media.len() - 1)
+    }
+
+    /// Whatever was offered, and whatever is on it.
+    fn oldest(&mut self, talk: &Talk, rules: &Pool) -> Option<usize> {
+        if !rules.purge_oldest {
+            return None;
+        }
+        let fits = |media: &Media| {
+            let status = matches!(media.status.as_str(), "Full" | "Used" | "Append" | "Recycle" | "Purged");
+            media.pool == talk.pool && media.media_type == talk.media_type && status
+        };
+        let at = (0..self.media.len())
+            .filter(|&at| fits(&self.media[at]))
+            .min_by_key(|&at| (self.media[at].last_written, self.media[at].id))?;
+        self.recycle(at);
+        Some(at)
+    }
+
+    fn recycle(&mut self, at: usize) {
+        let media = &mut self.media[at];
+        media.status = "Recycle".to_owned();
+        (media.jobs, media.files, media.blocks, media.bytes) = (0, 0, 0, 1);
+        (media.mounts, media.writes, media.end_block) = (0, 0, 0);
+        let name = media.name.clone();
+        self.job_media.retain(|stretch| stretch.volume != name);
+    }
+
+    fn has_expired(&mut self, at: usize, rules: &Pool) -> bool {
+        let media = &mut self.media[at];
+        if media.status != "Append" {
+            return false;
+        }
+        if rules.maximum_volume_jobs != 0 && media.jobs >= rules.maximum_volume_jobs {
+            "Used".clone_into(&mut media.status);
+            return true;
+        }
+        if rules.maximum_volume_bytes != 0 && media.bytes >= rules.maximum_volume_bytes {
+            "Full".clone_into(&mut media.status);
+            return true;
+        }
+        false
+    }
+
+    fn volume(&mut self, talk: &Talk, name: &str, write: bool) -> Vec<u8> {
+        let Some(at) = self.media.iter().position(|media| media.name == name) else {
+            return format!("1997 Volume \"{name}\" not in catalog.\n").into_bytes();
+        };
+        let refusal = |media: &Media, why: &str| {
+            format!("1998 Volume \"{name}\" catalog status is {}, {why}.\n", media.status).into_bytes()
+        };
+        if write {
+            if self.media[at].pool != talk.pool {
+                return refusal(&self.media[at], "not in Pool");
+            }
+            if self.media[at].media_type != talk.media_type {
+                return refusal(&self.media[at], "not correct MediaType");
+            }
+            if let Some(rules) = self.pools.get(&talk.pool).cloned() {
+                self.has_expired(at, &rules);
+            }
+            if self.media[at].status == "Purged" && self.media[at].recycle {
+                self.recycle(at);
+            }
+            if !matches!(self.media[at].status.as_str(), "Append" | "Recycle") {
+                return refusal(&self.media[at], "cannot be written");
+            }
+        }
+        ok(&self.media[at])
+    }
+
+    fn update(&mut self, found: &[(String, String)]) -> Vec<u8> {
+        self.clock += 1;
+        let clock = self.clock;
+        let value = |key: &str| number(found, key);
+        let Some(media) = self.media.iter_mut().find(|media| media.name == found[1].1) else {
+            return b"1991 Catalog Request for vol failed: not in the catalog.\n".to_vec();
+        };
+        if value("VolWrites") > media.writes {
+            media.last_written = clock;
+        }
+        (media.jobs, media.files) = (value("VolJobs"), value("VolFiles"));
+        (media.blocks, media.bytes) = (value("VolBlocks"), value("VolBytes"));
+        (media.mounts, media.errors) = (value("VolMounts"), value("VolErrors"));
+        media.writes = value("VolWrites");
+        media.end_block = media.bytes.saturating_sub(1);
+        let status = found.iter().find(|(key, _)| key == "VolStatus");
+        media.status = status.map(|(_, status)| status.clone()).unwrap_or_default();
+        ok(media)
+    }
+}
+
+fn no_media(why: &str) -> Vec<u8> {
+    format!("1901 No Media. {why}\n").into_bytes()
+}
+
+/// A volume's record as 9.6.7 sends it: 31 fields.
+fn ok(media: &Media) -> Vec<u8> {
+    let name = String::from_utf8_lossy(&escape(media.name.as_bytes())).into_owned();
+    let Media {
+        id,
+        status,
+        jobs,
+        files,
+        blocks,
+        bytes,
+        mounts,
+        errors,
+        writes,
+        end_block,
+        ..
+    } = media;
+    let recycle = u8::from(media.recycle);
+    format!(
+        "1000 OK VolName={name} VolJobs={jobs} VolFiles={files} VolBlocks={blocks} VolBytes={bytes} VolABytes=0 \
+         VolHoleBytes=0 VolHoles=0 VolMounts={mounts} VolErrors={errors} VolWrites={writes} MaxVolBytes=0 \
+         VolCapacityBytes=0 VolStatus={status} Slot=0 MaxVolJobs=0 MaxVolFiles=0 InChanger=0 VolReadTime=0 \
+         VolWriteTime=0 EndFile=0 EndBlock={end_block} VolType=1 LabelType=0 MediaId={id} ScratchPoolId=0 VolParts=0 \
+         VolCloudParts=0 LastPartBytes=0 Enabled=1 Recycle={recycle}\n"
+    )
+    .into_bytes()
+}
