@@ -9,3 +9,4 @@ mod harness;
 mod peers;
 
 mod direct;
+mod scale;

@@ -2,6 +2,8 @@
 
 pub(crate) mod bytes_of_jobs;
 pub(crate) mod link;
+pub(crate) mod meters;
+pub(crate) mod sdgroup;
 pub(crate) mod site;
 pub(crate) mod wait;
 pub(crate) mod wire;

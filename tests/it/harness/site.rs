@@ -1,15 +1,22 @@
-//! A whole site: storages, a Director with its catalog, and what stands between them.
+//! A whole site: storages, a Director with its catalog, and sdgroup between them.
 
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::link::Link;
+use super::sdgroup::Sdgroup;
+use super::wait::until_true;
 use crate::peers::catalog::{Catalog, Pool};
-use crate::peers::director::{Director, StorageResource};
+use crate::peers::director::{Director, Report, StorageResource};
 use crate::peers::storage::{Settings, Storage};
 
 /// The Director's name everywhere.
 pub(crate) const DIRECTOR: &str = "sim-dir";
 /// The pool of all backups.
 pub(crate) const POOL: &str = "Default";
+/// The Director's password at sdgroup.
+pub(crate) const PASSWORD: &str = "password of sdgroup";
 
 /// A catalog whose pool makes as many volumes as are asked for.
 pub(crate) fn catalog() -> Arc<Catalog> {
@@ -36,4 +43,157 @@ pub(crate) fn director_of(storage: &Storage, catalog: Arc<Catalog>) -> Director 
         media_type: settings.media_type.clone(),
     };
     Director::new(DIRECTOR, &password(&settings.name), resource, catalog)
+}
+
+/// How a site is to be.
+pub(crate) struct Plot {
+    pub(crate) policy: &'static str,
+    /// Of each storage.
+    pub(crate) maximum_concurrent_jobs: usize,
+    /// Further lines of `[Sdgroup]`.
+    pub(crate) process: &'static str,
+    /// Further lines of `[[Group]]`.
+    pub(crate) group: &'static str,
+    pub(crate) pool: Pool,
+    /// Changes each storage's settings.
+    pub(crate) settings: fn(&mut Settings),
+}
+
+impl Default for Plot {
+    fn default() -> Self {
+        Self {
+            policy: "RoundRobin",
+            maximum_concurrent_jobs: 100,
+            process: "",
+            group: "DownWait = \"1 second\"",
+            pool: Pool::endless(POOL),
+            settings: |_| {},
+        }
+    }
+}
+
+/// A site.
+pub(crate) struct Site {
+    pub(crate) storages: Vec<Arc<Storage>>,
+    /// Between sdgroup and each storage.
+    pub(crate) links: Vec<Link>,
+    pub(crate) sdgroup: Sdgroup,
+    pub(crate) director: Director,
+}
+
+/// The storages' names, in the order of the group.
+pub(crate) const NAMES: [&str; 3] = ["File4", "File5", "File6"];
+
+impl Site {
+    pub(crate) async fn new(plot: Plot) -> Self {
+        let mut storages = Vec::new();
+        let mut links = Vec::new();
+        for name in NAMES {
+            let mut settings = Settings::new(name, DIRECTOR, &password(name));
+            (plot.settings)(&mut settings);
+            let storage = Storage::start(settings).await;
+            links.push(Link::to(storage.address).await);
+            storages.push(Arc::new(storage));
+        }
+        let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
+        let sdgroup = Sdgroup::start(&configuration(&plot, &addresses)).await;
+        let director = director_at(sdgroup.address, Arc::new(Catalog::with_pool(plot.pool)));
+        Self {
+            storages,
+            links,
+            sdgroup,
+            director,
+        }
+    }
+
+    /// The storage that holds what this job wrote, if exactly one does.
+    pub(crate) fn home(&self, report: &Report) -> &Storage {
+        let mut holders = self.storages.iter().filter(|storage| !storage.written_by(&report.name).is_empty());
+        let home = holders.next().unwrap_or_else(|| panic!("no storage has {}: {:?}", report.name, report.told));
+        assert!(holders.next().is_none(), "two storages have {}", report.name);
+        home
+    }
+
+    /// Waits until all jobs are over everywhere, and looks for traces.
+    pub(crate) async fn until_quiet(&self, reports: &[&Report]) {
+        let names: Vec<_> = reports.iter().map(|report| report.name.clone()).collect();
+        self.sdgroup.until_empty(&names).await;
+        for storage in &self.storages {
+            until_true("the storages to be without jobs and connections", || {
+                storage.jobs() == 0 && storage.connections() == 0
+            })
+            .await;
+            assert_eq!(storage.broken_rules(), [""; 0]);
+        }
+        assert_eq!(self.director.catalog.refused(), [""; 0]);
+    }
+
+    /// That no storage was ever told to write, or to read, what it does not have.
+    pub(crate) fn assert_volumes_stayed_home(&self) {
+        for storage in &self.storages {
+            assert_eq!(storage.strangers(), []);
+            assert_eq!(storage.missing(), [""; 0]);
+            assert_eq!(storage.operator_calls(), 0);
+        }
+        let media = self.director.catalog.media();
+        let marked: Vec<_> = media.iter().filter(|media| media.status == "Error").collect();
+        assert!(marked.is_empty(), "{marked:?}");
+    }
+}
+
+/// The Director whose Storage resource points to sdgroup.
+pub(crate) fn director_at(address: SocketAddr, catalog: Arc<Catalog>) -> Director {
+    let resource = StorageResource {
+        name: "Group".to_owned(),
+        address,
+        device: "Changer".to_owned(),
+        media_type: "File".to_owned(),
+    };
+    Director::new(DIRECTOR, PASSWORD, resource, catalog)
+}
+
+/// sdgroup's configuration for these storages.
+pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
+    let mut text = format!(
+        r#"
+        [Sdgroup]
+        Name = "sdgroup"
+        {process}
+
+        # Nobody listens there: the test has its own socket.
+        [[Listen]]
+        Address = "127.0.0.1"
+        SDPort = 9103
+        Group = "Files"
+
+        [[Director]]
+        Name = "{DIRECTOR}"
+        Password = "{PASSWORD}"
+
+        [[Group]]
+        Name = "Files"
+        Storages = ["File4", "File5", "File6"]
+        StorageGroupPolicy = "{policy}"
+        {group}
+        "#,
+        process = plot.process,
+        policy = plot.policy,
+        group = plot.group,
+    );
+    for (name, address) in NAMES.iter().zip(storages) {
+        let (port, limit, password) = (address.port(), plot.maximum_concurrent_jobs, password(name));
+        write!(
+            text,
+            r#"
+        [[Storage]]
+        Name = "{name}"
+        Address = "127.0.0.1"
+        SDPort = {port}
+        Password = "{password}"
+        MaximumConcurrentJobs = {limit}
+        "#
+        )
+        .expect("memory");
+    }
+    text
 }

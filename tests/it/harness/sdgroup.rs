@@ -1,0 +1,121 @@
+//! sdgroup in the test's own process: the library's sessions on a port of the system's choice.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sdgroup::config::{self, MachineSecrets};
+use sdgroup::group::Directory;
+use sdgroup::relay::PipePool;
+use sdgroup::session::{self, Context};
+use sdgroup::store::MemoryStore;
+use sdgroup::types::{JobName, VolumeName};
+use sdgroup::volumes::Ledger;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::wait::until;
+
+/// sdgroup, serving one group.
+pub(crate) struct Sdgroup {
+    pub(crate) address: SocketAddr,
+    pub(crate) context: Arc<Context>,
+    sessions: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Sdgroup {
+    /// Serves the first group of this configuration.
+    pub(crate) async fn start(configuration: &str) -> Self {
+        let file = Path::new("sdgroup.toml");
+        let loaded = config::compile(configuration, file, &MachineSecrets::new());
+        let model = loaded.unwrap_or_else(|problems| panic!("{problems:#?}")).model;
+        let group = Arc::clone(&model.groups[0]);
+        let directory = Directory::new(&model);
+        let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+        let context = Arc::new(Context::new(Arc::new(model), directory, ledger, PipePool::default()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let (sessions, stop) = (TaskTracker::new(), CancellationToken::new());
+        tokio::spawn(session::serve(
+            Arc::clone(&context),
+            listener,
+            group,
+            sessions.clone(),
+            stop.clone(),
+        ));
+        Self {
+            address,
+            context,
+            sessions,
+            stop,
+        }
+    }
+
+    /// Jobs that have a place on the storage.
+    pub(crate) fn running(&self, storage: &str) -> u32 {
+        self.view(storage).running
+    }
+
+    /// How often a job was given a place on the storage.
+    pub(crate) fn placed(&self, storage: &str) -> u64 {
+        self.view(storage).placed_total
+    }
+
+    /// Whether the storage is kept from new jobs for what it did to earlier ones.
+    pub(crate) fn ejected(&self, storage: &str) -> bool {
+        self.view(storage).ejected_for.is_some()
+    }
+
+    fn view(&self, storage: &str) -> sdgroup::group::StorageView {
+        let storages = self.context.directory.storages();
+        let live = storages.iter().find(|live| live.name().as_str() == storage);
+        live.expect("a storage of the configuration").view(Instant::now())
+    }
+
+    /// Jobs that wait for a place.
+    pub(crate) fn waiting(&self) -> usize {
+        self.context.directory.groups().iter().map(|group| group.waiting()).sum()
+    }
+
+    /// Sessions that live.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Which storage holds the volume.
+    pub(crate) async fn holder(&self, volume: &str) -> Option<String> {
+        let volume = VolumeName::new(volume).expect("a name");
+        let holder = self.context.ledger.holder(&volume).await.expect("the ledger");
+        holder.map(|storage| storage.to_string())
+    }
+
+    /// Waits until nothing is left of any session, and looks everywhere that something could be left.
+    pub(crate) async fn until_empty(&self, jobs: &[JobName]) {
+        until("nothing to be left in sdgroup", || {
+            let places: u32 = self.context.directory.storages().iter().map(|live| live.view(Instant::now()).running).sum();
+            let pipes = self.context.pipes.figures();
+            let left = (
+                self.sessions(),
+                places,
+                self.waiting(),
+                self.context.jobs.all().len(),
+                pipes.pipes_open - pipes.pipes_idle,
+            );
+            (left == (0, 0, 0, 0, 0)).then_some(())
+        })
+        .await;
+        for job in jobs {
+            let route = self.context.routes.find(job, Duration::ZERO).await;
+            assert!(route.is_none(), "there is a route for {job} yet");
+        }
+    }
+}
+
+impl Drop for Sdgroup {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,81 @@
+//! Many jobs at once.
+
+use sdgroup::types::JobStatus;
+
+use crate::harness::bytes_of_jobs::{Amount, files};
+use crate::harness::site::{NAMES, POOL, Plot, Site};
+use crate::harness::wait::soon;
+use crate::peers::director::{Plan, Report};
+
+#[tokio::test]
+async fn a_job_goes_through_and_comes_back() {
+    let site = Site::new(Plot::default()).await;
+    let records = files(1, Amount::SMALL);
+    let (report, client) = soon("the backup", site.director.back_up(&Plan::backup("Tiny", POOL), &records)).await.unwrap();
+    assert_eq!(client.unwrap(), JobStatus::Terminated.code());
+    assert_eq!(report.status(), Some(JobStatus::Terminated));
+    assert_eq!(site.home(&report).written_by(&report.name), records);
+
+    let (plan, wanted) = (Plan::restore(POOL), [report.id]);
+    let (restored, back) = soon("the restore", site.director.restore(&plan, &wanted)).await.unwrap();
+    assert_eq!(back.unwrap(), records);
+    assert_eq!(restored.status(), Some(JobStatus::Terminated));
+    let plan = Plan::verify(POOL);
+    let (verified, back) = soon("the verify job", site.director.restore(&plan, &wanted)).await.unwrap();
+    assert_eq!(back.unwrap(), records);
+    assert_eq!(verified.status(), Some(JobStatus::Terminated));
+    site.until_quiet(&[&report, &restored, &verified]).await;
+    site.assert_volumes_stayed_home();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_jobs_at_once_end_with_every_byte_at_the_right_storage() {
+    const JOBS: u64 = 200;
+    let site = Site::new(Plot::default()).await;
+    let mut jobs = Vec::new();
+    for seed in 0..JOBS {
+        let director = site.director.clone();
+        jobs.push(tokio::spawn(async move {
+            let records = files(seed, Amount::SMALL);
+            let mut plan = Plan::backup(&format!("Job{seed}"), POOL);
+            plan.spool_attributes = seed % 2 == 0;
+            let (report, client) = director.back_up(&plan, &records).await.unwrap();
+            (report, client, records)
+        }));
+    }
+    let mut done = Vec::new();
+    for job in jobs {
+        let (report, client, records) = soon("a backup", job).await.unwrap();
+        client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+        assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+        assert_eq!(site.home(&report).written_by(&report.name), records);
+        done.push((report, records));
+    }
+    let placed: Vec<u64> = NAMES.iter().map(|name| site.sdgroup.placed(name)).collect();
+    assert_eq!(placed.iter().sum::<u64>(), JOBS);
+    assert!(placed.iter().all(|placed| (66..=67).contains(placed)), "{placed:?}");
+    let reports: Vec<&Report> = done.iter().map(|(report, _)| report).collect();
+    site.until_quiet(&reports).await;
+    for report in &reports {
+        for volume in site.director.catalog.volumes_of(report.id.0) {
+            let holder = site.sdgroup.holder(&volume).await;
+            assert_eq!(holder.as_ref(), Some(&site.home(report).settings().name));
+        }
+    }
+
+    let mut restores = Vec::new();
+    for (report, records) in done {
+        let director = site.director.clone();
+        restores.push(tokio::spawn(async move {
+            let (restored, back) = director.restore(&Plan::restore(POOL), &[report.id]).await.unwrap();
+            assert_eq!(back.unwrap_or_else(|error| panic!("{error}: {:?}", restored.told)), records);
+            restored
+        }));
+    }
+    for restore in restores {
+        let restored = soon("a restore", restore).await.unwrap();
+        assert_eq!(restored.status(), Some(JobStatus::Terminated), "{:?}", restored.told);
+    }
+    site.until_quiet(&[]).await;
+    site.assert_volumes_stayed_home();
+}
