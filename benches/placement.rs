@@ -1,5 +1,10 @@
 //! What it costs to place a job and to give the place back, by policy and by the size of the group.
 
+// A bench that cannot be set up says so.
+#![allow(clippy::unwrap_used)]
+// criterion's macros make public functions.
+#![allow(missing_docs)]
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;

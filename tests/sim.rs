@@ -2,6 +2,15 @@
 //! ejected, sealed, and come back; time passes. After every step a shadow model, which counts for itself, is held
 //! against the directory. `SDGROUP_SIM_SEED=<n>` replays the one seed that a failure prints.
 
+// A test that cannot go on says so.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -113,7 +122,7 @@ struct Sim {
     placed: u32,
     refused: u32,
     /// What was done, for the reader of a failure.
-    steps: Vec<String>,
+    steps: Rc<RefCell<Vec<String>>>,
 }
 
 impl Sim {
@@ -132,7 +141,7 @@ impl Sim {
             arrived: 0,
             placed: 0,
             refused: 0,
-            steps: Vec::new(),
+            steps: Rc::default(),
         }
     }
 
@@ -328,7 +337,7 @@ impl Sim {
                 format!("{seconds} s pass")
             }
         };
-        self.steps.push(text);
+        self.steps.borrow_mut().push(text);
     }
 
     /// Lets every task run until none has anything left to do at this instant.
@@ -470,15 +479,18 @@ fn request(director: &str, number: u32, access: Access) -> PlacementRequest {
 }
 
 /// Prints how to see a failure again.
-struct Witness<'a>(u64, &'a RefCell<Sim>);
+struct Witness {
+    seed: u64,
+    steps: Rc<RefCell<Vec<String>>>,
+}
 
-impl Drop for Witness<'_> {
+impl Drop for Witness {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("the simulation failed: replay it with SDGROUP_SIM_SEED={}", self.0);
-            if let Ok(sim) = self.1.try_borrow() {
-                let tail = sim.steps.len().saturating_sub(40);
-                println!("its last steps:\n  {}", sim.steps[tail..].join("\n  "));
+            println!("the simulation failed: replay it with SDGROUP_SIM_SEED={}", self.seed);
+            if let Ok(steps) = self.steps.try_borrow() {
+                let tail = steps.len().saturating_sub(40);
+                println!("its last steps:\n  {}", steps[tail..].join("\n  "));
             }
         }
     }
@@ -492,14 +504,16 @@ fn run(seed: u64) -> [u32; 3] {
         .build()
         .unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let sim = RefCell::new(Sim::new(seed));
-        let _witness = Witness(seed, &sim);
+        let mut sim = Sim::new(seed);
+        let _witness = Witness {
+            seed,
+            steps: Rc::clone(&sim.steps),
+        };
         for _ in 0..STEPS {
-            sim.borrow_mut().step().await;
-            sim.borrow_mut().settle().await;
+            sim.step().await;
+            sim.settle().await;
         }
-        sim.borrow_mut().finish().await;
-        let sim = sim.borrow();
+        sim.finish().await;
         [sim.arrived, sim.placed, sim.refused]
     })
 }

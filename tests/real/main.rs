@@ -13,6 +13,7 @@ mod failover;
 mod figures;
 mod peer;
 mod placement;
+mod probe;
 mod refusal;
 mod restore;
 mod shared_media_type;
