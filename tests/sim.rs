@@ -325,9 +325,12 @@ impl Sim {
             },
             81..85 => match Self::pick_key(&mut self.dice, &self.waiting) {
                 Some(number) => {
+                    // A place that is freed at this very moment is given to a job that never collects it.
+                    let freed = Self::pick_key(&mut self.dice, &self.holding);
+                    drop(freed.and_then(|freed| self.holding.remove(&freed)));
                     self.tasks[&number].abort();
                     self.waiting.remove(&number);
-                    format!("job {number} is abandoned")
+                    format!("job {number} is abandoned while {freed:?} ends")
                 }
                 None => "nothing is abandoned".to_owned(),
             },
