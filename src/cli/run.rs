@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Failure, summed, tell};
 use crate::config;
+use crate::process;
 
 /// Runs the daemon until it has ended.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
@@ -13,5 +14,5 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
         Failure::Problems(problems, sum)
     })?;
     tell(&loaded.warnings, &mut io::stderr().lock())?;
-    Err(Failure::text("this version cannot run yet"))
+    process::run(loaded, path).map_err(|error| Failure::text(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! What traffic and probes see of a storage, told and remembered.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::StorageError;
@@ -35,19 +35,24 @@ pub(super) fn succeeded(context: &Context, storage: &StorageName, now: Instant) 
     }
 }
 
-/// A probe of a storage has its outcome.
-pub fn probed(directory: &Directory, storage: &StorageName, outcome: Result<Probed, ProbeFailure>, now: Instant) {
+/// A probe of a storage, which took so long, has its outcome.
+pub fn probed(
+    directory: &Directory,
+    storage: &StorageName,
+    outcome: Result<Probed, ProbeFailure>,
+    took: Duration,
+    now: Instant,
+) {
     let Some(live) = directory.storage(storage) else { return };
     let (label, detail) = match &outcome {
         Ok(_) => ("ok", String::new()),
         Err(failure) => (failure.layer.as_str(), failure.text.to_string()),
     };
-    let duration = outcome.as_ref().map(|probed| probed.took).unwrap_or_default();
     ProbeDone {
         storage,
         outcome: label,
         detail: &detail,
-        duration,
+        duration: took,
     }
     .emit();
     let observed = live.observe_probe(outcome, now);

@@ -27,6 +27,12 @@ impl Scrape {
         metrics::with_local_recorder(&self.recorder, work)
     }
 
+    /// Runs `work` with this recorder, on a runtime of one thread.
+    pub(crate) async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
+        let _guard = metrics::set_default_local_recorder(&self.recorder);
+        work.await
+    }
+
     pub(crate) fn text(&self) -> String {
         self.handle.render()
     }

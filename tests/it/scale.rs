@@ -11,17 +11,26 @@ use crate::peers::director::{Plan, Report};
 async fn a_job_goes_through_and_comes_back() {
     let site = Site::new(Plot::default()).await;
     let records = files(1, Amount::SMALL);
-    let (report, client) = soon("the backup", site.director.back_up(&Plan::backup("Tiny", POOL), &records)).await.unwrap();
+    let (report, client) = soon(
+        "the backup",
+        site.director.back_up(&Plan::backup("Tiny", POOL), &records),
+    )
+    .await
+    .unwrap();
     assert_eq!(client.unwrap(), JobStatus::Terminated.code());
     assert_eq!(report.status(), Some(JobStatus::Terminated));
     assert_eq!(site.home(&report).written_by(&report.name), records);
 
     let (plan, wanted) = (Plan::restore(POOL), [report.id]);
-    let (restored, back) = soon("the restore", site.director.restore(&plan, &wanted)).await.unwrap();
+    let (restored, back) = soon("the restore", site.director.restore(&plan, &wanted))
+        .await
+        .unwrap();
     assert_eq!(back.unwrap(), records);
     assert_eq!(restored.status(), Some(JobStatus::Terminated));
     let plan = Plan::verify(POOL);
-    let (verified, back) = soon("the verify job", site.director.restore(&plan, &wanted)).await.unwrap();
+    let (verified, back) = soon("the verify job", site.director.restore(&plan, &wanted))
+        .await
+        .unwrap();
     assert_eq!(back.unwrap(), records);
     assert_eq!(verified.status(), Some(JobStatus::Terminated));
     site.until_quiet(&[&report, &restored, &verified]).await;
@@ -68,7 +77,10 @@ async fn two_hundred_jobs_at_once_end_with_every_byte_at_the_right_storage() {
         let director = site.director.clone();
         restores.push(tokio::spawn(async move {
             let (restored, back) = director.restore(&Plan::restore(POOL), &[report.id]).await.unwrap();
-            assert_eq!(back.unwrap_or_else(|error| panic!("{error}: {:?}", restored.told)), records);
+            assert_eq!(
+                back.unwrap_or_else(|error| panic!("{error}: {:?}", restored.told)),
+                records
+            );
             restored
         }));
     }

@@ -12,8 +12,8 @@ mod volume;
 
 pub use job::{JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause};
 pub use process::{
-    AcceptFailed, ConfigLoaded, ConfigRefused, PHASES, Panicked, ProcessPhase, Progress, ReloadUnsupported, Started,
-    StoreFailed,
+    AcceptFailed, ConfigLoaded, ConfigRefused, DrainProgress, PHASES, Panicked, ProcessPhase, ReloadUnsupported,
+    Started, StoreFailed,
 };
 pub use session::{
     LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,

@@ -129,14 +129,14 @@ impl ProcessPhase {
 
 /// How far a drain has come.
 #[derive(Debug)]
-pub struct Progress {
+pub struct DrainProgress {
     /// Jobs that still run.
     pub jobs: usize,
     /// Sessions that still live.
     pub sessions: usize,
 }
 
-impl Progress {
+impl DrainProgress {
     /// Tells it.
     pub fn emit(self) {
         info!(
@@ -251,7 +251,7 @@ mod tests {
                     place: &"src/x.rs:1:1",
                 }
                 .emit();
-                Progress { jobs: 1, sessions: 2 }.emit();
+                DrainProgress { jobs: 1, sessions: 2 }.emit();
             });
         });
         assert_eq!(lines.len(), 8);

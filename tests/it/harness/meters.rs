@@ -24,13 +24,17 @@ impl Meters {
     pub(crate) fn sum(&self, parts: &[&str]) -> f64 {
         let text = self.handle.render();
         let series = text.lines().filter_map(|line| line.rsplit_once(' '));
-        let wanted = series.filter(|(series, _)| !series.starts_with('#') && parts.iter().all(|part| series.contains(part)));
+        let wanted =
+            series.filter(|(series, _)| !series.starts_with('#') && parts.iter().all(|part| series.contains(part)));
         wanted.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
     }
 
     /// Waits until the sum is `count`.
     pub(crate) async fn until(&self, parts: &[&str], count: u32) {
         let count = f64::from(count);
-        until_true(&format!("{parts:?} to be {count}"), || (self.sum(parts) - count).abs() < 0.5).await;
+        until_true(&format!("{parts:?} to be {count}"), || {
+            (self.sum(parts) - count).abs() < 0.5
+        })
+        .await;
     }
 }

@@ -77,7 +77,12 @@ impl Sdgroup {
 
     /// Jobs that wait for a place.
     pub(crate) fn waiting(&self) -> usize {
-        self.context.directory.groups().iter().map(|group| group.waiting()).sum()
+        self.context
+            .directory
+            .groups()
+            .iter()
+            .map(|group| group.waiting())
+            .sum()
     }
 
     /// Sessions that live.
@@ -95,7 +100,13 @@ impl Sdgroup {
     /// Waits until nothing is left of any session, and looks everywhere that something could be left.
     pub(crate) async fn until_empty(&self, jobs: &[JobName]) {
         until("nothing to be left in sdgroup", || {
-            let places: u32 = self.context.directory.storages().iter().map(|live| live.view(Instant::now()).running).sum();
+            let places: u32 = self
+                .context
+                .directory
+                .storages()
+                .iter()
+                .map(|live| live.view(Instant::now()).running)
+                .sum();
             let pipes = self.context.pipes.figures();
             let left = (
                 self.sessions(),

@@ -108,8 +108,13 @@ impl Site {
 
     /// The storage that holds what this job wrote, if exactly one does.
     pub(crate) fn home(&self, report: &Report) -> &Storage {
-        let mut holders = self.storages.iter().filter(|storage| !storage.written_by(&report.name).is_empty());
-        let home = holders.next().unwrap_or_else(|| panic!("no storage has {}: {:?}", report.name, report.told));
+        let mut holders = self
+            .storages
+            .iter()
+            .filter(|storage| !storage.written_by(&report.name).is_empty());
+        let home = holders
+            .next()
+            .unwrap_or_else(|| panic!("no storage has {}: {:?}", report.name, report.told));
         assert!(holders.next().is_none(), "two storages have {}", report.name);
         home
     }

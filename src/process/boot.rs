@@ -1,0 +1,119 @@
+//! The start of the process. [`open`] does all that can fail, and touches nobody; [`start`] begins to serve.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::error::ProcessError;
+use super::phase::Phases;
+use super::probes;
+use super::tasks::{self, PipeReading};
+use super::vitals::Signs;
+use crate::admin;
+use crate::admin::metrics::Exposition;
+use crate::config::model::{self, Model};
+use crate::group::Directory;
+use crate::net::listen;
+use crate::relay::{PipePool, PoolOptions};
+use crate::session::{self, Context};
+use crate::store::SqliteStore;
+use crate::volumes::Ledger;
+
+/// All that the process needs from the machine.
+#[derive(Debug)]
+pub(super) struct Opened {
+    store: SqliteStore,
+    listeners: Vec<(TcpListener, Arc<model::Group>)>,
+    pages: Vec<TcpListener>,
+}
+
+/// Opens the state and every listener. Must be called within a tokio runtime.
+///
+/// # Errors
+/// When one of them cannot be opened. The others are closed again.
+pub(super) fn open(model: &Model) -> Result<Opened, ProcessError> {
+    let store = open_store(model)?;
+    let mut listeners = Vec::with_capacity(model.listeners.len());
+    for listener in &model.listeners {
+        let address = listener.address;
+        let group = model
+            .group(listener.group.as_str())
+            .ok_or_else(|| ProcessError::Group {
+                address,
+                group: listener.group.to_string(),
+            })?;
+        listeners.push((bind(address, "[[Listen]]")?, Arc::clone(group)));
+    }
+    let mut pages = Vec::new();
+    if let Some(address) = model.metrics_address {
+        pages.push(bind(address, "MetricsAddress")?);
+    }
+    if let Some(address) = model
+        .admin_address
+        .filter(|address| Some(*address) != model.metrics_address)
+    {
+        pages.push(bind(address, "AdminAddress")?);
+    }
+    Ok(Opened {
+        store,
+        listeners,
+        pages,
+    })
+}
+
+fn open_store(model: &Model) -> Result<SqliteStore, ProcessError> {
+    let directory = &model.state_directory;
+    std::fs::create_dir_all(directory).map_err(|source| ProcessError::StateDirectory {
+        path: directory.clone(),
+        source,
+    })?;
+    Ok(SqliteStore::open(&model.state_file())?)
+}
+
+fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ProcessError> {
+    listen::bind(address).map_err(|source: io::Error| ProcessError::Listen { address, key, source })
+}
+
+/// Begins to serve on what was opened, until `stop`. Every session is a task of `sessions`; `lost` is cancelled when
+/// a listener ends before it was told to.
+pub(super) fn start(
+    model: &Arc<Model>,
+    opened: Opened,
+    exposition: Exposition,
+    phases: &Phases,
+    sessions: &TaskTracker,
+    stop: &CancellationToken,
+    lost: &CancellationToken,
+) -> Arc<Context> {
+    let directory = Directory::new(model);
+    probes::start(&model.probe, &directory, stop);
+    let signs = Arc::new(Signs::new(phases.watch(), &directory));
+    let ledger = Ledger::new(Arc::new(opened.store));
+    let pipes = PipePool::new(PoolOptions::default());
+    let context = Arc::new(Context::new(Arc::clone(model), directory, ledger, pipes));
+
+    let pages = admin::pages(exposition.clone(), signs);
+    for listener in opened.pages {
+        let bounds = admin::server::Bounds::default();
+        tokio::spawn(admin::server::serve(listener, pages.clone(), bounds, stop.clone()));
+    }
+    tokio::spawn(tasks::tidy_metrics(exposition, stop.clone()));
+    let pool = Arc::clone(&context);
+    let read = move || {
+        let figures = pool.pipes.figures();
+        PipeReading {
+            open: figures.pipes_open,
+            shortages: figures.shortages,
+        }
+    };
+    tokio::spawn(tasks::watch_pipes(read, stop.clone()));
+    for (listener, group) in opened.listeners {
+        let serving = session::serve(Arc::clone(&context), listener, group, sessions.clone(), stop.clone());
+        tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));
+    }
+    context
+}

@@ -1,0 +1,268 @@
+//! The life of the real process: what it tells systemd, what stops it, and what it says when it cannot start.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the functions below are parts of tests"
+)]
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An address of this machine where nobody listens.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A configuration whose only storage is not there.
+fn configuration(folder: &Path, state: &Path, listen: SocketAddr, metrics: SocketAddr) -> std::path::PathBuf {
+    let mut text = String::new();
+    write!(
+        text,
+        "[Sdgroup]\nStateDirectory = \"{}\"\nMetricsAddress = \"{metrics}\"\nLogFormat = \"json\"\n\
+         [[Listen]]\nAddress = \"{}\"\nSDPort = {}\nGroup = \"Files\"\n\
+         [[Director]]\nName = \"lab-dir\"\nPassword = \"secret\"\n\
+         [[Storage]]\nName = \"File4\"\nAddress = \"127.0.0.1\"\nSDPort = {}\nPassword = \"other\"\n\
+         [[Group]]\nName = \"Files\"\nStorages = [\"File4\"]\n\
+         [Probe]\nInterval = \"1 second\"\nFall = 1\n",
+        state.display(),
+        listen.ip(),
+        listen.port(),
+        free().port(),
+    )
+    .unwrap();
+    let path = folder.join("sdgroup.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// The process, and what it says.
+struct Process {
+    child: Child,
+    log: Receiver<String>,
+    systemd: UnixDatagram,
+    listen: SocketAddr,
+    metrics: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Process {
+    fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (listen, metrics) = (free(), free());
+        let configuration = configuration(folder.path(), &folder.path().join("state"), listen, metrics);
+        let socket = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&socket).unwrap();
+        systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The watchdog is for one process, named by its number, which only the process itself knows in time.
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                "WATCHDOG_PID=$$ exec \"$0\" run -c \"$1\"",
+                env!("CARGO_BIN_EXE_sdgroup"),
+            ])
+            .arg(configuration)
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "200000")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Self {
+            child,
+            log,
+            systemd,
+            listen,
+            metrics,
+            _folder: folder,
+        }
+    }
+
+    /// Reads messages to systemd until one has this line.
+    fn tells_systemd(&self, wanted: &str) {
+        let mut buffer = [0_u8; 4096];
+        loop {
+            let length = self
+                .systemd
+                .recv(&mut buffer)
+                .unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+            let message = String::from_utf8_lossy(buffer.get(..length).unwrap());
+            if message.lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+    }
+
+    /// Reads the log until a line has the text, and returns that line.
+    fn logs(&self, wanted: &str) -> String {
+        loop {
+            let line = self
+                .log
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+            if line.contains(wanted) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn end(mut self) -> ExitStatus {
+        // The log ends when the process does.
+        while self.log.recv_timeout(PATIENCE).is_ok() {}
+        self.child.wait().unwrap()
+    }
+
+    fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.metrics).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_lives_until_it_is_told_to_end() {
+    let process = Process::start();
+    process.tells_systemd("READY=1");
+    process.tells_systemd("WATCHDOG=1");
+    process.tells_systemd("WATCHDOG=1");
+    assert!(process.page("/livez").contains("200 OK"));
+    let metrics = process.page("/metrics");
+    for line in [
+        concat!("sdgroup_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "sdgroup_phase{phase=\"ready\"} 1",
+        "sdgroup_config_last_load_successful 1",
+        "sdgroup_storage_jobs{storage=\"File4\"} 0",
+        "sdgroup_panics_total 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
+    }
+
+    let flip = process.logs("storage_flipped");
+    assert!(flip.contains("File4") && flip.contains("connection refused"), "{flip}");
+    let unready = process.page("/readyz");
+    assert!(
+        unready.contains("503") && unready.contains("File4 is down (connection refused)"),
+        "{unready}"
+    );
+
+    process.signal(Signal::HUP);
+    process.logs("reload_unsupported");
+    assert!(process.page("/livez").contains("200 OK"), "it lives on after SIGHUP");
+
+    process.signal(Signal::TERM);
+    process.tells_systemd("STOPPING=1");
+    let drained = process.logs(r#""phase":"stopped""#);
+    assert!(drained.contains("no job is left"), "{drained}");
+    let status = process.end();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn ctrl_c_ends_it_too_and_a_silent_caller_does_not_keep_it() {
+    let process = Process::start();
+    process.tells_systemd("READY=1");
+    let caller = TcpStream::connect(process.listen).unwrap();
+    process.signal(Signal::INT);
+    process.logs(r#""phase":"draining""#);
+    let unready = process.page("/readyz");
+    assert!(unready.contains("503") && unready.contains("draining"), "{unready}");
+    process.signal(Signal::INT);
+    process.logs("a second signal");
+    let status = process.end();
+    drop(caller);
+    assert!(status.success(), "{status}");
+}
+
+/// Runs the process with a configuration that it cannot live with, and returns what it says.
+fn refusal(state: &Path, listen: SocketAddr, metrics: SocketAddr) -> String {
+    let folder = TempDir::new().unwrap();
+    let configuration = configuration(folder.path(), state, listen, metrics);
+    let socket = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_nonblocking(true).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sdgroup"))
+        .args(["run", "-c"])
+        .arg(configuration)
+        .env("NOTIFY_SOCKET", &socket)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let mut message = [0_u8; 4096];
+    while let Ok(length) = systemd.recv(&mut message) {
+        let message = String::from_utf8_lossy(message.get(..length).unwrap());
+        assert!(!message.contains("READY"), "it was not ready: {message}");
+    }
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+
+    let said = refusal(folder.path(), address, free());
+    let line = said.lines().last().unwrap();
+    for part in ["[[Listen]]", &address.to_string(), "another process has it"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+
+    let said = refusal(folder.path(), free(), address);
+    let line = said.lines().last().unwrap();
+    for part in ["MetricsAddress", &address.to_string(), "another process has it"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_named_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "not a directory").unwrap();
+    let said = refusal(&file.join("state"), free(), free());
+    let line = said.lines().last().unwrap();
+    assert!(
+        line.contains("StateDirectory") && line.contains("give it to the user"),
+        "{line}"
+    );
+
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("sdgroup.db"), "this is no database, however long it may be").unwrap();
+    let said = refusal(&other, free(), free());
+    let line = said.lines().last().unwrap();
+    assert!(line.contains("sdgroup.db"), "{line}");
+}
