@@ -1,0 +1,156 @@
+//! What a lab is to be, before anything runs.
+
+use super::Lab;
+use super::resources::{GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
+use super::sdgroup::Settings;
+use super::tree::{self, Gate};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Which names the storages have for what they write on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// All storages have the Device and the MediaType that the Director asks for.
+    Shared,
+    /// Each storage has its own; sdgroup translates.
+    Own,
+}
+
+/// Something to back up: the Director has a Job, a Verify job (`Verify-NAME`) and a FileSet for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) is_gate: bool,
+}
+
+/// One storage as both sides know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    pub(crate) name: String,
+    pub(crate) password: String,
+    pub(crate) device: String,
+    pub(crate) media_type: String,
+    pub(crate) folder: PathBuf,
+}
+
+impl Storage {
+    /// The folder that holds its volumes.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.folder.join("volumes")
+    }
+
+    /// The pool for jobs that go straight to this storage.
+    pub(crate) fn direct_pool(&self) -> String {
+        format!("{}-direct", self.name)
+    }
+}
+
+/// What a lab is to be; its folder exists already, so that sources can be made.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    folder: TempDir,
+    sources: Vec<Source>,
+    /// How many; they are named File4, File5 ...
+    pub(crate) storages: usize,
+    pub(crate) words: Words,
+    /// Drives in each storage's autochanger.
+    pub(crate) devices: usize,
+    pub(crate) jobs_per_device: usize,
+    /// Maximum Volume Bytes of every pool.
+    pub(crate) volume_size: Option<u64>,
+    /// Whether attributes go to the Director as one file at the end, or one by one.
+    pub(crate) spool_attributes: bool,
+    /// The password with which the Director calls sdgroup.
+    pub(crate) director_password: String,
+    pub(crate) settings: Settings,
+}
+
+impl Plan {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::Builder::new()
+                .prefix("sdgroup-lab-")
+                .tempdir()
+                .expect("a temporary folder"),
+            sources: Vec::new(),
+            storages: 3,
+            words: Words::Shared,
+            devices: 3,
+            jobs_per_device: 1,
+            volume_size: None,
+            spool_attributes: true,
+            director_password: GROUP_PASSWORD.to_owned(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// A plan of which the policy is all that matters.
+    pub(crate) fn with_policy(policy: &'static str) -> Self {
+        let mut plan = Self::new();
+        plan.settings.policy = policy;
+        plan
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// A Job that backs up a tree of its own, the same for the same seed.
+    pub(crate) fn tree(&mut self, name: &str, seed: u64) -> PathBuf {
+        let path = self.folder().join("source").join(name);
+        fs::create_dir_all(&path).expect("the source's folder");
+        tree::plant(&path, seed);
+        self.sources.push(Source {
+            name: name.to_owned(),
+            path: path.clone(),
+            is_gate: false,
+        });
+        path
+    }
+
+    /// A Job that lasts until [`Gate::open`]: its FileSet is a named pipe.
+    pub(crate) fn gate(&mut self, name: &str) -> Gate {
+        let folder = self.folder().join("source");
+        fs::create_dir_all(&folder).expect("the sources' folder");
+        let path = folder.join(name);
+        let gate = Gate::shut(&path);
+        self.sources.push(Source {
+            name: name.to_owned(),
+            path,
+            is_gate: true,
+        });
+        gate
+    }
+
+    pub(super) fn storage(&self, index: usize) -> Storage {
+        let name = format!("File{}", index + 4);
+        let (device, media_type) = match self.words {
+            Words::Shared => (GROUP_DEVICE.to_owned(), GROUP_MEDIA_TYPE.to_owned()),
+            Words::Own => (format!("FileChgr{}", index + 4), name.clone()),
+        };
+        let folder = self.folder().join(name.to_lowercase());
+        Storage {
+            password: format!("a director at {name}"),
+            device,
+            media_type,
+            folder,
+            name,
+        }
+    }
+
+    /// Starts everything, sdgroup (`binary`) included.
+    pub(crate) fn start(self, binary: impl AsRef<Path>) -> Lab {
+        Lab::start(self, Some(binary.as_ref()))
+    }
+
+    /// Starts Bacula's daemons only; jobs go straight to the first storage unless told otherwise.
+    pub(crate) fn start_without_sdgroup(self) -> Lab {
+        Lab::start(self, None)
+    }
+}
