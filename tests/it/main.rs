@@ -9,4 +9,6 @@ mod harness;
 mod peers;
 
 mod direct;
+mod faults;
+mod hostile;
 mod scale;

@@ -40,7 +40,13 @@ async fn a_job_goes_through_and_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_jobs_at_once_end_with_every_byte_at_the_right_storage() {
     const JOBS: u64 = 200;
-    let site = Site::new(Plot::default()).await;
+    let plot = Plot {
+        // On a busy machine so many logins at once take their time.
+        group: "LoginTimeout = \"30 seconds\"\nConnectTimeout = \"30 seconds\"",
+        process: "LoginTimeout = \"30 seconds\"\nFirstPacketTimeout = \"30 seconds\"\nRouteWait = \"30 seconds\"",
+        ..Plot::default()
+    };
+    let site = Site::new(plot).await;
     let mut jobs = Vec::new();
     for seed in 0..JOBS {
         let director = site.director.clone();

@@ -20,21 +20,17 @@ impl Meters {
         }
     }
 
-    /// The sum of all series whose name and labels have all of these parts.
-    pub(crate) fn sum(&self, parts: &[&str]) -> f64 {
+    /// The sum of all series with whole numbers whose name and labels have all of these parts.
+    pub(crate) fn sum(&self, parts: &[&str]) -> i64 {
         let text = self.handle.render();
         let series = text.lines().filter_map(|line| line.rsplit_once(' '));
         let wanted =
             series.filter(|(series, _)| !series.starts_with('#') && parts.iter().all(|part| series.contains(part)));
-        wanted.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+        wanted.filter_map(|(_, value)| value.parse::<i64>().ok()).sum()
     }
 
     /// Waits until the sum is `count`.
-    pub(crate) async fn until(&self, parts: &[&str], count: u32) {
-        let count = f64::from(count);
-        until_true(&format!("{parts:?} to be {count}"), || {
-            (self.sum(parts) - count).abs() < 0.5
-        })
-        .await;
+    pub(crate) async fn until(&self, parts: &[&str], count: i64) {
+        until_true(&format!("{parts:?} to be {count}"), || self.sum(parts) == count).await;
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bytes_of_jobs;
 pub(crate) mod link;
 pub(crate) mod meters;
+pub(crate) mod running;
 pub(crate) mod sdgroup;
 pub(crate) mod site;
 pub(crate) mod wait;

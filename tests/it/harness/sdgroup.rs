@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::wait::until;
+use super::wait::until_told;
 
 /// sdgroup, serving one group.
 pub(crate) struct Sdgroup {
@@ -97,25 +97,33 @@ impl Sdgroup {
         holder.map(|storage| storage.to_string())
     }
 
-    /// Waits until nothing is left of any session, and looks everywhere that something could be left.
-    pub(crate) async fn until_empty(&self, jobs: &[JobName]) {
-        until("nothing to be left in sdgroup", || {
-            let places: u32 = self
+    fn left(&self) -> Left {
+        let now = Instant::now();
+        let pipes = self.context.pipes.figures();
+        Left {
+            sessions: self.sessions(),
+            jobs: self.context.jobs.all().len(),
+            waiting: self.waiting(),
+            places: self
                 .context
                 .directory
                 .storages()
                 .iter()
-                .map(|live| live.view(Instant::now()).running)
-                .sum();
-            let pipes = self.context.pipes.figures();
-            let left = (
-                self.sessions(),
-                places,
-                self.waiting(),
-                self.context.jobs.all().len(),
-                pipes.pipes_open - pipes.pipes_idle,
-            );
-            (left == (0, 0, 0, 0, 0)).then_some(())
+                .map(|live| live.view(now).running)
+                .sum(),
+            pipes: pipes.pipes_open - pipes.pipes_idle,
+        }
+    }
+
+    /// Waits until nothing is left of any session, and looks everywhere that something could be left.
+    pub(crate) async fn until_empty(&self, jobs: &[JobName]) {
+        until_told("nothing to be left in sdgroup", || {
+            let left = self.left();
+            if left == Left::default() {
+                Ok(())
+            } else {
+                Err(format!("{left:?}"))
+            }
         })
         .await;
         for job in jobs {
@@ -123,6 +131,18 @@ impl Sdgroup {
             assert!(route.is_none(), "there is a route for {job} yet");
         }
     }
+}
+
+/// What is left of sessions.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Left {
+    sessions: usize,
+    jobs: usize,
+    waiting: usize,
+    /// Places on storages.
+    places: u32,
+    /// Pipes that are lent.
+    pipes: usize,
 }
 
 impl Drop for Sdgroup {

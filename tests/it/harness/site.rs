@@ -13,6 +13,8 @@ use crate::peers::storage::{Settings, Storage};
 
 /// The Director's name everywhere.
 pub(crate) const DIRECTOR: &str = "sim-dir";
+/// Another Director that may do the same.
+pub(crate) const OTHER_DIRECTOR: &str = "other-dir";
 /// The pool of all backups.
 pub(crate) const POOL: &str = "Default";
 /// The Director's password at sdgroup.
@@ -54,6 +56,12 @@ pub(crate) struct Plot {
     pub(crate) process: &'static str,
     /// Further lines of `[[Group]]`.
     pub(crate) group: &'static str,
+    /// How long a storage gets no jobs after its first failure.
+    pub(crate) ejection: &'static str,
+    /// Further lines of each `[[Storage]]`, by its name.
+    pub(crate) storage: fn(&str) -> String,
+    /// sdgroup reaches its storages over links.
+    pub(crate) over_links: bool,
     pub(crate) pool: Pool,
     /// Changes each storage's settings.
     pub(crate) settings: fn(&mut Settings),
@@ -65,7 +73,10 @@ impl Default for Plot {
             policy: "RoundRobin",
             maximum_concurrent_jobs: 100,
             process: "",
-            group: "DownWait = \"1 second\"",
+            group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"",
+            ejection: "1 hour",
+            storage: |_| String::new(),
+            over_links: false,
             pool: Pool::endless(POOL),
             settings: |_| {},
         }
@@ -90,12 +101,17 @@ impl Site {
         let mut links = Vec::new();
         for name in NAMES {
             let mut settings = Settings::new(name, DIRECTOR, &password(name));
+            settings.directors.push((OTHER_DIRECTOR.to_owned(), password(name)));
             (plot.settings)(&mut settings);
             let storage = Storage::start(settings).await;
             links.push(Link::to(storage.address).await);
             storages.push(Arc::new(storage));
         }
-        let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
+        let addresses: Vec<SocketAddr> = if plot.over_links {
+            links.iter().map(|link| link.address).collect()
+        } else {
+            storages.iter().map(|storage| storage.address).collect()
+        };
         let sdgroup = Sdgroup::start(&configuration(&plot, &addresses)).await;
         let director = director_at(sdgroup.address, Arc::new(Catalog::with_pool(plot.pool)));
         Self {
@@ -117,6 +133,19 @@ impl Site {
             .unwrap_or_else(|| panic!("no storage has {}: {:?}", report.name, report.told));
         assert!(holders.next().is_none(), "two storages have {}", report.name);
         home
+    }
+
+    /// The storage of this name.
+    pub(crate) fn storage(&self, name: &str) -> &Storage {
+        let at = NAMES.iter().position(|known| *known == name).expect("one of the three");
+        &self.storages[at]
+    }
+
+    /// Another Director, with a catalog of its own.
+    pub(crate) fn other_director(&self) -> Director {
+        let mut other = director_at(self.sdgroup.address, catalog());
+        OTHER_DIRECTOR.clone_into(&mut other.name);
+        other
     }
 
     /// Waits until all jobs are over everywhere, and looks for traces.
@@ -175,6 +204,14 @@ pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
         Name = "{DIRECTOR}"
         Password = "{PASSWORD}"
 
+        [[Director]]
+        Name = "{OTHER_DIRECTOR}"
+        Password = "{PASSWORD}"
+
+        [Ejection]
+        Time = "{ejection}"
+        MaximumTime = "1 hour"
+
         [[Group]]
         Name = "Files"
         Storages = ["File4", "File5", "File6"]
@@ -183,10 +220,12 @@ pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
         "#,
         process = plot.process,
         policy = plot.policy,
+        ejection = plot.ejection,
         group = plot.group,
     );
     for (name, address) in NAMES.iter().zip(storages) {
         let (port, limit, password) = (address.port(), plot.maximum_concurrent_jobs, password(name));
+        let more = (plot.storage)(name);
         write!(
             text,
             r#"
@@ -196,6 +235,7 @@ pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
         SDPort = {port}
         Password = "{password}"
         MaximumConcurrentJobs = {limit}
+        {more}
         "#
         )
         .expect("memory");

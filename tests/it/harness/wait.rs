@@ -9,24 +9,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
-/// Looks again and again until `look` finds what it looks for.
+/// Looks again and again until `look` finds what it looks for; what it has found instead is told in the end.
 ///
 /// # Panics
 /// When [`PATIENCE`] is over.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> impl Future<Output = T> {
+pub(crate) fn until_told<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> impl Future<Output = T> {
     let caller = Location::caller();
     async move {
         let begun = Instant::now();
         loop {
-            if let Some(found) = look() {
-                return found;
+            match look() {
+                Ok(found) => return found,
+                Err(instead) if begun.elapsed() > PATIENCE => {
+                    panic!("{caller}: waited {PATIENCE:?} in vain for {what}; in the end: {instead}")
+                }
+                Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "{caller}: waited {PATIENCE:?} in vain for {what}"
-            );
-            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
 }
@@ -37,7 +36,9 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> impl 
 /// When [`PATIENCE`] is over.
 #[track_caller]
 pub(crate) fn until_true(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    until(what, move || condition().then_some(()))
+    until_told(what, move || {
+        condition().then_some(()).ok_or_else(|| "it is not so".to_owned())
+    })
 }
 
 /// The outcome of `future`, which must come soon.

@@ -221,6 +221,14 @@ impl Wire {
         let _ = sdgroup::net::options::reset_on_close(&self.stream);
     }
 
+    /// Says a last signal and waits until the peer has ended the connection.
+    pub(crate) async fn until_closed_after(&mut self, signal: Signal) -> (Vec<Packet>, WireError) {
+        match self.signal(signal).await {
+            Ok(()) => self.until_closed().await,
+            Err(error) => (Vec::new(), error),
+        }
+    }
+
     /// Waits until the peer has ended the connection; returns what it said until then, and how it ended.
     pub(crate) async fn until_closed(&mut self) -> (Vec<Packet>, WireError) {
         let mut said = Vec::new();

@@ -62,8 +62,13 @@ impl DataLink {
         let login = bridge::Login::start(&hello(&errand.job), &errand.key, "sim-fd", random(), &mut outbox)
             .map_err(LoginFailed::from)?;
         wire.log_in(login, outbox).await?;
+        Ok(Self::over(wire))
+    }
+
+    /// A connection on which the login is done.
+    pub(crate) fn over(mut wire: Wire) -> Self {
         wire.compress();
-        Ok(Self { wire, ticket: 0 })
+        Self { wire, ticket: 0 }
     }
 
     /// The next message; a sign of life is none.

@@ -199,20 +199,7 @@ impl Director {
     }
 
     pub(crate) async fn begin_as(&self, plan: &Plan, id: JobId, name: JobName) -> Result<Job, DirectorError> {
-        let mut control = self.call().await?;
-        control.talk.job_id = id.0;
-        control.talk.pool.clone_from(&plan.pool);
-        control.wire.send(job_command(plan, id, &name).to_line()).await?;
-        let reply = control.reply().await;
-        let reply = reply.map_err(|error| control.with_log(error))?;
-        let answer = JobAnswer::parse(reply.as_bytes()).map_err(|_| control.refused(&reply))?;
-        Ok(Job {
-            control,
-            id,
-            name,
-            plan: plan.clone(),
-            answer,
-        })
+        self.call().await?.begin(plan, id, name).await
     }
 
     /// A whole backup. Both the job's report and the Client's.
@@ -311,6 +298,23 @@ fn job_command(plan: &Plan, id: JobId, name: &JobName) -> JobCommand {
 }
 
 impl Control {
+    /// Makes the connection a job's.
+    pub(crate) async fn begin(mut self, plan: &Plan, id: JobId, name: JobName) -> Result<Job, DirectorError> {
+        self.talk.job_id = id.0;
+        self.talk.pool.clone_from(&plan.pool);
+        self.wire.send(job_command(plan, id, &name).to_line()).await?;
+        let reply = self.reply().await;
+        let reply = reply.map_err(|error| self.with_log(error))?;
+        let answer = JobAnswer::parse(reply.as_bytes()).map_err(|_| self.refused(&reply))?;
+        Ok(Job {
+            control: self,
+            id,
+            name,
+            plan: plan.clone(),
+            answer,
+        })
+    }
+
     /// A refusal, with what the log has of it.
     fn refused(&self, reply: &str) -> DirectorError {
         DirectorError::Refused(format!("{}\n{}", shown(reply.as_bytes()), self.told.log.join("\n")))

@@ -1,0 +1,64 @@
+//! A backup that is in the middle of its data, to see what becomes of it.
+
+use sdgroup::types::{JobName, JobStatus};
+use tokio::task::JoinHandle;
+
+use super::bytes_of_jobs::{Amount, Record, files};
+use super::site::POOL;
+use super::wait::soon;
+use crate::peers::client::{ClientError, DataLink, Errand};
+use crate::peers::director::{Director, Plan, Report};
+
+/// A backup of which half has been sent.
+pub(crate) struct Running {
+    pub(crate) name: JobName,
+    pub(crate) errand: Errand,
+    pub(crate) link: DataLink,
+    pub(crate) ends: JoinHandle<Report>,
+    pub(crate) records: Vec<Record>,
+    sent: usize,
+}
+
+impl Running {
+    pub(crate) async fn start(director: &Director, name: &str) -> Self {
+        let mut job = director.begin(&Plan::backup(name, POOL)).await.unwrap();
+        job.reserve().await.unwrap();
+        job.run().await.unwrap();
+        let errand = job.errand();
+        let name = job.name.clone();
+        let ends = tokio::spawn(job.finish());
+        let mut link = soon("the data connection", DataLink::open(&errand)).await.unwrap();
+        soon("the storage to be ready", link.open_append()).await.unwrap();
+        let records = files(u64::from(errand.sd_id) << 32, Amount::SMALL);
+        let half = records.iter().position(|record| record.file_index == 2).unwrap();
+        link.send(&records[..half]).await.unwrap();
+        Self {
+            name,
+            errand,
+            link,
+            ends,
+            records,
+            sent: half,
+        }
+    }
+
+    /// Sends the rest; the job must end well.
+    pub(crate) async fn finish(self) -> (Report, Vec<Record>) {
+        let Self {
+            mut link,
+            ends,
+            records,
+            sent,
+            ..
+        } = self;
+        let client = async {
+            link.send(&records[sent..]).await?;
+            link.close_append().await
+        };
+        let client: Result<u8, ClientError> = soon("the Client", client).await;
+        let report = soon("the job", ends).await.unwrap();
+        client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+        assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+        (report, records)
+    }
+}
