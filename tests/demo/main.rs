@@ -71,6 +71,8 @@ fn show(once: bool, progress: &Shared, interrupted: &Receiver<()>) {
 
     step("Starting everything on the loopback address");
     let mut plan = Plan::with_policy("RoundRobin");
+    // Seldom enough that the second backup meets the dead storage before a probe does.
+    plan.settings.probe_interval = "30 seconds";
     let source = plan.tree(JOB, 1);
     set(progress, Progress::Steps(Some(plan.folder().to_owned())));
     let mut lab = plan.start(&binary);
