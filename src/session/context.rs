@@ -1,5 +1,6 @@
 //! What every session has at hand. Built once when the process starts.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +10,8 @@ use super::routes::Routes;
 use crate::config::Model;
 use crate::group::Directory;
 use crate::relay::PipePool;
+use crate::telemetry::meters::StorageMeters;
+use crate::types::StorageName;
 use crate::volumes::Ledger;
 
 /// Our own session numbers begin here, far from those that storages count from 1: both end up in catalogs.
@@ -31,6 +34,7 @@ pub struct Context {
     pub pipes: PipePool,
     /// Whether new jobs are taken.
     pub admission: Admission,
+    meters: HashMap<StorageName, StorageMeters>,
     session_time: u32,
     next_session: AtomicU32,
 }
@@ -43,7 +47,12 @@ impl Context {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
+        let meters = model
+            .storages
+            .iter()
+            .map(|storage| (storage.name.clone(), StorageMeters::new(&storage.name)));
         Self {
+            meters: meters.collect(),
             model,
             directory,
             ledger,
@@ -59,6 +68,11 @@ impl Context {
     /// A session identity (SDid, SDtime) for a job that sdgroup answers for itself.
     pub(super) fn mint_session(&self) -> (u32, u32) {
         (self.next_session.fetch_add(1, Ordering::Relaxed), self.session_time)
+    }
+
+    /// The meters of one storage.
+    pub(super) fn storage_meters(&self, storage: &StorageName) -> Option<&StorageMeters> {
+        self.meters.get(storage)
     }
 
     /// Ends every job at once, each with a word in its messages.

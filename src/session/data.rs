@@ -6,16 +6,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use super::context::Context;
-use super::dice;
 use super::error::{Stage, StorageError};
 use super::routes::{Route, Taken};
 use super::storage::within;
+use super::{dice, health};
 use crate::channel::{Channel, drive};
 use crate::handshake;
 use crate::net::{deadline, dial, options};
@@ -23,6 +23,9 @@ use crate::relay::{self, End, FirstBytes, Side, Tally};
 use crate::telemetry::event::{JobRef, LiveSession, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
+
+/// How often a relay's bytes are added to the metrics: more often than Prometheus usually asks.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the connection to its end.
 pub(super) async fn run(
@@ -135,18 +138,47 @@ impl Call<'_> {
                     to_far: from_client,
                     to_near: from_storage,
                 };
-                let outcome = relay::duplex(client, storage, first, &self.context.pipes, tally, &self.route.stop).await;
-                told(&outcome.end)
+                told(&self.relay(client, storage, first).await)
             }
             Err(error) => {
                 let (client, _) = client.into_parts();
                 // An orderly close would look like the end of the data.
                 let _ = options::reset_on_close(&client);
+                health::failed(self.context, &self.route.storage.name, &error, Instant::now());
                 (error.label(), Some(error.to_string()))
             }
         };
         drop(taken);
         self.tell_end(tally, began, end, error.as_deref());
+    }
+
+    /// Relays, and shows now and then how far it is: a job can last for many hours.
+    async fn relay(&self, client: TcpStream, storage: TcpStream, first: FirstBytes) -> End {
+        let tally = &self.route.tally;
+        let meters = self.context.storage_meters(&self.route.storage.name);
+        let mut meter = meters.map(|meters| meters.relay(tally.to_far(), tally.to_near()));
+        let mut show = || {
+            if let Some(meter) = &mut meter {
+                meter.observe(tally.to_far(), tally.to_near());
+            }
+        };
+        let mut relay = std::pin::pin!(relay::duplex(
+            client,
+            storage,
+            first,
+            &self.context.pipes,
+            tally,
+            &self.route.stop
+        ));
+        let mut shown = tokio::time::interval(SHOWN_EVERY);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut relay => break outcome,
+                _ = shown.tick() => show(),
+            }
+        };
+        show();
+        outcome.end
     }
 
     /// Reaches the storage: with the caller's Hello alone when the caller speaks to it itself, else with the login

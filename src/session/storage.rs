@@ -1,7 +1,7 @@
 //! A control connection to a storage, on which sdgroup is the Director.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
@@ -10,6 +10,7 @@ use crate::channel::{Channel, drive};
 use crate::config::model;
 use crate::handshake;
 use crate::net::{deadline, dial, options};
+use crate::telemetry::event::StorageLoggedIn;
 use crate::types::DirectorName;
 use crate::wire::packet::Frame;
 use crate::wire::release::Release;
@@ -47,6 +48,7 @@ pub(super) async fn call(
     release: Release,
     patience: Patience,
 ) -> Result<StorageLink, StorageError> {
+    let began = Instant::now();
     let password = storage.password_for(director).ok_or(StorageError::NoPassword)?;
     let stream = dial::dial(&storage.address, storage.port, patience.connect).await?;
     // A socket option that cannot be set makes the connection slower, not wrong.
@@ -59,6 +61,11 @@ pub(super) async fn call(
         drive(&mut channel, login).await.map_err(StorageError::login)
     })
     .await?;
+    StorageLoggedIn {
+        storage: &storage.name,
+        duration: began.elapsed(),
+    }
+    .emit();
     Ok(StorageLink {
         channel,
         version: verified.storage_version,

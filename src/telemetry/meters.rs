@@ -58,12 +58,12 @@ impl StorageMeters {
         self.ejected.set(f64::from(u8::from(reading.ejected)));
     }
 
-    /// A meter for one data connection with this storage.
+    /// A meter for one data connection with this storage, whose running totals in bytes are these so far.
     #[must_use]
-    pub fn relay(&self) -> RelayMeter {
+    pub fn relay(&self, to_storage: u64, from_storage: u64) -> RelayMeter {
         RelayMeter {
-            inward: Direction::new(self.to_storage.clone()),
-            outward: Direction::new(self.from_storage.clone()),
+            inward: Direction::new(self.to_storage.clone(), to_storage),
+            outward: Direction::new(self.from_storage.clone(), from_storage),
         }
     }
 }
@@ -83,8 +83,11 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(counter: Counter) -> Self {
-        Self { counter, counted: 0 }
+    fn new(counter: Counter, so_far: u64) -> Self {
+        Self {
+            counter,
+            counted: so_far,
+        }
     }
 
     fn observe(&mut self, total: u64) {
@@ -166,7 +169,7 @@ mod tests {
         let scrape = Scrape::new();
         scrape.during(|| {
             let storage = StorageMeters::new(&StorageName::new("File4").unwrap());
-            let (mut one, mut other) = (storage.relay(), storage.relay());
+            let (mut one, mut other) = (storage.relay(0, 0), storage.relay(0, 0));
             one.observe(100, 7);
             other.observe(1, 0);
             one.observe(150, 7);

@@ -13,6 +13,7 @@ use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::{Job, Stop};
 use crate::session::routes::Route;
 use crate::session::{end, health};
+use crate::telemetry::event::StoreFailed;
 use crate::types::JobStatus;
 use crate::wire::packet::Signal;
 use crate::wire::refusal::Refusal;
@@ -51,6 +52,13 @@ impl Finish<'_, '_> {
             }
             Coupled::Stopped => self.stopped(director),
             Coupled::Failed(error) => {
+                if let TrafficError::Store(_) | TrafficError::Judge(_) = &error {
+                    StoreFailed {
+                        operation: "job",
+                        error: &error,
+                    }
+                    .emit();
+                }
                 let text = error.to_string();
                 self.fail(director, JobStatus::FatalError, &text);
                 self.ending.failed(error.label(), text);
