@@ -10,5 +10,7 @@ mod peers;
 
 mod direct;
 mod faults;
+mod guard;
 mod hostile;
+mod names;
 mod scale;

@@ -1,7 +1,7 @@
 //! A Director's catalog: pools, volumes and which job is where on them, with the rules by which a Director answers a
 //! storage's questions (Bacula `src/dird/catreq.c`, `next_vol.c`, `recycle.c`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sdgroup::wire::line::{escape, unescape};
@@ -79,6 +79,8 @@ struct State {
     jobs: BTreeMap<u32, Job>,
     job_media: Vec<JobMedia>,
     clock: u64,
+    /// How often a volume to write was asked for.
+    searches: u64,
     /// Messages that no Director takes.
     refused: Vec<String>,
 }
@@ -182,6 +184,16 @@ impl Catalog {
     /// What was asked that no Director answers.
     pub(crate) fn refused(&self) -> Vec<String> {
         self.state().refused.clone()
+    }
+
+    /// How often a volume to write was asked for.
+    pub(crate) fn searches(&self) -> u64 {
+        self.state().searches
+    }
+
+    /// Whether the job can be restored: nothing of it was recycled.
+    pub(crate) fn has(&self, job_id: u32) -> bool {
+        self.state().job_media.iter().any(|stretch| stretch.job_id == job_id)
     }
 
     pub(crate) fn volumes_of(&self, job_id: u32) -> Vec<String> {
@@ -292,6 +304,7 @@ impl Catalog {
 
 impl State {
     fn find_media(&mut self, talk: &mut Talk, index: u64, pool: &str) -> Vec<u8> {
+        self.searches += 1;
         if index == 1 {
             talk.offered.clear();
         }
@@ -400,7 +413,10 @@ impl State {
         (media.jobs, media.files, media.blocks, media.bytes) = (0, 0, 0, 1);
         (media.mounts, media.writes, media.end_block) = (0, 0, 0);
         let name = media.name.clone();
-        self.job_media.retain(|stretch| stretch.volume != name);
+        // The jobs on it go as a whole, also what other volumes have of them.
+        let here = self.job_media.iter().filter(|stretch| stretch.volume == name);
+        let gone: BTreeSet<u32> = here.map(|stretch| stretch.job_id).collect();
+        self.job_media.retain(|stretch| !gone.contains(&stretch.job_id));
     }
 
     fn has_expired(&mut self, at: usize, rules: &Pool) -> bool {

@@ -101,6 +101,7 @@ struct State {
     refuses_jobs: bool,
     refuses_logins: bool,
     last_session: u32,
+    last_block: u64,
     strangers: Vec<Stranger>,
     missing: Vec<String>,
     labelled: Vec<String>,

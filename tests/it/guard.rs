@@ -1,0 +1,253 @@
+//! One pool, one media type, three storages: no storage is ever handed a volume that lives on another one, and the
+//! Director does not make volumes without end.
+
+use std::collections::BTreeSet;
+
+use sdgroup::types::JobStatus;
+
+use crate::harness::bytes_of_jobs::{Amount, Record, files};
+use crate::harness::site::{NAMES, POOL, Plot, Site};
+use crate::harness::wait::soon;
+use crate::peers::catalog::Pool;
+use crate::peers::director::{Director, Plan, Report};
+use crate::peers::storage::Settings;
+
+/// A volume holds a few jobs of [`Amount::SMALL`].
+const VOLUME_BYTES: u64 = 60_000;
+
+fn small_volumes(settings: &mut Settings) {
+    settings.maximum_volume_bytes = Some(VOLUME_BYTES);
+    settings.devices = 1;
+}
+
+fn plot(pool: Pool) -> Plot {
+    Plot {
+        group: "LoginTimeout = \"20 seconds\"\nDownWait = \"0.5 seconds\"",
+        pool,
+        settings: small_volumes,
+        ..Plot::default()
+    }
+}
+
+async fn back_up(director: Director, seed: u64) -> (Report, Vec<Record>) {
+    let records = files(seed, Amount::SMALL);
+    let plan = Plan::backup(&format!("Guarded{seed}"), POOL);
+    let (report, client) = soon("a backup", director.back_up(&plan, &records)).await.unwrap();
+    client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+    assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+    (report, records)
+}
+
+/// Backs up `jobs` times, `at_once` jobs side by side.
+async fn back_up_all(site: &Site, jobs: u64, at_once: u64) -> Vec<(Report, Vec<Record>)> {
+    let mut done = Vec::new();
+    for round in 0..jobs / at_once {
+        let seeds = round * at_once..(round + 1) * at_once;
+        let running: Vec<_> = seeds
+            .map(|seed| tokio::spawn(back_up(site.director.clone(), seed)))
+            .collect();
+        for job in running {
+            let (report, records) = soon("a job", job).await.unwrap();
+            assert_eq!(site.home(&report).written_by(&report.name), records);
+            done.push((report, records));
+        }
+    }
+    done
+}
+
+/// Restores every job that the catalog has yet; returns how many those are.
+async fn restore_all(site: &Site, done: &[(Report, Vec<Record>)]) -> usize {
+    let mut restored = 0;
+    for (report, records) in done {
+        if !site.director.catalog.has(report.id.0) {
+            continue;
+        }
+        let (plan, wanted) = (Plan::restore(POOL), [report.id]);
+        let (told, back) = soon("a restore", site.director.restore(&plan, &wanted)).await.unwrap();
+        let back = back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told));
+        assert_eq!(&back, records);
+        restored += 1;
+    }
+    restored
+}
+
+/// The most volumes that so many jobs can need.
+fn enough_volumes(jobs: u64) -> usize {
+    let records = files(0, Amount::SMALL);
+    let per_job: u64 = records.iter().map(|record| record.bytes.len() as u64 + 24).sum();
+    // Each storage begins one of its own, and no volume is full to the last byte.
+    usize::try_from(jobs * per_job / (VOLUME_BYTES - 2_500)).unwrap() + 1 + NAMES.len()
+}
+
+/// That each volume was labelled by exactly one storage, and that the ledger agrees.
+async fn assert_each_volume_has_one_home(site: &Site) {
+    let mut seen = BTreeSet::new();
+    for storage in &site.storages {
+        for volume in storage.labelled() {
+            assert!(seen.insert(volume.clone()), "{volume} was labelled twice");
+            let holder = site.sdgroup.holder(&volume).await;
+            assert_eq!(holder.as_ref(), Some(&storage.settings().name));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_one_after_another_fill_volumes_of_their_own_storages() {
+    const JOBS: u64 = 30;
+    let site = Site::new(plot(Pool::endless(POOL))).await;
+    let done = back_up_all(&site, JOBS, 1).await;
+    site.assert_volumes_stayed_home();
+    assert_each_volume_has_one_home(&site).await;
+    let made = site.director.catalog.media().len();
+    assert!(made <= enough_volumes(JOBS), "{made} volumes");
+    assert_eq!(restore_all(&site, &done).await, done.len());
+    let reports: Vec<&Report> = done.iter().map(|(report, _)| report).collect();
+    site.until_quiet(&reports).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_side_by_side_fill_volumes_of_their_own_storages() {
+    const JOBS: u64 = 60;
+    let site = Site::new(plot(Pool::endless(POOL))).await;
+    let done = back_up_all(&site, JOBS, 20).await;
+    site.assert_volumes_stayed_home();
+    assert_each_volume_has_one_home(&site).await;
+    let made = site.director.catalog.media().len();
+    assert!(made <= enough_volumes(JOBS), "{made} volumes");
+    assert_eq!(restore_all(&site, &done).await, done.len());
+    let reports: Vec<&Report> = done.iter().map(|(report, _)| report).collect();
+    site.until_quiet(&reports).await;
+}
+
+#[tokio::test]
+async fn a_pool_that_allows_one_volume_for_each_storage_gets_no_more() {
+    let pool = Pool {
+        maximum_volumes: NAMES.len(),
+        ..Pool::endless(POOL)
+    };
+    let plot = Plot {
+        settings: |settings| settings.devices = 1,
+        ..plot(pool)
+    };
+    let site = Site::new(plot).await;
+    let done = back_up_all(&site, 18, 3).await;
+    site.assert_volumes_stayed_home();
+    assert_eq!(site.director.catalog.media().len(), NAMES.len());
+    for storage in &site.storages {
+        assert_eq!(storage.volumes().len(), 1);
+    }
+    assert_eq!(restore_all(&site, &done).await, done.len());
+}
+
+#[tokio::test]
+async fn a_storage_for_which_the_pool_has_no_volume_gets_none_and_the_others_keep_theirs() {
+    let pool = Pool {
+        maximum_volumes: 1,
+        ..Pool::endless(POOL)
+    };
+    let site = Site::new(plot(pool)).await;
+    let (first, records) = back_up(site.director.clone(), 1).await;
+    let before = site.director.catalog.media();
+    let searches = site.director.catalog.searches();
+
+    let plan = Plan::backup("Homeless", POOL);
+    let (second, client) = soon("the job", site.director.back_up(&plan, &records)).await.unwrap();
+    assert!(client.is_err());
+    assert_eq!(second.status(), Some(JobStatus::FatalError));
+    assert!(second.told.says(&["an operator is needed"]), "{:?}", second.told.log);
+    assert_eq!(
+        site.director.catalog.media(),
+        before,
+        "the volume of the other storage is as it was"
+    );
+    let asked = site.director.catalog.searches() - searches;
+    assert!(asked < 40, "the Director was asked {asked} times");
+    let strangers: Vec<_> = site.storages.iter().flat_map(|storage| storage.strangers()).collect();
+    assert_eq!(strangers, []);
+    assert_eq!(restore_all(&site, &[(first, records)]).await, 1);
+}
+
+#[tokio::test]
+async fn volumes_that_are_recycled_may_move_and_nothing_live_is_lost() {
+    let pool = Pool {
+        maximum_volumes: 6,
+        purge_oldest: true,
+        ..Pool::endless(POOL)
+    };
+    let site = Site::new(plot(pool)).await;
+    // One at a time: whoever purges the oldest volume while another is about to write that very one calls for an
+    // operator, with sdgroup or without.
+    let done = back_up_all(&site, 60, 1).await;
+    site.assert_volumes_stayed_home();
+    assert_eq!(site.director.catalog.media().len(), 6);
+    let kept = restore_all(&site, &done).await;
+    assert!((3..done.len()).contains(&kept), "{kept} jobs are left");
+    // Where a volume is now, is what the ledger says.
+    for (report, _) in &done {
+        if site.director.catalog.has(report.id.0) {
+            for volume in site.director.catalog.volumes_of(report.id.0) {
+                let holder = site.sdgroup.holder(&volume).await;
+                assert_eq!(holder.as_ref(), Some(&site.home(report).settings().name));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_the_operator_purged_is_written_again_by_whoever_gets_it() {
+    let pool = Pool {
+        maximum_volumes: NAMES.len(),
+        ..Pool::endless(POOL)
+    };
+    let site = Site::new(plot(pool)).await;
+    let (first, _) = back_up(site.director.clone(), 1).await;
+    let volume = site.director.catalog.volumes_of(first.id.0)[0].clone();
+    site.director
+        .catalog
+        .change(&volume, |media| "Purged".clone_into(&mut media.status));
+    let mut done = Vec::new();
+    for seed in 2..8 {
+        done.push(back_up(site.director.clone(), seed).await);
+    }
+    site.assert_volumes_stayed_home();
+    let kept = done
+        .iter()
+        .filter(|(report, _)| site.director.catalog.has(report.id.0))
+        .count();
+    assert_eq!(kept, done.len());
+    assert_eq!(restore_all(&site, &done).await, done.len());
+}
+
+#[tokio::test]
+async fn a_volume_that_only_one_storage_can_have_is_not_read_elsewhere() {
+    let site = Site::new(plot(Pool::endless(POOL))).await;
+    let done = back_up_all(&site, 3, 1).await;
+    let (report, _) = &done[1];
+    let home = site.home(report);
+    home.die().await;
+    let (plan, wanted) = (Plan::restore(POOL), [report.id]);
+    let refused = soon("the refusal", site.director.restore(&plan, &wanted))
+        .await
+        .unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains(&home.settings().name), "{said}");
+    for storage in &site.storages {
+        assert_eq!(storage.missing(), [""; 0]);
+    }
+    home.listen_again();
+}
+
+#[tokio::test]
+async fn a_volume_that_nobody_is_known_to_hold_is_named_at_once() {
+    let site = Site::new(plot(Pool::endless(POOL))).await;
+    let done = back_up_all(&site, 1, 1).await;
+    let volume = site.director.catalog.volumes_of(done[0].0.id.0)[0].clone();
+    let name = sdgroup::types::VolumeName::new(&volume).unwrap();
+    site.sdgroup.context.ledger.forget(&name).await.unwrap();
+    let (plan, wanted) = (Plan::restore(POOL), [done[0].0.id]);
+    let refused = soon("the refusal", site.director.restore(&plan, &wanted))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains(&volume), "{refused}");
+    site.until_quiet(&[&done[0].0]).await;
+}
