@@ -124,8 +124,9 @@ fn build() -> PathBuf {
     let binary = profile.join("sdgroup");
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
+        // Together with this program, so that what was built for it serves the daemon too.
         build
-            .args(["build", "--bin", "sdgroup"])
+            .args(["build", "--bin", "sdgroup", "--example", "demo"])
             .current_dir(env!("CARGO_MANIFEST_DIR"));
         build.arg("--target-dir").arg(build_folder());
         if profile.ends_with("release") {
