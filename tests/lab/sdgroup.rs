@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl Default for Settings {
             login_timeout: "2 seconds",
             caller_timeout: "3 seconds",
             route_wait: "1 second",
-            probe_interval: "1 second",
+            probe_interval: "2 seconds",
             ejection_time: "2 seconds",
             maximum_concurrent_jobs: 20,
         }
@@ -77,6 +78,7 @@ impl Sdgroup {
         let configuration = folder.join("sdgroup.toml");
         let text = configuration_text(plan, storages, ports, (port.number(), &metrics), &folder);
         fs::write(&configuration, text).expect("sdgroup.toml");
+        fs::set_permissions(&configuration, fs::Permissions::from_mode(0o600)).expect("its mode: it holds passwords");
         let mut command = Command::new(binary);
         command.args(["run", "-c"]).arg(&configuration);
         let daemon = Daemon::new("sdgroup", &command, port, &folder);

@@ -118,3 +118,30 @@ fn a_volume_that_nobody_is_known_to_hold_is_refused_by_name_until_it_is_assigned
     );
     lab.must_restore(&[report.id], &source, &checksum(&source));
 }
+
+#[test]
+fn volumes_of_before_sdgroup_came_are_taken_from_what_the_directors_console_prints() {
+    let mut plan = Plan::with_policy("RoundRobin");
+    let source = plan.tree("Docs", 34);
+    let mut lab = plan.start(SDGROUP);
+    let jobs: Vec<_> = ["File4", "File5", "File6"]
+        .map(|storage| lab.run_directly("Docs", "Full", storage))
+        .into();
+    let reports: Vec<_> = jobs.into_iter().map(|id| lab.wait(id)).collect();
+    let query = "SELECT VolumeName AS volume, Storage.Name AS storage FROM Media JOIN Storage USING (StorageId);";
+    let table = lab.folder().join("table");
+    fs::write(&table, lab.console(&["sqlquery", query, ""])).unwrap();
+
+    let (status, printed) = lab.sdgroup().run(&["volumes", "import", table.to_str().unwrap()]);
+
+    assert!(status.success(), "{printed}");
+    // A Director of 9.6 cannot restore a volume through another Storage resource than the one its catalog has for it:
+    // it sends an empty bootstrap (`dird/restore.c`). So the volumes are given to the group's in the catalog, too.
+    let moved = "UPDATE Media SET StorageId = (SELECT StorageId FROM Storage WHERE Name = 'Files');";
+    lab.console(&["sqlquery", moved, ""]);
+    let expected = checksum(&source);
+    for report in &reports {
+        let restore = lab.must_restore(&[report.must_be_ok().id], &source, &expected);
+        restore.log_must_say(&format!("Placed on {}", report.only_storage()));
+    }
+}
