@@ -81,10 +81,11 @@ pub(super) async fn drain(
         never = tell_progress(service.jobs(), sessions, notifier, patience.progress) => match never {},
     };
     if ended == Ended::AtOnce {
+        let mut jobs = service.jobs();
         service.stop_jobs();
         // A third signal does not even wait for that.
         tokio::select! {
-            _ = timeout(patience.last_words, sessions.wait()) => {}
+            _ = timeout(patience.last_words, jobs.wait_for(|count| *count == 0)) => {}
             () = next_signal(signals) => {}
         }
     }
@@ -272,11 +273,13 @@ mod tests {
     async fn a_second_signal_cuts_the_jobs_which_may_still_say_so() {
         let mut rig = rig(1);
         let (said, heard) = oneshot::channel();
-        let mut stopped = rig.fake.stopped.subscribe();
+        let (mut stopped, jobs) = (rig.fake.stopped.subscribe(), rig.fake.jobs.clone());
+        rig.sessions.spawn(std::future::pending::<()>());
         rig.sessions.spawn(async move {
             stopped.wait_for(|stopped| *stopped).await.unwrap();
             tokio::time::sleep(Duration::from_secs(1)).await;
             said.send("the process ends").unwrap();
+            jobs.send_replace(0);
         });
         let signal = rig.signal.clone();
         tokio::spawn(async move {
