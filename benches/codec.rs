@@ -47,7 +47,7 @@ fn packets(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("packets");
     group.throughput(Throughput::Elements(1000));
     group.bench_function("cut", |bench| {
-        bench.iter(|| cut_all(black_box(&plain), |frame| _ = black_box(frame)))
+        bench.iter(|| cut_all(black_box(&plain), |frame| _ = black_box(frame)));
     });
     group.bench_function("cut and tell", |bench| {
         bench.iter(|| cut_all(black_box(&plain), |frame| _ = black_box(Kind::of(frame).unwrap())));
@@ -77,10 +77,10 @@ fn dialogue(criterion: &mut Criterion) {
         LabelType=0 MediaId=1 ScratchPoolId=0 VolParts=0 VolCloudParts=0 LastPartBytes=0 Enabled=1 Recycle=1\n";
     let mut group = criterion.benchmark_group("catalog");
     group.bench_function("request", |bench| {
-        bench.iter(|| catalog::parse(black_box(request)).unwrap())
+        bench.iter(|| catalog::parse(black_box(request)).unwrap());
     });
     group.bench_function("answer", |bench| {
-        bench.iter(|| MediaAnswer::parse(black_box(answer)).unwrap())
+        bench.iter(|| MediaAnswer::parse(black_box(answer)).unwrap());
     });
     group.finish();
 }
