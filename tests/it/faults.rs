@@ -83,6 +83,19 @@ async fn a_job_goes_on_from_a_storage_that_accepts_and_says_nothing() {
 }
 
 #[tokio::test]
+async fn a_job_goes_on_from_a_storage_whose_link_swallows_everything() {
+    let plot = Plot {
+        over_links: true,
+        ..listed()
+    };
+    let (meters, site) = (Meters::new(), Site::new(plot).await);
+    site.links[0].stall_there(true);
+    let report = goes_on_to_the_next(&site, &meters, "silent").await;
+    site.links[0].stall_there(false);
+    site.until_quiet(&[&report]).await;
+}
+
+#[tokio::test]
 async fn a_job_goes_on_from_a_storage_that_lets_nobody_in() {
     let (meters, site) = (Meters::new(), Site::new(listed()).await);
     site.storages[0].refuse_logins(true);

@@ -13,4 +13,6 @@ mod faults;
 mod guard;
 mod hostile;
 mod names;
+mod process;
+mod reads;
 mod scale;

@@ -3,7 +3,7 @@
 use sdgroup::types::JobStatus;
 
 use crate::harness::bytes_of_jobs::{Amount, files};
-use crate::harness::site::{NAMES, POOL, Plot, Site};
+use crate::harness::site::{DIRECTOR, NAMES, OTHER_POOL, POOL, Plot, Site};
 use crate::harness::wait::soon;
 use crate::peers::director::{Plan, Report};
 
@@ -82,18 +82,54 @@ async fn two_hundred_jobs_at_once_end_with_every_byte_at_the_right_storage() {
     for (report, records) in done {
         let director = site.director.clone();
         restores.push(tokio::spawn(async move {
-            let (restored, back) = director.restore(&Plan::restore(POOL), &[report.id]).await.unwrap();
-            assert_eq!(
-                back.unwrap_or_else(|error| panic!("{error}: {:?}", restored.told)),
-                records
-            );
-            restored
+            let (told, back) = director.restore(&Plan::restore(POOL), &[report.id]).await.unwrap();
+            assert_eq!(back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told)), records);
+            told
         }));
     }
     for restore in restores {
-        let restored = soon("a restore", restore).await.unwrap();
-        assert_eq!(restored.status(), Some(JobStatus::Terminated), "{:?}", restored.told);
+        let told = soon("a restore", restore).await.unwrap();
+        assert_eq!(told.status(), Some(JobStatus::Terminated), "{:?}", told.told);
     }
     site.until_quiet(&[]).await;
     site.assert_volumes_stayed_home();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_storage_ever_has_more_jobs_than_it_may() {
+    const LIMIT: usize = 3;
+    let plot = Plot {
+        policy: "LeastUsed",
+        maximum_concurrent_jobs: LIMIT,
+        group: "LoginTimeout = \"30 seconds\"\nBusyWait = \"30 seconds\"",
+        ..Plot::default()
+    };
+    let site = Site::new(plot).await;
+    // Two Directors with catalogs of their own share the storages, and the count of jobs on them.
+    let other = site.other_director();
+    let mut jobs = Vec::new();
+    for seed in 0..40 {
+        let director = if seed % 2 == 0 { &site.director } else { &other }.clone();
+        jobs.push(tokio::spawn(async move {
+            let records = files(seed, Amount::SMALL);
+            let pool = if director.name == DIRECTOR { POOL } else { OTHER_POOL };
+            let plan = Plan::backup(&format!("Limited{seed}"), pool);
+            let (report, client) = director.back_up(&plan, &records).await.unwrap();
+            client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+            (report, records)
+        }));
+    }
+    for job in jobs {
+        let (report, records) = soon("a backup", job).await.unwrap();
+        assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+        assert_eq!(site.home(&report).written_by(&report.name), records);
+    }
+    for storage in &site.storages {
+        assert!(
+            (1..=LIMIT).contains(&storage.most_jobs()),
+            "{} jobs at once",
+            storage.most_jobs()
+        );
+    }
+    site.until_quiet(&[]).await;
 }

@@ -17,6 +17,8 @@ pub(crate) const DIRECTOR: &str = "sim-dir";
 pub(crate) const OTHER_DIRECTOR: &str = "other-dir";
 /// The pool of all backups.
 pub(crate) const POOL: &str = "Default";
+/// That of the other Director: volumes must not have the same names, for which storages have one namespace.
+pub(crate) const OTHER_POOL: &str = "Other";
 /// The Director's password at sdgroup.
 pub(crate) const PASSWORD: &str = "password of sdgroup";
 
@@ -54,6 +56,8 @@ pub(crate) struct Plot {
     pub(crate) maximum_concurrent_jobs: usize,
     /// Further lines of `[Sdgroup]`.
     pub(crate) process: &'static str,
+    /// Lines of `[Probe]`. Only a process of its own probes.
+    pub(crate) probe: &'static str,
     /// Further lines of `[[Group]]`.
     pub(crate) group: &'static str,
     /// How long a storage gets no jobs after its first failure.
@@ -73,6 +77,7 @@ impl Default for Plot {
             policy: "RoundRobin",
             maximum_concurrent_jobs: 100,
             process: "",
+            probe: "Interval = \"1 hour\"",
             group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"",
             ejection: "1 hour",
             storage: |_| String::new(),
@@ -97,22 +102,18 @@ pub(crate) const NAMES: [&str; 3] = ["File4", "File5", "File6"];
 
 impl Site {
     pub(crate) async fn new(plot: Plot) -> Self {
-        let mut storages = Vec::new();
+        let storages = storages(&plot).await;
         let mut links = Vec::new();
-        for name in NAMES {
-            let mut settings = Settings::new(name, DIRECTOR, &password(name));
-            settings.directors.push((OTHER_DIRECTOR.to_owned(), password(name)));
-            (plot.settings)(&mut settings);
-            let storage = Storage::start(settings).await;
+        for storage in &storages {
             links.push(Link::to(storage.address).await);
-            storages.push(Arc::new(storage));
         }
         let addresses: Vec<SocketAddr> = if plot.over_links {
             links.iter().map(|link| link.address).collect()
         } else {
             storages.iter().map(|storage| storage.address).collect()
         };
-        let sdgroup = Sdgroup::start(&configuration(&plot, &addresses)).await;
+        // In the test's process nobody listens at the port of the configuration: the test has its own socket.
+        let sdgroup = Sdgroup::start(&configuration(&plot, &addresses, 9103, "")).await;
         let director = director_at(sdgroup.address, Arc::new(Catalog::with_pool(plot.pool)));
         Self {
             storages,
@@ -135,15 +136,10 @@ impl Site {
         home
     }
 
-    /// The storage of this name.
-    pub(crate) fn storage(&self, name: &str) -> &Storage {
-        let at = NAMES.iter().position(|known| *known == name).expect("one of the three");
-        &self.storages[at]
-    }
-
     /// Another Director, with a catalog of its own.
     pub(crate) fn other_director(&self) -> Director {
-        let mut other = director_at(self.sdgroup.address, catalog());
+        let catalog = Arc::new(Catalog::with_pool(Pool::endless(OTHER_POOL)));
+        let mut other = director_at(self.sdgroup.address, catalog);
         OTHER_DIRECTOR.clone_into(&mut other.name);
         other
     }
@@ -175,6 +171,18 @@ impl Site {
     }
 }
 
+/// The three storages.
+pub(crate) async fn storages(plot: &Plot) -> Vec<Arc<Storage>> {
+    let mut storages = Vec::new();
+    for name in NAMES {
+        let mut settings = Settings::new(name, DIRECTOR, &password(name));
+        settings.directors.push((OTHER_DIRECTOR.to_owned(), password(name)));
+        (plot.settings)(&mut settings);
+        storages.push(Arc::new(Storage::start(settings).await));
+    }
+    storages
+}
+
 /// The Director whose Storage resource points to sdgroup.
 pub(crate) fn director_at(address: SocketAddr, catalog: Arc<Catalog>) -> Director {
     let resource = StorageResource {
@@ -187,17 +195,19 @@ pub(crate) fn director_at(address: SocketAddr, catalog: Arc<Catalog>) -> Directo
 }
 
 /// sdgroup's configuration for these storages.
-pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
+///
+/// `own` are further lines of `[Sdgroup]`; it listens at `port`.
+pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr], port: u16, own: &str) -> String {
     let mut text = format!(
         r#"
         [Sdgroup]
         Name = "sdgroup"
         {process}
+        {own}
 
-        # Nobody listens there: the test has its own socket.
         [[Listen]]
         Address = "127.0.0.1"
-        SDPort = 9103
+        SDPort = {port}
         Group = "Files"
 
         [[Director]]
@@ -207,6 +217,9 @@ pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
         [[Director]]
         Name = "{OTHER_DIRECTOR}"
         Password = "{PASSWORD}"
+
+        [Probe]
+        {probe}
 
         [Ejection]
         Time = "{ejection}"
@@ -219,6 +232,7 @@ pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr]) -> String {
         {group}
         "#,
         process = plot.process,
+        probe = plot.probe,
         policy = plot.policy,
         ejection = plot.ejection,
         group = plot.group,

@@ -49,9 +49,7 @@ pub(crate) fn until_true(what: &str, mut condition: impl FnMut() -> bool) -> imp
 pub(crate) fn soon<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
     let caller = Location::caller();
     async move {
-        match tokio::time::timeout(PATIENCE, future).await {
-            Ok(outcome) => outcome,
-            Err(_) => panic!("{caller}: waited {PATIENCE:?} in vain for {what}"),
-        }
+        let outcome = tokio::time::timeout(PATIENCE, future).await;
+        outcome.unwrap_or_else(|_| panic!("{caller}: waited {PATIENCE:?} in vain for {what}"))
     }
 }

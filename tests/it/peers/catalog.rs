@@ -32,6 +32,7 @@ impl Pool {
 
 /// A volume's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "it is the Director's word")]
 pub(crate) struct Media {
     pub(crate) id: u64,
     pub(crate) name: String,
@@ -308,7 +309,7 @@ impl State {
         if index == 1 {
             talk.offered.clear();
         }
-        talk.pool = pool.to_owned();
+        pool.clone_into(&mut talk.pool);
         let Some(rules) = self.pools.get(pool).cloned() else {
             return no_media("no such pool");
         };
@@ -409,7 +410,7 @@ impl State {
 
     fn recycle(&mut self, at: usize) {
         let media = &mut self.media[at];
-        media.status = "Recycle".to_owned();
+        "Recycle".clone_into(&mut media.status);
         (media.jobs, media.files, media.blocks, media.bytes) = (0, 0, 0, 1);
         (media.mounts, media.writes, media.end_block) = (0, 0, 0);
         let name = media.name.clone();

@@ -32,7 +32,7 @@ impl<'a> Control<'a> {
         let text = self.answer().await?;
         match MediaAnswer::parse(&text) {
             Ok(answer) => Ok(answer),
-            Err(error) => Err(self.disturbed(format!("{error} in {}", shown(&text)))),
+            Err(error) => Err(self.disturbed(&format!("{error} in {}", shown(&text)))),
         }
     }
 
@@ -40,13 +40,13 @@ impl<'a> Control<'a> {
         self.wire.flush().await.map_err(JobError::Director)?;
         match self.wire.packet().await.map_err(JobError::Director)? {
             Packet::Message(text) if text.first() == Some(&b'1') => Ok(text),
-            Packet::Message(text) => Err(self.disturbed(shown(&text))),
-            Packet::Signal(signal) => Err(self.disturbed(format!("{signal:?}"))),
+            Packet::Message(text) => Err(self.disturbed(&shown(&text))),
+            Packet::Signal(signal) => Err(self.disturbed(&format!("{signal:?}"))),
         }
     }
 
     /// Something came where only an answer of the catalog may come.
-    fn disturbed(&self, found: String) -> JobError {
+    fn disturbed(&self, found: &str) -> JobError {
         let job = &self.job.command.job;
         let text = format!("{job}: {found} where the catalog's answer is due");
         self.core.state().broken_rules.push(text.clone());

@@ -43,18 +43,14 @@ async fn from_client(core: &Arc<Core>, mut wire: Wire, hello: &ClientHello) {
     let mut outbox = Outbox::new();
     let login = client::Login::start(hello, &job.key, &core.settings.name, random(), VERSION, &mut outbox);
     let Ok(login) = login else { return };
-    match wire.log_in(login, outbox).await {
-        Ok(_) => {
-            wire.compress();
-            job.arrive(Arrival::Client(wire));
-            // The job has the connection now; it is this task's until the job ends.
-            job.ended.cancelled().await;
-        }
-        Err(_) => {
-            core.state().wrong_keys += 1;
-            job.arrive(Arrival::WrongKey);
-        }
+    if wire.log_in(login, outbox).await.is_err() {
+        core.state().wrong_keys += 1;
+        return job.arrive(Arrival::WrongKey);
     }
+    wire.compress();
+    job.arrive(Arrival::Client(wire));
+    // The job has the connection now; it is this task's until the job ends.
+    job.ended.cancelled().await;
 }
 
 async fn from_director(core: &Arc<Core>, mut wire: Wire, hello: &DirectorHello) {
@@ -172,8 +168,8 @@ async fn job(core: &Arc<Core>, mut wire: Wire, line: &[u8]) {
     let refuses = core.state().refuses_jobs;
     let command = match JobCommand::parse(line) {
         Ok(command) if !refuses => command,
-        refused => {
-            let reason = refused
+        other => {
+            let reason = other
                 .err()
                 .map_or_else(|| "told to refuse".to_owned(), |error| error.to_string());
             wire.put(Refusal::Job { reason }.to_line());
@@ -198,7 +194,7 @@ async fn job(core: &Arc<Core>, mut wire: Wire, line: &[u8]) {
         state.jobs.insert(name.clone(), Arc::clone(&job));
         state.most_jobs = state.most_jobs.max(state.jobs.len());
     }
-    let _held = Held { core, job: &job };
+    let held = Held { core, job: &job };
     let answer = JobAnswer {
         sd_id: job.sd_id,
         sd_time: job.sd_time,
@@ -210,6 +206,8 @@ async fn job(core: &Arc<Core>, mut wire: Wire, line: &[u8]) {
     }
     let mut control = Control::new(core, Arc::clone(&job), wire, arrivals, Release::V9);
     control.run().await;
+    // Whoever hears the last word may give the storage another job at once.
+    drop(held);
     control.part().await;
 }
 

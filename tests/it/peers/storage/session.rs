@@ -169,7 +169,7 @@ impl<'a> Control<'a> {
             let line = match self.wire.packet().await {
                 Ok(Packet::Message(line)) if !line.is_empty() => line,
                 Ok(other) => {
-                    self.broken(format!("{other:?} where a job's command is due"));
+                    self.broken(&format!("{other:?} where a job's command is due"));
                     return;
                 }
                 Err(_) => return,
@@ -192,7 +192,7 @@ impl<'a> Control<'a> {
         }
     }
 
-    fn broken(&self, what: String) {
+    fn broken(&self, what: &str) {
         let job = &self.job.command.job;
         self.core.state().broken_rules.push(format!("{job}: {what}"));
     }

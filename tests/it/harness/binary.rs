@@ -1,0 +1,149 @@
+//! sdgroup as a process of its own, as it is installed.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::ports::Port;
+use super::site::{Plot, configuration};
+use super::wait::until_told;
+
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The process.
+pub(crate) struct Binary {
+    port: Port,
+    metrics: Port,
+    folder: TempDir,
+    child: Child,
+}
+
+impl Binary {
+    /// Starts it and waits until it says that it is ready.
+    pub(crate) async fn start(plot: &Plot, storages: &[SocketAddr]) -> Self {
+        let (port, metrics) = (Port::choose(), Port::choose());
+        let folder = TempDir::new().expect("a folder");
+        let own = format!(
+            "StateDirectory = \"{}\"\nMetricsAddress = \"{}\"",
+            folder.path().display(),
+            metrics.address()
+        );
+        let text = configuration(plot, storages, port.number(), &own);
+        fs::write(folder.path().join("sdgroup.toml"), text).expect("the configuration");
+        let child = spawn(&folder);
+        let binary = Self {
+            port,
+            metrics,
+            folder,
+            child,
+        };
+        binary.until_ready().await;
+        binary
+    }
+
+    async fn until_ready(&self) {
+        until_told("sdgroup to be ready", || match self.get("/readyz") {
+            Some((200, _)) => Ok(()),
+            other => Err(format!("{other:?}\n{}", self.log())),
+        })
+        .await;
+    }
+
+    /// Starts it again with the same state, after it has ended.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = spawn(&self.folder);
+        self.until_ready().await;
+    }
+
+    /// Where Directors and Clients call.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a process that lives");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until_told("sdgroup to end", || {
+            let ended = child.try_wait().expect("our child");
+            ended.ok_or_else(|| "it runs".to_owned())
+        })
+        .await
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_none()
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(log(&self.folder)).unwrap_or_default()
+    }
+
+    /// Status and body of one request; `None` when nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.metrics.address(), HTTP_TIMEOUT).ok()?;
+        stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    }
+
+    /// Waits until a series of `/metrics` has this value.
+    pub(crate) async fn until_metric(&self, series: &str, value: &str) {
+        until_told(&format!("{series} to be {value}"), || {
+            let body = self.get("/metrics").map(|(_, body)| body).unwrap_or_default();
+            let found = body
+                .lines()
+                .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+            if found == Some(value) {
+                Ok(())
+            } else {
+                Err(format!("{found:?}"))
+            }
+        })
+        .await;
+    }
+}
+
+fn log(folder: &TempDir) -> PathBuf {
+    folder.path().join("log")
+}
+
+fn spawn(folder: &TempDir) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log(folder))
+        .expect("the log");
+    Command::new(env!("CARGO_BIN_EXE_sdgroup"))
+        .args(["run", "-c"])
+        .arg(folder.path().join("sdgroup.toml"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("the log"))
+        .stderr(log)
+        .spawn()
+        .expect("the binary that cargo has built")
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,171 @@
+//! The process with jobs in it: signals, its end, its next start, its probes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use sdgroup::types::JobStatus;
+
+use crate::harness::binary::Binary;
+use crate::harness::bytes_of_jobs::{Amount, Record, files};
+use crate::harness::running::Running;
+use crate::harness::site::{POOL, Plot, catalog, director_at, storages};
+use crate::harness::wait::{soon, until_true};
+use crate::peers::client;
+use crate::peers::director::{Director, Plan, Report};
+use crate::peers::storage::Storage;
+
+struct Place {
+    storages: Vec<Arc<Storage>>,
+    binary: Binary,
+    director: Director,
+}
+
+impl Place {
+    async fn with(plot: Plot) -> Self {
+        let storages = storages(&plot).await;
+        let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
+        let binary = Binary::start(&plot, &addresses).await;
+        let director = director_at(binary.address(), catalog());
+        Self {
+            storages,
+            binary,
+            director,
+        }
+    }
+
+    async fn new() -> Self {
+        let plot = Plot {
+            policy: "ListedOrder",
+            group: "LoginTimeout = \"10 seconds\"\nDownWait = \"1 second\"",
+            ..Plot::default()
+        };
+        Self::with(plot).await
+    }
+
+    async fn back_up(&self, name: &str) -> (Report, Vec<Record>) {
+        let records = files(name.len() as u64, Amount::SMALL);
+        let plan = Plan::backup(name, POOL);
+        let (report, client) = soon("a backup", self.director.back_up(&plan, &records)).await.unwrap();
+        client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+        assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+        (report, records)
+    }
+
+    async fn restore(&self, report: &Report) -> Vec<Record> {
+        let (plan, wanted) = (Plan::restore(POOL), [report.id]);
+        let (told, back) = soon("a restore", self.director.restore(&plan, &wanted)).await.unwrap();
+        back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told))
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_end_lets_its_jobs_end_and_takes_no_new_ones() {
+    let mut place = Place::new().await;
+    let running = Running::start(&place.director, "Last").await;
+    // This one's Client comes when the end has been announced already.
+    let mut late = place.director.begin(&Plan::backup("Late client", POOL)).await.unwrap();
+    late.reserve().await.unwrap();
+    place.binary.signal(Signal::TERM);
+    until_true("new jobs to be refused", || {
+        place.binary.get("/readyz").is_none_or(|(status, _)| status != 200)
+    })
+    .await;
+    let refused = place
+        .director
+        .begin(&Plan::backup("Refused", POOL))
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(refused.to_string().contains("takes no new jobs"), "{refused}");
+
+    late.run().await.unwrap();
+    let client = tokio::spawn(client::back_up(late.errand(), files(1, Amount::SMALL)));
+    let late = soon("the late job", late.finish()).await;
+    client.await.unwrap().unwrap();
+    assert_eq!(late.status(), Some(JobStatus::Terminated), "{:?}", late.told);
+    assert!(place.binary.is_running(), "a job runs yet");
+    let (report, records) = running.finish().await;
+    assert_eq!(place.storages[0].written_by(&report.name), records);
+    assert!(place.binary.ended().await.success(), "{}", place.binary.log());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_jobs_with_a_word_to_each() {
+    let mut place = Place::new().await;
+    let Running { mut link, ends, .. } = Running::start(&place.director, "Cut short").await;
+    place.binary.signal(Signal::TERM);
+    until_true("the drain", || {
+        place.binary.get("/readyz").is_none_or(|(status, _)| status != 200)
+    })
+    .await;
+    place.binary.signal(Signal::TERM);
+    let report = soon("the job's end", ends).await.unwrap();
+    assert_eq!(report.status(), Some(JobStatus::FatalError), "{:?}", report.told);
+    assert!(report.told.says(&["told to end at once"]), "{:?}", report.told.log);
+    soon("the Client to be told", link.wire.until_closed()).await;
+    place.binary.ended().await;
+    until_true("the storage to let the job go", || place.storages[0].jobs() == 0).await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_ends_its_jobs_and_knows_its_volumes_when_it_is_back() {
+    let mut place = Place::new().await;
+    let (kept, records) = place.back_up("Kept").await;
+    let Running { mut link, ends, .. } = Running::start(&place.director, "Lost").await;
+    place.binary.signal(Signal::KILL);
+    let lost = soon("the Director to notice", ends).await.unwrap();
+    assert_eq!(lost.status(), None, "{:?}", lost.told);
+    soon("the Client to notice", link.wire.until_closed()).await;
+    drop(link);
+    place.binary.ended().await;
+
+    place.binary.start_again().await;
+    assert_eq!(place.restore(&kept).await, records);
+    let (next, records) = place.back_up("Next").await;
+    assert_eq!(place.restore(&next).await, records);
+    for storage in &place.storages {
+        assert_eq!((storage.strangers().len(), storage.missing().len()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn probes_close_the_door_of_a_storage_and_open_it_again() {
+    let plot = Plot {
+        policy: "ListedOrder",
+        probe: "Interval = \"0.2 seconds\"\nTimeout = \"0.3 seconds\"\nRise = 2\nFall = 2",
+        ..Plot::default()
+    };
+    let place = Place::with(plot).await;
+    let up = "sdgroup_storage_up{storage=\"File4\"}";
+    place.binary.until_metric(up, "1").await;
+    place.storages[0].refuse_connections().await;
+    place.binary.until_metric(up, "0").await;
+    let (report, _) = place.back_up("Elsewhere").await;
+    assert!(
+        report.told.says(&["Placed on", "File5"]) && !report.told.says(&["did not take"]),
+        "{:?}",
+        report.told.log
+    );
+    place.storages[0].listen_again();
+    place.binary.until_metric(up, "1").await;
+    let (report, _) = place.back_up("Home").await;
+    assert!(report.told.says(&["Placed on", "File4"]), "{:?}", report.told.log);
+
+    // A storage that hangs is as bad as one that is down, and a job that runs there is not touched.
+    let running = Running::start(&place.director, "Runs on").await;
+    place.storages[0].freeze();
+    place.binary.until_metric(up, "0").await;
+    place.storages[0].thaw();
+    place.binary.until_metric(up, "1").await;
+    let (report, records) = running.finish().await;
+    assert_eq!(place.storages[0].written_by(&report.name), records);
+    // Probes leave nothing behind.
+    assert!(
+        place.storages[0]
+            .commands()
+            .iter()
+            .any(|line| line.starts_with(".status"))
+    );
+    assert_eq!(place.storages[0].broken_rules(), [""; 0]);
+}
