@@ -9,10 +9,12 @@ mod harness;
 mod peers;
 
 mod direct;
+mod failover;
 mod faults;
 mod guard;
 mod hostile;
 mod names;
 mod process;
+mod queue;
 mod reads;
 mod scale;

@@ -2,7 +2,10 @@
 
 use sdgroup::types::JobStatus;
 
-use crate::harness::bytes_of_jobs::{Amount, files};
+use std::time::Duration;
+
+use crate::harness::bytes_of_jobs::{Amount, DATA, Record, files, total};
+use crate::harness::running::{Running, back_up};
 use crate::harness::site::{DIRECTOR, NAMES, OTHER_POOL, POOL, Plot, Site};
 use crate::harness::wait::soon;
 use crate::peers::director::{Plan, Report};
@@ -132,4 +135,78 @@ async fn no_storage_ever_has_more_jobs_than_it_may() {
         );
     }
     site.until_quiet(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_files_go_through_in_both_directions_at_once() {
+    const LARGE: Amount = Amount {
+        files: 3,
+        bytes: 4_000_000,
+        record: 65_536,
+    };
+    let site = Site::new(Plot::default()).await;
+    let mut jobs = Vec::new();
+    for seed in 0..3 {
+        let director = site.director.clone();
+        jobs.push(tokio::spawn(async move {
+            let records = files(seed, LARGE);
+            let (report, client) = director.back_up(&Plan::backup("Large", POOL), &records).await.unwrap();
+            client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+            let (told, back) = director.restore(&Plan::restore(POOL), &[report.id]).await.unwrap();
+            assert!(back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told)) == records);
+            (report, records)
+        }));
+    }
+    for job in jobs {
+        let (report, records) = soon("a large job", job).await.unwrap();
+        assert!(site.home(&report).written_by(&report.name) == records);
+        assert_eq!(report.told.end.as_ref().map(|end| end.bytes), Some(total(&records)));
+    }
+    site.until_quiet(&[]).await;
+}
+
+#[tokio::test]
+async fn a_storage_that_reads_no_more_stops_its_client_and_nothing_piles_up() {
+    const PIECE: usize = 1 << 20;
+    /// Sockets and pipes hold some of it; what goes beyond would be memory of sdgroup.
+    const MOST: usize = 48 << 20;
+    let site = Site::new(Plot::default()).await;
+    let mut job = Running::start(&site.director, "Dammed").await;
+    let storage = site.home_of(&job.name).await;
+    storage.freeze();
+    let piece = Record {
+        file_index: 2,
+        stream: DATA,
+        bytes: files(
+            7,
+            Amount {
+                files: 1,
+                bytes: PIECE,
+                record: PIECE,
+            },
+        )[1]
+        .bytes
+        .slice(..PIECE / 2),
+    };
+    let mut sent = 0;
+    while sent < 2 * MOST {
+        let sending = job.link.send(std::slice::from_ref(&piece));
+        if tokio::time::timeout(Duration::from_secs(1), sending).await.is_err() {
+            break;
+        }
+        sent += piece.bytes.len();
+    }
+    assert!(
+        sent < MOST,
+        "{sent} bytes were taken from the Client while its storage read nothing"
+    );
+    // Nobody else is in the way of a storage that reads.
+    let (other, records) = back_up(&site.director, "Beside").await;
+    assert_eq!(site.home(&other).written_by(&other.name), records);
+    site.director.cancel(&job.name).await.unwrap();
+    let report = soon("the end", job.ends).await.unwrap();
+    assert_eq!(report.status(), Some(JobStatus::Canceled), "{:?}", report.told);
+    storage.thaw();
+    drop(job.link);
+    site.until_quiet(&[&report]).await;
 }

@@ -1,4 +1,6 @@
-//! A backup that is in the middle of its data, to see what becomes of it.
+//! Backups: whole, refused, or in the middle of their data, to see what becomes of them.
+
+use std::time::Duration;
 
 use sdgroup::types::{JobName, JobStatus};
 use tokio::task::JoinHandle;
@@ -7,7 +9,28 @@ use super::bytes_of_jobs::{Amount, Record, files};
 use super::site::POOL;
 use super::wait::soon;
 use crate::peers::client::{ClientError, DataLink, Errand};
-use crate::peers::director::{Director, Plan, Report};
+use crate::peers::director::{Director, DirectorError, Plan, Report};
+
+/// What a job may take at most when a storage in its way fails at once.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A backup that must end well.
+pub(crate) async fn back_up(director: &Director, name: &str) -> (Report, Vec<Record>) {
+    let records = files(name.len() as u64, Amount::SMALL);
+    let plan = Plan::backup(name, POOL);
+    let (report, client) = soon("a backup", director.back_up(&plan, &records)).await.unwrap();
+    client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+    assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+    (report, records)
+}
+
+/// The words of a refusal.
+pub(crate) fn refusal(refused: DirectorError) -> String {
+    match refused {
+        DirectorError::Refused(text) => text,
+        other => panic!("not refused in words: {other}"),
+    }
+}
 
 /// A backup of which half has been sent.
 pub(crate) struct Running {

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sdgroup::types::JobName;
+
 use super::link::Link;
 use super::sdgroup::Sdgroup;
-use super::wait::until_true;
+use super::wait::{until_told, until_true};
 use crate::peers::catalog::{Catalog, Pool};
 use crate::peers::director::{Director, Report, StorageResource};
 use crate::peers::storage::{Settings, Storage};
@@ -88,6 +90,16 @@ impl Default for Plot {
     }
 }
 
+impl Plot {
+    /// The storages are used in their order.
+    pub(crate) fn listed() -> Self {
+        Self {
+            policy: "ListedOrder",
+            ..Self::default()
+        }
+    }
+}
+
 /// A site.
 pub(crate) struct Site {
     pub(crate) storages: Vec<Arc<Storage>>,
@@ -134,6 +146,16 @@ impl Site {
             .unwrap_or_else(|| panic!("no storage has {}: {:?}", report.name, report.told));
         assert!(holders.next().is_none(), "two storages have {}", report.name);
         home
+    }
+
+    /// The storage that holds data of this job, as soon as one does.
+    pub(crate) async fn home_of(&self, job: &JobName) -> Arc<Storage> {
+        let holds = |storage: &&Arc<Storage>| !storage.written_by(job).is_empty();
+        until_told("a storage to have the job's data", || {
+            let home = self.storages.iter().find(holds).cloned();
+            home.ok_or_else(|| "none has".to_owned())
+        })
+        .await
     }
 
     /// Another Director, with a catalog of its own.
