@@ -24,6 +24,10 @@ use crate::telemetry::event::{JobRef, LiveSession, LoginRefused, RouteMissing, R
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
 
+/// How long a Client may keep its connection once the storage has reported the job's end, all its data then being
+/// where they belong. A Client that hangs would hold the job's place for ever.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// How often a relay's bytes are added to the metrics: more often than Prometheus usually asks.
 const SHOWN_EVERY: Duration = Duration::from_secs(5);
 
@@ -171,10 +175,15 @@ impl Call<'_> {
             &self.route.stop
         ));
         let mut shown = tokio::time::interval(SHOWN_EVERY);
+        let mut grace = std::pin::pin!(async {
+            self.route.over.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        });
         let outcome = loop {
             tokio::select! {
                 outcome = &mut relay => break outcome,
                 _ = shown.tick() => show(),
+                () = &mut grace, if !self.route.stop.is_cancelled() => self.route.stop.cancel(),
             }
         };
         show();

@@ -48,6 +48,8 @@ pub struct Route {
     pub slot: Arc<Slot>,
     /// Ends the data connection when the job's control session has ended in disorder.
     pub stop: CancellationToken,
+    /// Tells that the storage has reported the job's end: a Client that keeps its connection open has a moment left.
+    pub over: CancellationToken,
 }
 
 #[derive(Debug)]

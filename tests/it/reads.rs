@@ -94,7 +94,7 @@ async fn a_bootstrap_that_is_none_is_refused_with_its_line() {
         .unwrap_err()
         .to_string();
     assert!(
-        refused.starts_with("39") && refused.contains("line 2 of the bootstrap"),
+        refused.starts_with("3904 ") && refused.contains("line 2 of the bootstrap"),
         "{refused}"
     );
     drop(job);

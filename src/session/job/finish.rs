@@ -38,6 +38,9 @@ impl Finish<'_, '_> {
     ) {
         self.ending.status = self.traffic.end.as_ref().map(|end| end.status);
         let reported = self.traffic.end.is_some();
+        if reported {
+            self.route.over.cancel();
+        }
         match coupled {
             Coupled::Over | Coupled::Caught(_) => self.ending.orderly(if reported { "ended" } else { "terminated" }),
             // The storage has said all that it had to say, but for its goodbye.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::ending::Ending;
-use super::finish::Finish;
+use super::ending::{Ending, tell_refused};
+use super::finish::{self, Finish};
 use super::reserve::{self, Block};
 use super::seat::{self, Seat, Unseated, Wanted};
 use super::traffic::{JobTraffic, TrafficError};
@@ -52,9 +52,10 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: 
         answer,
         blocks: Vec::new(),
     };
-    let bootstrap = match listen(facts, director, live, &mut asked).await {
+    let mut awaits = Awaits::Reply;
+    let bootstrap = match listen(facts, director, live, &mut asked, &mut awaits).await {
         Ok(bootstrap) => bootstrap,
-        Err(unseated) => return seat::tell(facts, director, ending, unseated),
+        Err(unseated) => return tell(facts, director, ending, unseated, awaits),
     };
     match place(facts, director, live, &bootstrap, &asked).await {
         Ok((storage, seat)) => {
@@ -68,18 +69,40 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: 
             .run(director, seat, ending)
             .await;
         }
-        Err(unseated) => {
-            if let Unseated::Refused { cause, reason } = &unseated {
-                facts.note(director.outbox(), Severity::Fatal, reason);
-                director.outbox().message(Refusal::Bootstrap.to_line());
-                director.outbox().signal(Signal::Terminate);
-                super::ending::tell_refused(facts, cause, reason);
-                ending.refused(cause, reason.clone());
-            } else {
-                seat::tell(facts, director, ending, unseated);
-            }
-        }
+        Err(unseated) => tell(facts, director, ending, unseated, awaits),
     }
+}
+
+/// What the Director waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaits {
+    /// Nothing, or the reply to a command.
+    Reply,
+    /// The reply to its bootstrap.
+    Bootstrap,
+}
+
+/// Tells the Director, in the form that it waits for, why nobody will serve the job, and notes the end.
+fn tell(facts: &Facts, director: &mut Channel<TcpStream>, ending: &mut Ending, unseated: Unseated, awaits: Awaits) {
+    let reason = match unseated {
+        Unseated::DirectorGone(error) => return ending.failed("director_gone", error.to_string()),
+        Unseated::Stopped(stop) => {
+            ending.orderly(finish::stop_label(stop));
+            finish::stop_reason(stop).to_owned()
+        }
+        Unseated::Refused { cause, reason } => {
+            tell_refused(facts, cause, &reason);
+            ending.refused(cause, reason.clone());
+            reason
+        }
+    };
+    facts.note(director.outbox(), Severity::Fatal, &reason);
+    let refusal = match awaits {
+        Awaits::Reply => Refusal::Failed { reason },
+        Awaits::Bootstrap => Refusal::Bootstrap,
+    };
+    director.outbox().message(refusal.to_line());
+    director.outbox().signal(Signal::Terminate);
 }
 
 /// Answers in the storage's place until the bootstrap has been read.
@@ -88,6 +111,7 @@ async fn listen(
     director: &mut Channel<TcpStream>,
     live: &Job,
     asked: &mut Asked,
+    awaits: &mut Awaits,
 ) -> Result<Bootstrap, Unseated> {
     let mut scratch = Vec::new();
     loop {
@@ -106,7 +130,10 @@ async fn listen(
                 director.outbox().message(device_answer(facts, &block).to_line());
                 asked.blocks.push(block);
             }
-            Some(text) if text.starts_with(b"bootstrap") => return read_bootstrap(director).await,
+            Some(text) if text.starts_with(b"bootstrap") => {
+                *awaits = Awaits::Bootstrap;
+                return read_bootstrap(director).await;
+            }
             Some(text) if text.starts_with(b"sendprogress") => {}
             Some(text) => {
                 let reason = format!(

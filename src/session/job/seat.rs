@@ -71,6 +71,11 @@ pub(super) enum Unseated {
 }
 
 impl Unseated {
+    /// A Director says nothing while it waits for an answer, so anything that comes then is its end.
+    fn gone(received: Result<Frame, ChannelError>) -> Self {
+        Self::DirectorGone(received.err().unwrap_or(ChannelError::Closed))
+    }
+
     pub(super) fn stopped(live: &Job) -> Self {
         Self::Stopped(live.stopped().unwrap_or(Stop::Shutdown))
     }
@@ -131,10 +136,15 @@ pub(super) async fn find(
     };
     loop {
         let placement = search.place(director).await?;
+        let mut said = Vec::new();
         let begun = tokio::select! {
-            begun = search.begin(director, &placement.storage) => begun,
+            begun = search.begin(&placement.storage, &mut said) => begun,
+            gone = director.receive() => return Err(Unseated::gone(gone)),
             () = live.stop_token().cancelled() => return Err(Unseated::stopped(live)),
         };
+        for frame in &said {
+            director.outbox().frame(frame);
+        }
         match begun {
             Ok((link, frame, answer)) => {
                 live.placed_on(placement.storage.name.clone());
@@ -212,20 +222,17 @@ impl Search<'_> {
                     }
                 }
                 _ = heartbeat.tick() => director.outbox().signal(Signal::Heartbeat),
-                // A Director says nothing while it waits, so anything that comes is its end.
-                gone = director.receive() => {
-                    return Err(Unseated::DirectorGone(gone.err().unwrap_or(ChannelError::Closed)));
-                }
+                gone = director.receive() => return Err(Unseated::gone(gone)),
             }
             director.flush().await.map_err(Unseated::DirectorGone)?;
         }
     }
 
-    /// Dials, logs in and gives the storage the job.
+    /// Dials, logs in and gives the storage the job. What else the storage says is for the Director.
     async fn begin(
         &self,
-        director: &mut Channel<TcpStream>,
         storage: &model::Storage,
+        said: &mut Vec<Frame>,
     ) -> Result<(StorageLink, Frame, JobAnswer), StorageError> {
         let facts = self.facts;
         let patience = Patience::from(&*facts.group);
@@ -245,7 +252,7 @@ impl Search<'_> {
                         let text = frame.text(&mut scratch).map_err(ChannelError::from).map_err(lost)?;
                         return Ok((frame.clone(), text.unwrap_or_default().to_vec()));
                     }
-                    Some(_) => director.outbox().frame(&frame),
+                    Some(_) => said.push(frame),
                     None if frame.signal() == Some(Signal::Terminate) => return Err(lost(ChannelError::Closed)),
                     None => {}
                 }

@@ -85,5 +85,6 @@ pub(super) fn announce(
         tally: Arc::new(Tally::default()),
         slot: Arc::new(slot),
         stop: CancellationToken::new(),
+        over: CancellationToken::new(),
     })
 }
