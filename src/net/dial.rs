@@ -73,6 +73,19 @@ impl DialError {
         }
     }
 
+    /// Whether the fault is on this side: what was dialled has nothing to do with it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::Unresolved { .. } => true,
+            Self::Unreachable { source, .. } | Self::Other { source, .. } => matches!(
+                Errno::from_io_error(source),
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL | Errno::AGAIN)
+            ),
+            Self::Refused { .. } | Self::TimedOut { .. } => false,
+        }
+    }
+
     fn sort(target: &str, address: SocketAddr, within: Duration, source: io::Error) -> Self {
         let target = target.to_owned();
         match Errno::from_io_error(&source) {

@@ -56,7 +56,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             farewell: Duration::from_secs(5),
-            last_words: Duration::from_secs(2),
+            last_words: Duration::from_secs(3),
             progress: Duration::from_secs(60),
         }
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::director::Caller;
-use super::error::{Stage, StorageError};
+use super::error::StorageError;
 use super::jobs::Stop;
-use super::storage::{self, Patience, within};
+use super::storage::{self, Patience};
 use crate::channel::Channel;
 use crate::config::model;
 use crate::types::JobName;
@@ -17,8 +17,8 @@ use crate::wire::line;
 use crate::wire::packet::{Frame, Outbox, Signal};
 use crate::wire::refusal::Refusal;
 
-/// The most bytes that one storage's answer to `status` may have.
-const MAX_STATUS_BYTES: usize = 4 << 20;
+/// How long a storage may take for a command that moves media.
+const DEVICE_TIME: Duration = Duration::from_secs(600);
 
 /// What follows a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +59,17 @@ pub(super) async fn answer(caller: &Caller, director: &mut Channel<TcpStream>, l
             );
             After::Close
         }
-        Ok(_) if caller.group.members.len() == 1 => only_member(caller, director.outbox(), line).await,
+        // It has no answer, and a connection that brings it is about to bring a job.
+        Ok(Command::SendProgress) => After::Next,
+        Ok(
+            Command::Device { .. }
+            | Command::ReadLabel(_)
+            | Command::Autochanger { .. }
+            | Command::CloudList { .. }
+            | Command::Statistics(_),
+        ) if caller.group.members.len() == 1 => only_member(caller, director.outbox(), line).await,
         Ok(_) => {
-            let reason = "this command is for one storage, and the group has several: give it to that storage itself";
+            let reason = "sdgroup does not pass this command on yet: give it to the storage itself";
             let reason = reason.to_owned();
             director.outbox().message(Refusal::Malformed { reason }.to_line());
             director.outbox().signal(Signal::Eod);
@@ -86,7 +94,7 @@ async fn cancel(caller: &Caller, to_director: &mut Outbox, name: &JobName, line:
         .storage()
         .and_then(|name| caller.context.model.storage(name.as_str()).cloned())
     {
-        Some(storage) => ask(caller, &storage, line).await,
+        Some(storage) => ask(caller, &storage, line, None).await,
         None => Ok(Vec::new()),
     };
     match asked {
@@ -121,7 +129,7 @@ async fn status(caller: &Caller, to_director: &mut Outbox, line: &[u8]) {
             continue;
         };
         let (caller, storage, line) = (caller.clone(), Arc::clone(storage), line.to_vec());
-        let answer = tokio::spawn(async move { ask(&caller, &storage, &line).await });
+        let answer = tokio::spawn(async move { ask(&caller, &storage, &line, None).await });
         asked.push((name, answer));
     }
     for (name, answer) in asked {
@@ -172,7 +180,7 @@ async fn only_member(caller: &Caller, to_director: &mut Outbox, line: &[u8]) -> 
         .first()
         .and_then(|name| caller.context.model.storage(name.as_str()));
     let Some(storage) = member else { return After::Close };
-    match ask(caller, storage, line).await {
+    match ask(caller, storage, line, Some(DEVICE_TIME)).await {
         Ok(frames) => {
             for frame in &frames {
                 to_director.frame(frame);
@@ -187,33 +195,14 @@ async fn only_member(caller: &Caller, to_director: &mut Outbox, line: &[u8]) -> 
     After::Next
 }
 
-/// Gives one command to a storage on a connection of its own and returns what it says before its EOD.
-async fn ask(caller: &Caller, storage: &model::Storage, command: &[u8]) -> Result<Vec<Frame>, StorageError> {
+/// Gives one command to a storage, which has the group's patience or `time` for its answer.
+async fn ask(
+    caller: &Caller,
+    storage: &model::Storage,
+    line: &[u8],
+    time: Option<Duration>,
+) -> Result<Vec<Frame>, StorageError> {
     let patience = Patience::from(&*caller.group);
-    let mut link = storage::call(storage, &caller.name, caller.release, patience).await?;
-    let frame = link.ask(command, Stage::Running, patience.login).await?;
-    let mut frames = vec![frame];
-    let mut bytes = 0_usize;
-    within(Stage::Running, answer_time(patience), async {
-        while frames.last().is_none_or(|frame| frame.signal().is_none()) && bytes < MAX_STATUS_BYTES {
-            let lost = |source| StorageError::Lost {
-                stage: Stage::Running,
-                source,
-            };
-            let frame = link.channel.receive().await.map_err(lost)?;
-            bytes = bytes.saturating_add(frame.as_bytes().len());
-            frames.push(frame);
-        }
-        Ok(())
-    })
-    .await?;
-    // The storage is told that this was all; whether it hears it does not matter.
-    link.channel.outbox().signal(Signal::Terminate);
-    let _ = link.channel.flush().await;
-    frames.retain(|frame| frame.signal().is_none());
-    Ok(frames)
-}
-
-fn answer_time(patience: Patience) -> Duration {
-    patience.login.saturating_mul(2)
+    let time = time.unwrap_or(patience.login);
+    storage::command(storage, &caller.name, caller.release, patience, line, time).await
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Semaphore;
+
 use super::jobs::{Jobs, Stop};
 use super::routes::Routes;
 use crate::config::Model;
@@ -16,6 +18,10 @@ use crate::volumes::Ledger;
 
 /// Our own session numbers begin here, far from those that storages count from 1: both end up in catalogs.
 const FIRST_SESSION: u32 = 1 << 30;
+
+/// How many callers that have not logged in may be connected at once. Further ones wait to be accepted, for as long
+/// as these take to log in or to be turned away.
+const MAX_STRANGERS: usize = 1024;
 
 /// What every session has at hand.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub struct Context {
     pub routes: Arc<Routes>,
     /// Pipes for relays.
     pub pipes: PipePool,
+    /// Places for callers that have not logged in yet, so that strangers cannot use up the descriptors of jobs.
+    pub(super) strangers: Arc<Semaphore>,
     /// Whether new jobs are taken.
     pub admission: Admission,
     meters: HashMap<StorageName, StorageMeters>,
@@ -59,6 +67,7 @@ impl Context {
             jobs: Arc::default(),
             routes: Arc::default(),
             pipes,
+            strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             admission: Admission::default(),
             session_time: u32::try_from(now).unwrap_or(u32::MAX),
             next_session: AtomicU32::new(FIRST_SESSION),

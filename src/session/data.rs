@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::context::Context;
 use super::error::{Stage, StorageError};
+use super::front::Arrival;
 use super::routes::{Route, Taken};
 use super::storage::within;
 use super::{dice, health};
@@ -20,9 +21,10 @@ use crate::channel::{Channel, drive};
 use crate::handshake;
 use crate::net::{deadline, dial, options};
 use crate::relay::{self, End, FirstBytes, Side, Tally};
-use crate::telemetry::event::{JobRef, LiveSession, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
+use crate::telemetry::event::{JobRef, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
+use crate::wire::release::Release;
 
 /// How long a Client may keep its connection once the storage has reported the job's end, all its data then being
 /// where they belong. A Client that hangs would hold the job's place for ever.
@@ -37,10 +39,10 @@ pub(super) async fn run(
     channel: Channel<TcpStream>,
     hello: ClientHello,
     frame: Frame,
-    peer: SocketAddr,
-    session: LiveSession,
+    arrival: Arrival,
     kind: SessionKind,
 ) {
+    let peer = arrival.peer;
     let began = Instant::now();
     let Some(found) = context.routes.find(&hello.job, context.model.route_wait).await else {
         RouteMissing {
@@ -60,8 +62,15 @@ pub(super) async fn run(
         kind,
     };
     // A storage closes a second connection without a word, too.
-    if found.is_taken() {
+    if !found.is_free() {
         return RouteTaken { job: &hello.job, peer }.emit();
+    }
+    if hello.exchanges_capabilities() && !call.may_pass_through() {
+        call.refused(
+            "version",
+            &"a caller of this release cannot speak to the job's storage through sdgroup",
+        );
+        return;
     }
     let (client, taken) = if hello.exchanges_capabilities() {
         let Some(taken) = found.take() else {
@@ -77,6 +86,7 @@ pub(super) async fn run(
         };
         (channel, taken)
     };
+    let session = arrival.known();
     call.connect(client, frame, taken, began).await;
     drop(session);
 }
@@ -90,6 +100,12 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whether the caller can prove the storage's own key to the storage itself. Whoever could not would fail the job.
+    fn may_pass_through(&self) -> bool {
+        let storage = Release::from_storage(self.route.storage_version);
+        storage != Some(Release::V9) && self.route.client_key == self.route.storage_key
+    }
+
     /// Has the caller prove the job's key. A failure costs the caller its connection and the job nothing.
     async fn log_in(&self, mut channel: Channel<TcpStream>) -> Option<Channel<TcpStream>> {
         let login = handshake::client::Login::start(
@@ -148,7 +164,10 @@ impl Call<'_> {
                 let (client, _) = client.into_parts();
                 // An orderly close would look like the end of the data.
                 let _ = options::reset_on_close(&client);
-                health::failed(self.context, &self.route.storage.name, &error, Instant::now());
+                // Anything later can be the caller's fault, and the control connection tells what is the storage's.
+                if let StorageError::Dial(_) = error {
+                    health::failed(self.context, &self.route.storage.name, &error, Instant::now());
+                }
                 (error.label(), Some(error.to_string()))
             }
         };

@@ -8,13 +8,14 @@ use tokio::net::TcpStream;
 
 use super::console::{self, After};
 use super::context::Context;
+use super::front::Arrival;
 use super::job::{self, Facts};
 use super::{dice, end};
 use crate::channel::{Channel, ChannelError, drive};
 use crate::config::model;
 use crate::handshake;
 use crate::net::deadline;
-use crate::telemetry::event::{LiveSession, LoginRefused, PacketCause, PacketRefused, SessionEnded, SessionKind};
+use crate::telemetry::event::{LoginRefused, PacketCause, PacketRefused, SessionEnded, SessionKind};
 use crate::types::DirectorName;
 use crate::wire::hello::DirectorHello;
 use crate::wire::job::JobCommand;
@@ -39,13 +40,14 @@ pub(super) async fn run(
     mut channel: Channel<TcpStream>,
     hello: DirectorHello,
     group: Arc<model::Group>,
-    peer: SocketAddr,
-    session: LiveSession,
+    arrival: Arrival,
 ) {
+    let peer = arrival.peer;
     let began = Instant::now();
     let Some(caller) = log_in(context, &mut channel, &hello, group, peer).await else {
-        return end::linger(channel).await;
+        return end::part(channel).await;
     };
+    let session = arrival.known();
     let ended = match serve(&caller, channel).await {
         Served::Console(end) => end,
         Served::Job(channel, command, line) => {
@@ -104,14 +106,12 @@ async fn log_in(
         refused("unknown", &"no [[Director]] of that name in the configuration");
         // A storage says nothing to a Director that it does not know.
         channel.outbox().signal(Signal::Terminate);
-        let _ = channel.flush().await;
         return None;
     };
     // A Director without a number is older than any that storages still talk to.
     let Some(release) = hello.version.and_then(Release::from_director) else {
         refused("version", &"the Director is of no release that sdgroup knows");
         channel.outbox().signal(Signal::Terminate);
-        let _ = channel.flush().await;
         return None;
     };
     let key = handshake::DirectorKey::new(&known.password);
@@ -175,7 +175,7 @@ async fn serve(caller: &Caller, mut channel: Channel<TcpStream>) -> Served {
             Ok(Some(text)) if !text.is_empty() => text.to_vec(),
             // A storage ends the connection at any signal, and at an empty message, where it expects a command.
             Ok(_) => {
-                end::linger(channel).await;
+                end::part(channel).await;
                 return Served::Console("terminated");
             }
             Err(error) => {
@@ -201,16 +201,14 @@ async fn serve(caller: &Caller, mut channel: Channel<TcpStream>) -> Served {
                 ),
             }
             channel.outbox().signal(Signal::Terminate);
-            let _ = channel.flush().await;
-            end::linger(channel).await;
+            end::part(channel).await;
             return Served::Console("bad_job");
         }
         match console::answer(caller, &mut channel, &line).await {
             After::Next => {}
             After::Close => {
                 channel.outbox().signal(Signal::Terminate);
-                let _ = channel.flush().await;
-                end::linger(channel).await;
+                end::part(channel).await;
                 return Served::Console("closed_by_us");
             }
             After::Gone => return Served::Console("lost"),

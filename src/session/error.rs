@@ -1,10 +1,10 @@
-//! What can go wrong in a session, decided where it is made: who is to blame, whether another storage may be
-//! tried, what the peer is told, and the word for the metric.
+//! What a storage can do wrong, decided where it is noticed: at which step, whether its health suffers, and the word
+//! for the metric.
 
 use std::time::Duration;
 
 use crate::channel::{ChannelError, LoginError};
-use crate::handshake::HandshakeError;
+use crate::handshake::{Blame, HandshakeError};
 use crate::net::dial::DialError;
 
 /// At which step a storage failed.
@@ -12,6 +12,8 @@ use crate::net::dial::DialError;
 pub(super) enum Stage {
     /// Logging in.
     Login,
+    /// Its answer to a command outside jobs.
+    Command,
     /// Its answer to `JobId=`.
     Job,
     /// Its answer to `use storage`.
@@ -30,6 +32,7 @@ impl Stage {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
+            Self::Command => "command",
             Self::Job => "job",
             Self::Reserve => "reserve",
             Self::Bootstrap => "bootstrap",
@@ -37,15 +40,6 @@ impl Stage {
             Self::Running => "running",
         }
     }
-}
-
-/// Whether another attempt makes sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
-    /// No: the job is what is wrong, or it is too late.
-    Never,
-    /// Yes, on the next storage of the ranking.
-    NextStorage,
 }
 
 /// A storage that did not do what it was asked.
@@ -65,6 +59,12 @@ pub(super) enum StorageError {
     /// There is no password for it in the configuration.
     #[error("the configuration has no password for this Director there")]
     NoPassword,
+    /// It is of another release than the Director: the two would part at the job's first catalog request.
+    #[error("it is of another release than the Director (its number is {version})")]
+    Release {
+        /// The number in its Hello answer.
+        version: u32,
+    },
     /// The login failed.
     #[error("login failed: {0}")]
     Login(#[source] HandshakeError),
@@ -100,22 +100,15 @@ impl StorageError {
         }
     }
 
-    /// Whether the next storage may be asked: always before the Director has an answer, unless it is the
-    /// configuration that is wrong everywhere alike.
-    #[must_use]
-    pub(super) fn retry(&self) -> Retry {
-        match self {
-            Self::Lost {
-                stage: Stage::Running, ..
-            } => Retry::Never,
-            _ => Retry::NextStorage,
-        }
-    }
-
-    /// Whether this counts against the storage's health: a refusal of one job does not, silence and loss do.
-    #[must_use]
+    /// Whether this counts against the storage's health. A refusal of one job or of one Director's password does not,
+    /// nor does a lack of our own; silence and loss do.
     pub(super) fn ejects(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::NoPassword)
+        match self {
+            Self::Refused { .. } | Self::NoPassword | Self::Release { .. } => false,
+            Self::Login(error) => error.blame() == Blame::Peer,
+            Self::Dial(error) => !error.is_ours(),
+            Self::Silent { .. } | Self::Lost { .. } => true,
+        }
     }
 
     /// One of a fixed set of words, for metrics.
@@ -125,9 +118,48 @@ impl StorageError {
             Self::Dial(error) => error.label(),
             Self::Silent { .. } => "silent",
             Self::NoPassword => "no_password",
+            Self::Release { .. } => "release",
             Self::Login(_) => "login",
             Self::Lost { .. } => "lost",
             Self::Refused { .. } => "refused",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn dial(number: i32) -> StorageError {
+        let source = io::Error::from_raw_os_error(number);
+        let target = "file4:9103".to_owned();
+        StorageError::Dial(DialError::Other {
+            target,
+            address: ([127, 0, 0, 1], 9103).into(),
+            source,
+        })
+    }
+
+    #[test]
+    fn only_a_storages_own_faults_eject_it() {
+        let lost = StorageError::Lost {
+            stage: Stage::Login,
+            source: ChannelError::Reset,
+        };
+        let refused = StorageError::Refused {
+            stage: Stage::Job,
+            line: "3915 no".to_owned(),
+        };
+        assert!(lost.ejects());
+        assert!(dial(rustix::io::Errno::PIPE.raw_os_error()).ejects());
+        assert!(
+            !dial(rustix::io::Errno::MFILE.raw_os_error()).ejects(),
+            "a lack of our own"
+        );
+        assert!(!StorageError::Login(HandshakeError::Refused).ejects(), "a password");
+        assert!(!StorageError::Login(HandshakeError::WrongAnswer).ejects(), "a password");
+        assert!(!refused.ejects(), "one job");
     }
 }

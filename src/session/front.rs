@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,8 +12,9 @@ use super::context::Context;
 use super::{data, director};
 use crate::channel::{Channel, ChannelError};
 use crate::config::model;
+use crate::net::listen::AcceptError;
 use crate::net::{deadline, listen, options};
-use crate::telemetry::event::{AcceptFailed, PacketCause, PacketRefused, SessionKind, SessionStarted};
+use crate::telemetry::event::{AcceptFailed, LiveSession, PacketCause, PacketRefused, SessionKind, SessionStarted};
 use crate::wire::hello::Hello;
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
 
@@ -26,12 +28,12 @@ pub async fn serve(
 ) {
     loop {
         let accepted = tokio::select! {
-            accepted = listen::accept(&listener) => accepted,
+            accepted = accept(&context, &listener) => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                sessions.spawn(greet(Arc::clone(&context), stream, peer, Arc::clone(&group)));
+            Ok((stream, arrival)) => {
+                sessions.spawn(greet(Arc::clone(&context), stream, arrival, Arc::clone(&group)));
             }
             Err(error) => {
                 if let Ok(address) = listener.local_addr() {
@@ -48,23 +50,50 @@ pub async fn serve(
     }
 }
 
-/// Reads the first packet and hands the connection to whom it concerns.
-async fn greet(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, group: Arc<model::Group>) {
-    let session = SessionStarted {
-        kind: SessionKind::Unknown,
-        peer,
+/// A caller that has not logged in yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) peer: SocketAddr,
+    pub(super) session: LiveSession,
+    /// Its place among the strangers.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Arrival {
+    /// The caller has logged in, or is let through: it is a stranger no longer.
+    pub(super) fn known(self) -> LiveSession {
+        self.session
     }
-    .emit();
+}
+
+async fn accept(context: &Context, listener: &TcpListener) -> Result<(TcpStream, Arrival), AcceptError> {
+    // The semaphore is never closed, so there is always a place in the end.
+    let place = Arc::clone(&context.strangers).acquire_owned().await.ok();
+    let (stream, peer) = listen::accept(listener).await?;
+    let kind = SessionKind::Unknown;
+    let session = SessionStarted { kind, peer }.emit();
+    Ok((
+        stream,
+        Arrival {
+            peer,
+            session,
+            _place: place,
+        },
+    ))
+}
+
+/// Reads the first packet and hands the connection to whom it concerns.
+async fn greet(context: Arc<Context>, stream: TcpStream, mut arrival: Arrival, group: Arc<model::Group>) {
     // A socket option that cannot be set makes the connection slower, not wrong.
     let _ = options::tune(&stream);
     let mut channel = Channel::new(stream);
-    let Some((hello, frame)) = first_packet(&context, &mut channel, peer).await else {
+    let Some((hello, frame)) = first_packet(&context, &mut channel, arrival.peer).await else {
         return;
     };
     match hello {
         Hello::Director(hello) => {
-            let session = session.known_as(SessionKind::Director);
-            director::run(context, channel, hello, group, peer, session).await;
+            arrival.session = arrival.session.known_as(SessionKind::Director);
+            director::run(context, channel, hello, group, arrival).await;
         }
         Hello::Client(hello) => {
             let kind = if hello.sd_version.is_some() {
@@ -72,10 +101,14 @@ async fn greet(context: Arc<Context>, stream: TcpStream, peer: SocketAddr, group
             } else {
                 SessionKind::Client
             };
-            let session = session.known_as(kind);
-            data::run(context, channel, hello, frame, peer, session, kind).await;
+            arrival.session = arrival.session.known_as(kind);
+            data::run(context, channel, hello, frame, arrival, kind).await;
         }
-        Hello::StorageCalling(_) => refuse(peer, PacketCause::Garbage, "a storage calls as it would call a Client"),
+        Hello::StorageCalling(_) => refuse(
+            arrival.peer,
+            PacketCause::Garbage,
+            "a storage calls as it would call a Client",
+        ),
     }
 }
 

@@ -32,19 +32,19 @@ pub struct Job {
     pub group: GroupName,
     stop: CancellationToken,
     why: Mutex<Option<Stop>>,
-    storage: watch::Sender<Option<StorageName>>,
+    storage: Mutex<Option<StorageName>>,
 }
 
 impl Job {
     /// Where it was placed; `None` while it waits for its place.
     #[must_use]
     pub fn storage(&self) -> Option<StorageName> {
-        self.storage.borrow().clone()
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes where it was placed.
     pub fn placed_on(&self, storage: StorageName) {
-        self.storage.send_replace(Some(storage));
+        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Some(storage);
     }
 
     /// Asks its session to end.
@@ -93,7 +93,7 @@ impl Jobs {
             group,
             stop: CancellationToken::new(),
             why: Mutex::new(None),
-            storage: watch::Sender::new(None),
+            storage: Mutex::new(None),
         });
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(earlier) = live.insert((key(&job.director), job.name.clone()), Arc::clone(&job)) {

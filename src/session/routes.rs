@@ -5,8 +5,8 @@
 //! away, since a storage fails the whole job on a second login with a wrong key (Bacula `src/stored/hello.c`).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -44,19 +44,26 @@ pub struct Route {
     pub storage_version: u32,
     /// Counts the data connection's bytes.
     pub tally: Arc<Tally>,
-    /// The job's place on the storage, which is taken until both of its connections are over.
-    pub slot: Arc<Slot>,
     /// Ends the data connection when the job's control session has ended in disorder.
     pub stop: CancellationToken,
-    /// Tells that the storage has reported the job's end: a Client that keeps its connection open has a moment left.
+    /// Tells that the job is over: a Client that keeps its connection open has a moment left.
     pub over: CancellationToken,
 }
 
 #[derive(Debug)]
 struct Entry {
     route: Arc<Route>,
-    taken: AtomicBool,
+    state: AtomicU8,
+    /// Held by the two ends of the job, its control session and its data connection.
+    slot: Weak<Slot>,
 }
+
+/// No data connection.
+const FREE: u8 = 0;
+/// One data connection.
+const TAKEN: u8 = 1;
+/// The job is over: a caller that was on its way is too late.
+const OVER: u8 = 2;
 
 /// All announced routes.
 #[derive(Debug, Default)]
@@ -71,33 +78,48 @@ pub struct Routes {
 pub struct NameInUse;
 
 impl Routes {
-    /// Announces a route until the returned guard is dropped. An earlier one of the same Director's is replaced.
+    /// Whether another Director's job has this name.
+    #[must_use]
+    pub fn is_in_use(&self, director: &DirectorName, job: &JobName) -> bool {
+        self.lock().get(job).is_some_and(|entry| !entry.is_of(director))
+    }
+
+    /// Announces a route until the returned guard is dropped. An earlier one of the same Director's is replaced. The
+    /// place on the storage is taken until both ends of the job are over.
     ///
     /// # Errors
     /// When another Director's job has the same name.
-    pub fn announce(self: &Arc<Self>, route: Route) -> Result<Announced, NameInUse> {
+    pub fn announce(self: &Arc<Self>, route: Route, slot: Slot) -> Result<Announced, NameInUse> {
+        let announced = self.unlisted(route, slot);
+        let entry = &announced.entry;
         let mut entries = self.lock();
-        if let Some(earlier) = entries.get(&route.job) {
-            let same = earlier
-                .route
-                .director
-                .as_str()
-                .eq_ignore_ascii_case(route.director.as_str());
-            if !same {
-                return Err(NameInUse);
-            }
+        if entries
+            .get(&entry.route.job)
+            .is_some_and(|earlier| !earlier.is_of(&entry.route.director))
+        {
+            drop(entries);
+            return Err(NameInUse);
         }
-        let entry = Arc::new(Entry {
-            route: Arc::new(route),
-            taken: AtomicBool::new(false),
-        });
-        entries.insert(entry.route.job.clone(), Arc::clone(&entry));
+        entries.insert(entry.route.job.clone(), Arc::clone(entry));
         drop(entries);
         self.announced.notify_waiters();
-        Ok(Announced {
-            entry,
+        Ok(announced)
+    }
+
+    /// A route that nobody finds: the storage makes the job's data connection itself, and its key is no secret.
+    #[must_use]
+    pub fn unlisted(self: &Arc<Self>, route: Route, slot: Slot) -> Announced {
+        let slot = Arc::new(slot);
+        let entry = Entry {
+            route: Arc::new(route),
+            state: AtomicU8::new(FREE),
+            slot: Arc::downgrade(&slot),
+        };
+        Announced {
+            entry: Arc::new(entry),
+            _slot: slot,
             routes: Arc::clone(self),
-        })
+        }
     }
 
     /// The route for `job`, waiting up to `wait` for it to be announced: a Client can be quicker than the
@@ -122,23 +144,32 @@ impl Routes {
     }
 }
 
+impl Entry {
+    fn is_of(&self, director: &DirectorName) -> bool {
+        self.route.director.as_str().eq_ignore_ascii_case(director.as_str())
+    }
+}
+
 /// A route that can be found; dropped, it cannot any longer.
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
+    _slot: Arc<Slot>,
     routes: Arc<Routes>,
 }
 
 impl Announced {
     /// The route.
     #[must_use]
-    pub fn route(&self) -> &Route {
+    pub fn route(&self) -> &Arc<Route> {
         &self.entry.route
     }
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
+        self.entry.state.store(OVER, Ordering::Release);
+        self.entry.route.over.cancel();
         let mut entries = self.routes.lock();
         if entries
             .get(&self.entry.route.job)
@@ -149,7 +180,7 @@ impl Drop for Announced {
     }
 }
 
-/// A route that was found; not yet taken.
+/// A route that was found; not yet taken. It holds no place.
 #[derive(Debug)]
 pub struct Found {
     entry: Arc<Entry>,
@@ -162,22 +193,22 @@ impl Found {
         &self.entry.route
     }
 
-    /// Whether it has its data connection.
+    /// Whether it can be taken now.
     #[must_use]
-    pub fn is_taken(&self) -> bool {
-        self.entry.taken.load(Ordering::Acquire)
+    pub fn is_free(&self) -> bool {
+        self.entry.state.load(Ordering::Acquire) == FREE
     }
 
-    /// Takes the route for one data connection, or `None` when it has one.
+    /// Takes the route for one data connection, or `None` when it has one or its job is over.
     #[must_use]
     pub fn take(&self) -> Option<Taken> {
-        let free = self
-            .entry
-            .taken
-            .compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
-        free.then(|| Taken {
+        let state = &self.entry.state;
+        state
+            .compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Acquire)
+            .ok()?;
+        Some(Taken {
             entry: Arc::clone(&self.entry),
+            _slot: self.entry.slot.upgrade(),
         })
     }
 }
@@ -186,10 +217,15 @@ impl Found {
 #[derive(Debug)]
 pub struct Taken {
     entry: Arc<Entry>,
+    _slot: Option<Arc<Slot>>,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.entry.taken.store(false, Ordering::Release);
+        // Not when the job is over.
+        let _ = self
+            .entry
+            .state
+            .compare_exchange(TAKEN, FREE, Ordering::AcqRel, Ordering::Acquire);
     }
 }

@@ -12,8 +12,11 @@ use crate::handshake;
 use crate::net::{deadline, dial, options};
 use crate::telemetry::event::StorageLoggedIn;
 use crate::types::DirectorName;
-use crate::wire::packet::Frame;
+use crate::wire::packet::{Frame, Signal};
 use crate::wire::release::Release;
+
+/// The most bytes that a storage's answer to one command may have.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// A storage that has accepted our login.
 #[derive(Debug)]
@@ -70,6 +73,40 @@ pub(super) async fn call(
         channel,
         version: verified.storage_version,
     })
+}
+
+/// Gives `storage` one command on a connection of its own, and returns what it says up to its EOD; it has
+/// `time` to begin and as much again to end.
+pub(super) async fn command(
+    storage: &model::Storage,
+    director: &DirectorName,
+    release: Release,
+    patience: Patience,
+    command: &[u8],
+    time: Duration,
+) -> Result<Vec<Frame>, StorageError> {
+    let stage = Stage::Command;
+    let mut link = call(storage, director, release, patience).await?;
+    let mut frames = vec![link.ask(command, stage, time).await?];
+    let mut bytes = 0_usize;
+    within(stage, time, async {
+        while frames.last().is_none_or(|frame| frame.signal().is_none()) && bytes < MAX_ANSWER_BYTES {
+            let frame = link
+                .channel
+                .receive()
+                .await
+                .map_err(|source| StorageError::Lost { stage, source })?;
+            bytes = bytes.saturating_add(frame.as_bytes().len());
+            frames.push(frame);
+        }
+        Ok(())
+    })
+    .await?;
+    // The storage is told that this was all; whether it hears it does not matter.
+    link.channel.outbox().signal(Signal::Terminate);
+    let _ = link.channel.flush().await;
+    frames.retain(|frame| frame.signal().is_none());
+    Ok(frames)
 }
 
 impl StorageLink {

@@ -50,6 +50,17 @@ impl Release {
         }
     }
 
+    /// Whether a Director of this release and a storage with this number understand each other in a job. The number
+    /// of a Director does not tell 13 from 15.
+    #[must_use]
+    pub fn agrees_with(self, storage_version: u32) -> bool {
+        match (self, Self::from_storage(storage_version)) {
+            (_, None) => false,
+            (Self::V9, Some(storage)) => storage == Self::V9,
+            (Self::V13 | Self::V15, Some(storage)) => storage != Self::V9,
+        }
+    }
+
     /// What a storage of this release says of itself after a login.
     #[must_use]
     pub fn storage_version(self) -> u32 {

@@ -14,6 +14,7 @@ use crate::harness::wait::soon;
 use crate::harness::wire::{LoginFailed, Wire, WireError, random};
 use crate::peers::client::{self, ClientError, DataLink, Errand};
 use crate::peers::director::{Director, DirectorError, Plan};
+use crate::peers::storage::Point;
 
 /// A site with a job in the middle of its data, which must not notice what the test does.
 struct Scene {
@@ -355,5 +356,29 @@ async fn an_unknown_command_is_refused_in_a_storages_words_and_never_passed_on()
             "{passed:?}"
         );
     }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_stranger_of_a_later_release_is_not_passed_through_to_a_storage_of_9() {
+    let scene = Scene::set().await;
+    let reached = |scene: &Scene| {
+        scene
+            .site
+            .storages
+            .iter()
+            .map(|storage| storage.reached(Point::Accepted))
+            .sum::<usize>()
+    };
+    let before = reached(&scene);
+    let hello = format!("Hello Bacula SD: Start Job {} 14 tlspsk=0\n", scene.job.name);
+    let mut stranger = scene.connect().await;
+    stranger.send(hello).await.unwrap();
+    soon("the stranger to be shown out", stranger.until_closed()).await;
+    assert_eq!(
+        reached(&scene),
+        before,
+        "a stranger without a key has reached a storage"
+    );
     scene.end().await;
 }

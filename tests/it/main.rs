@@ -8,7 +8,9 @@
 mod harness;
 mod peers;
 
+mod blame;
 mod direct;
+mod ends;
 mod failover;
 mod faults;
 mod guard;
@@ -17,4 +19,5 @@ mod names;
 mod process;
 mod queue;
 mod reads;
+
 mod scale;

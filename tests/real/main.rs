@@ -18,6 +18,7 @@ mod refusal;
 mod restore;
 mod shared_media_type;
 mod shutdown;
+mod strangers;
 
 /// The daemon under test, as cargo has built it for these tests.
 const SDGROUP: &str = env!("CARGO_BIN_EXE_sdgroup");

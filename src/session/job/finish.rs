@@ -11,7 +11,8 @@ use crate::channel::{Channel, ChannelError};
 use crate::session::couple::Coupled;
 use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::{Job, Stop};
-use crate::session::routes::Route;
+use crate::session::routes::Announced;
+use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
 use crate::telemetry::event::StoreFailed;
 use crate::types::JobStatus;
@@ -23,34 +24,66 @@ use crate::wire::release::Severity;
 pub(super) struct Finish<'a, 't> {
     pub(super) facts: &'a Facts,
     pub(super) live: &'a Job,
-    pub(super) route: &'a Route,
-    pub(super) traffic: &'a JobTraffic<'t>,
+    pub(super) announced: Announced,
+    pub(super) storage: Channel<TcpStream>,
+    pub(super) traffic: JobTraffic<'t>,
     pub(super) ending: &'a mut Ending,
 }
 
+/// What is left when the Director's last words are ready: the storage's connection, and the job's place there.
+#[derive(Debug)]
+pub(super) struct Left {
+    announced: Announced,
+    storage: Channel<TcpStream>,
+    /// The storage still runs the job, and nobody else will tell it to stop.
+    orphaned: bool,
+}
+
+impl Left {
+    /// Parts from the storage. One that waits for its Client does not watch its Director, and would keep the job for
+    /// half an hour and turn a later run of it away; so it is told to cancel it.
+    pub(super) async fn part(self, facts: &Facts) {
+        if self.orphaned {
+            let cancel = format!("cancel Job={}\n", facts.command.job);
+            let storage = &self.announced.route().storage;
+            let patience = Patience::from(&*facts.group);
+            // A storage that cannot be told any more has nobody to tell it.
+            let time = patience.login;
+            let _ = storage::command(
+                storage,
+                &facts.director,
+                facts.release,
+                patience,
+                cancel.as_bytes(),
+                time,
+            )
+            .await;
+        }
+        end::part(self.storage).await;
+    }
+}
+
 impl Finish<'_, '_> {
-    /// Ends both control connections, each as its peer expects it.
-    pub(super) async fn run(
-        mut self,
-        director: &mut Channel<TcpStream>,
-        mut storage: Channel<TcpStream>,
-        coupled: Coupled<TrafficError>,
-    ) {
+    /// Readies the Director's last words, in the form that it expects at this step.
+    pub(super) fn run(mut self, director: &mut Channel<TcpStream>, coupled: Coupled<TrafficError>) -> Left {
         self.ending.status = self.traffic.end.as_ref().map(|end| end.status);
         let reported = self.traffic.end.is_some();
-        if reported {
-            self.route.over.cancel();
-        }
+        let unheard = matches!(
+            coupled,
+            Coupled::DirectorGone(_) | Coupled::Stopped | Coupled::Failed(_)
+        );
+        let orphaned = unheard && !reported && self.traffic.stage == Stage::Running;
         match coupled {
             Coupled::Over | Coupled::Caught(_) => self.ending.orderly(if reported { "ended" } else { "terminated" }),
-            // The storage has said all that it had to say, but for its goodbye.
+            // All has been said but for the goodbye.
             Coupled::StorageGone(_) if reported => {
                 director.outbox().signal(Signal::Terminate);
                 self.ending.orderly("ended");
             }
+            Coupled::DirectorGone(_) if reported => self.ending.orderly("ended"),
             Coupled::StorageGone(source) => self.storage_lost(director, source),
             Coupled::DirectorGone(source) => {
-                // The storage notices when it next needs the Director, as it would without us.
+                self.announced.route().stop.cancel();
                 self.ending.failed("director_gone", source.to_string());
             }
             Coupled::Stopped => self.stopped(director),
@@ -67,8 +100,11 @@ impl Finish<'_, '_> {
                 self.ending.failed(error.label(), text);
             }
         }
-        let _ = storage.flush().await;
-        end::linger(storage).await;
+        Left {
+            announced: self.announced,
+            storage: self.storage,
+            orphaned,
+        }
     }
 
     /// The storage vanished: the Director is told at once, so that it does not go on for half an hour to dial a
@@ -76,8 +112,13 @@ impl Finish<'_, '_> {
     fn storage_lost(&mut self, director: &mut Channel<TcpStream>, source: ChannelError) {
         let stage = self.traffic.stage;
         let error = StorageError::Lost { stage, source };
-        health::failed(&self.facts.context, &self.route.storage.name, &error, Instant::now());
-        let text = format!("Storage {}: {error}", self.route.storage.name);
+        health::failed(
+            &self.facts.context,
+            &self.announced.route().storage.name,
+            &error,
+            Instant::now(),
+        );
+        let text = format!("Storage {}: {error}", self.announced.route().storage.name);
         self.fail(director, JobStatus::FatalError, &text);
         self.ending.failed("storage_lost", text);
     }
@@ -95,7 +136,7 @@ impl Finish<'_, '_> {
 
     /// Ends the job in the Director, in the form that it expects at this step, and cuts the data connection.
     fn fail(&mut self, director: &mut Channel<TcpStream>, status: JobStatus, text: &str) {
-        self.route.stop.cancel();
+        self.announced.route().stop.cancel();
         self.ending.status = Some(status);
         let severity = if status == JobStatus::Canceled {
             Severity::Info

@@ -20,7 +20,11 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 
+use self::ending::Ending;
+use self::seat::Unseated;
 use super::context::Context;
+use super::end;
+use super::routes::NameInUse;
 
 use crate::channel::Channel;
 use crate::config::model;
@@ -70,6 +74,20 @@ impl Facts {
         }
     }
 
+    /// What keeps the job from being begun at all. A run that is going on may go on: its next section, or its next
+    /// attempt, has the same name.
+    fn obstacle(&self) -> Option<Unseated> {
+        let (context, job) = (&self.context, &self.command.job);
+        let refused = |cause, reason: String| Some(Unseated::Refused { cause, reason });
+        match context.admission.refusal() {
+            Some(reason) if context.jobs.find(&self.director, job).is_none() => {
+                refused("shutting_down", reason.to_owned())
+            }
+            _ if context.routes.is_in_use(&self.director, job) => refused("name_in_use", NameInUse.to_string()),
+            _ => None,
+        }
+    }
+
     /// Whether the job is placed by what it reads. A VirtualFull reads and writes in one storage: the one that has
     /// what it reads.
     fn reads(&self) -> bool {
@@ -83,27 +101,29 @@ impl Facts {
 
 /// Runs a job to its end. The connection ends with it, as it does at a storage.
 pub(super) async fn run(facts: Facts, mut director: Channel<TcpStream>, session: LiveSession) {
-    let context = Arc::clone(&facts.context);
-    let mut ending = ending::Ending::default();
-    if let Some(reason) = context.admission.refusal() {
-        refuse(&facts, &mut director, reason);
-        ending.refused("shutting_down", reason.to_owned());
+    let context = &facts.context;
+    let mut ending = Ending::default();
+    if let Some(unseated) = facts.obstacle() {
+        seat::tell(&facts, &mut director, &mut ending, unseated);
+        end::part(director).await;
     } else {
-        let live = context.jobs.enter(
-            facts.director.clone(),
-            facts.command.job_id,
-            facts.command.job.clone(),
-            facts.group.name.clone(),
-        );
-        if facts.reads() {
-            read::run(&facts, &mut director, &live, &mut ending).await;
+        let (name, id) = (facts.director.clone(), facts.command.job_id);
+        let live = context
+            .jobs
+            .enter(name, id, facts.command.job.clone(), facts.group.name.clone());
+        let left = if facts.reads() {
+            read::run(&facts, &mut director, &live, &mut ending).await
         } else {
-            write::run(&facts, &mut director, &live, &mut ending).await;
-        }
+            write::run(&facts, &mut director, &live, &mut ending).await
+        };
+        let part = async {
+            if let Some(left) = left {
+                left.part(&facts).await;
+            }
+        };
+        // The Director does not wait for a storage that is slow to part.
+        tokio::join!(end::part(director), part);
     }
-    // Whoever is not there any more cannot be told.
-    let _ = director.flush().await;
-    super::end::linger(director).await;
     ending.emit(&facts);
     drop(session);
 }

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::ending::{Ending, tell_refused};
-use super::finish::{self, Finish};
+use super::finish::{self, Finish, Left};
 use super::reserve::{self, Block};
 use super::seat::{self, Seat, Unseated, Wanted};
 use super::traffic::{JobTraffic, TrafficError};
-use super::{Facts, refuse, write};
+use super::{Facts, write};
 use crate::channel::{Channel, ChannelError};
 use crate::session::couple::{Coupled, couple};
 use crate::session::dice;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
-use crate::types::{JobLevel, SessionKey, StorageName};
+use crate::session::routes::NameInUse;
+use crate::types::{JobLevel, SessionKey};
 use crate::volumes::segments;
 use crate::wire::bootstrap::{Bootstrap, BootstrapReader};
 use crate::wire::job::JobAnswer;
@@ -40,7 +41,12 @@ struct Asked {
 }
 
 /// Runs the job to its end.
-pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: &Job, ending: &mut Ending) {
+pub(super) async fn run(
+    facts: &Facts,
+    director: &mut Channel<TcpStream>,
+    live: &Job,
+    ending: &mut Ending,
+) -> Option<Left> {
     let (sd_id, sd_time) = facts.context.mint_session();
     let answer = JobAnswer {
         sd_id,
@@ -53,24 +59,36 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: 
         blocks: Vec::new(),
     };
     let mut awaits = Awaits::Reply;
-    let bootstrap = match listen(facts, director, live, &mut asked, &mut awaits).await {
-        Ok(bootstrap) => bootstrap,
-        Err(unseated) => return tell(facts, director, ending, unseated, awaits),
+    let heard = tokio::select! {
+        heard = listen(facts, director, &mut asked, &mut awaits) => heard,
+        () = live.stop_token().cancelled() => Err(Unseated::stopped(live)),
     };
-    match place(facts, director, live, &bootstrap, &asked).await {
-        Ok((storage, seat)) => {
-            ending.placed = Some((storage, seat.policy, seat.reason.clone()));
-            Replay {
+    let seated = match heard {
+        Ok(bootstrap) => place(facts, director, live, &bootstrap, &asked)
+            .await
+            .map(|seat| (bootstrap, seat)),
+        Err(unseated) => Err(unseated),
+    };
+    let unseated = match seated {
+        Ok((bootstrap, seat)) => {
+            ending.placed = Some((seat.storage.name.clone(), seat.policy, seat.reason.clone()));
+            match (Replay {
                 facts,
                 live,
                 asked,
                 bootstrap,
-            }
+            })
             .run(director, seat, ending)
-            .await;
+            .await
+            {
+                Ok(left) => return Some(left),
+                Err(error) => error.into(),
+            }
         }
-        Err(unseated) => tell(facts, director, ending, unseated, awaits),
-    }
+        Err(unseated) => unseated,
+    };
+    tell(facts, director, ending, unseated, awaits);
+    None
 }
 
 /// What the Director waits for.
@@ -109,17 +127,13 @@ fn tell(facts: &Facts, director: &mut Channel<TcpStream>, ending: &mut Ending, u
 async fn listen(
     facts: &Facts,
     director: &mut Channel<TcpStream>,
-    live: &Job,
     asked: &mut Asked,
     awaits: &mut Awaits,
 ) -> Result<Bootstrap, Unseated> {
     let mut scratch = Vec::new();
     loop {
         director.flush().await.map_err(Unseated::DirectorGone)?;
-        let frame = tokio::select! {
-            frame = director.receive() => frame.map_err(Unseated::DirectorGone)?,
-            () = live.stop_token().cancelled() => return Err(Unseated::stopped(live)),
-        };
+        let frame = director.receive().await.map_err(Unseated::DirectorGone)?;
         let text = frame
             .text(&mut scratch)
             .map_err(ChannelError::from)
@@ -185,7 +199,7 @@ async fn place(
     live: &Job,
     bootstrap: &Bootstrap,
     asked: &Asked,
-) -> Result<(StorageName, Seat), Unseated> {
+) -> Result<Seat, Unseated> {
     let refused = |cause, reason: String| Unseated::Refused { cause, reason };
     let holders = facts.context.ledger.holders(&bootstrap.volumes()).await;
     let holders = holders.map_err(|error| refused("ledger", format!("the volume ledger cannot be read: {error}")))?;
@@ -206,8 +220,7 @@ async fn place(
         storage: &storage,
         identity: facts.imposes_identity().then_some(&asked.answer),
     };
-    let seat = seat::find(facts, director, live, wanted).await?;
-    Ok((storage, seat))
+    seat::find(facts, director, live, wanted).await
 }
 
 impl Facts {
@@ -226,7 +239,8 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    async fn run(self, director: &mut Channel<TcpStream>, seat: Seat, ending: &mut Ending) {
+    async fn run(&self, director: &mut Channel<TcpStream>, seat: Seat, ending: &mut Ending) -> Result<Left, NameInUse> {
+        let Self { facts, live, .. } = self;
         let Seat {
             storage,
             mut link,
@@ -235,30 +249,24 @@ impl Replay<'_> {
             reason,
             ..
         } = seat;
-        let client_key = &self.asked.answer.key;
-        let announced = match write::announce(self.facts, &storage, link.version, client_key, &answer.key, slot) {
-            Ok(announced) => announced,
-            Err(error) => {
-                refuse(self.facts, director, &error.to_string());
-                return ending.refused("name_in_use", error.to_string());
-            }
-        };
+        let route = write::route(facts, &storage, link.version, &self.asked.answer.key, &answer.key);
+        let announced = facts.context.routes.announce(route, slot)?;
         ending.tally = Some(Arc::clone(&announced.route().tally));
-        self.facts
-            .note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
-        let mut traffic = JobTraffic::new(self.facts, &storage);
+        facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
+        let mut traffic = JobTraffic::new(facts, &storage);
         let coupled = match self.replay(director, &mut link.channel, &mut traffic).await {
-            Ok(()) => couple(director, &mut link.channel, &mut traffic, self.live.stop_token()).await,
+            Ok(()) => couple(director, &mut link.channel, &mut traffic, live.stop_token()).await,
             Err(ended) => ended,
         };
         let finish = Finish {
-            facts: self.facts,
-            live: self.live,
-            route: announced.route(),
-            traffic: &traffic,
+            facts,
+            live,
+            announced,
+            storage: link.channel,
+            traffic,
             ending,
         };
-        finish.run(director, link.channel, coupled).await;
+        Ok(finish.run(director, coupled))
     }
 
     /// Reservations, then the bootstrap; the storage's answer to the last is the Director's.
@@ -294,7 +302,15 @@ impl Replay<'_> {
             }
         }
         storage.outbox().signal(Signal::Eod);
-        storage.flush().await.map_err(Coupled::StorageGone)
+        self.send(storage).await
+    }
+
+    /// Sends what the storage is asked; one that does not read it keeps nobody from stopping the job.
+    async fn send(&self, storage: &mut Channel<TcpStream>) -> Result<(), Coupled<TrafficError>> {
+        tokio::select! {
+            sent = storage.flush() => sent.map_err(Coupled::StorageGone),
+            () = self.live.stop_token().cancelled() => Err(Coupled::Stopped),
+        }
     }
 
     /// Waits for the storage's reply; whatever else it says or asks meanwhile goes between it and the Director.
@@ -304,7 +320,7 @@ impl Replay<'_> {
         storage: &mut Channel<TcpStream>,
         traffic: &mut JobTraffic<'_>,
     ) -> Result<Vec<u8>, Coupled<TrafficError>> {
-        storage.flush().await.map_err(Coupled::StorageGone)?;
+        self.send(storage).await?;
         traffic.catches_reply = true;
         match couple(director, storage, traffic, self.live.stop_token()).await {
             Coupled::Caught(frame) => {

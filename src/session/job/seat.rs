@@ -12,9 +12,10 @@ use super::{Facts, finish, refuse};
 use crate::channel::{Channel, ChannelError};
 use crate::config::model;
 use crate::group::{Access, Condition, Group, Placement, PlacementRequest, Slot, Tried};
-use crate::session::error::{Retry, Stage, StorageError};
+use crate::session::error::{Stage, StorageError};
 use crate::session::health;
 use crate::session::jobs::{Job, Stop};
+use crate::session::routes::NameInUse;
 use crate::session::storage::{self, Patience, StorageLink, within};
 use crate::telemetry::event::{JobFailedOver, JobPlaced, JobQueued, QueueCause};
 use crate::types::StorageName;
@@ -78,6 +79,15 @@ impl Unseated {
 
     pub(super) fn stopped(live: &Job) -> Self {
         Self::Stopped(live.stopped().unwrap_or(Stop::Shutdown))
+    }
+}
+
+impl From<NameInUse> for Unseated {
+    fn from(error: NameInUse) -> Self {
+        Self::Refused {
+            cause: "name_in_use",
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -151,7 +161,7 @@ pub(super) async fn find(
                 return Ok(search.seated(placement, link, frame, answer));
             }
             Err(error) => {
-                search.fail_over(director, &placement.storage.name, &error)?;
+                search.fail_over(director, &placement.storage.name, &error);
             }
         }
     }
@@ -237,6 +247,9 @@ impl Search<'_> {
         let facts = self.facts;
         let patience = Patience::from(&*facts.group);
         let mut link = storage::call(storage, &facts.director, facts.release, patience).await?;
+        if !facts.release.agrees_with(link.version) {
+            return Err(StorageError::Release { version: link.version });
+        }
         link.channel.outbox().message(self.command_line());
         let channel = &mut link.channel;
         let stage = Stage::Job;
@@ -318,13 +331,8 @@ impl Search<'_> {
         }
     }
 
-    /// Remembers the failure, tells it, and says whether to go on.
-    fn fail_over(
-        &mut self,
-        director: &mut Channel<TcpStream>,
-        storage: &StorageName,
-        error: &StorageError,
-    ) -> Result<(), Unseated> {
+    /// Remembers the failure and tells it.
+    fn fail_over(&mut self, director: &mut Channel<TcpStream>, storage: &StorageName, error: &StorageError) {
         let facts = self.facts;
         health::failed(&facts.context, storage, error, Instant::now());
         JobFailedOver {
@@ -338,12 +346,5 @@ impl Search<'_> {
         let text = format!("Storage {storage} did not take the job: {error}");
         facts.note(director.outbox(), Severity::Warning, &text);
         self.tried.add(storage.clone(), error.to_string());
-        match error.retry() {
-            Retry::NextStorage => Ok(()),
-            Retry::Never => Err(Unseated::Refused {
-                cause: error.label(),
-                reason: text,
-            }),
-        }
     }
 }

@@ -5,26 +5,33 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::Facts;
 use super::ending::Ending;
-use super::finish::Finish;
+use super::finish::{Finish, Left};
 use super::seat::{self, Seat, Wanted};
 use super::traffic::JobTraffic;
-use super::{Facts, refuse};
 use crate::channel::Channel;
 use crate::config::model;
-use crate::group::Slot;
 use crate::relay::Tally;
 use crate::session::couple::{Coupled, couple};
 use crate::session::jobs::Job;
-use crate::session::routes::{Announced, NameInUse, Route};
+use crate::session::routes::Route;
 use crate::types::SessionKey;
 use crate::wire::release::Severity;
 
 /// Runs the job to its end.
-pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: &Job, ending: &mut Ending) {
+pub(super) async fn run(
+    facts: &Facts,
+    director: &mut Channel<TcpStream>,
+    live: &Job,
+    ending: &mut Ending,
+) -> Option<Left> {
     let seat = match seat::find(facts, director, live, Wanted::Any).await {
         Ok(seat) => seat,
-        Err(unseated) => return seat::tell(facts, director, ending, unseated),
+        Err(unseated) => {
+            seat::tell(facts, director, ending, unseated);
+            return None;
+        }
     };
     ending.placed = Some((seat.storage.name.clone(), seat.policy, seat.reason.clone()));
     let Seat {
@@ -36,11 +43,17 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: 
         reason,
         ..
     } = seat;
-    let announced = match announce(facts, &storage, link.version, &answer.key, &answer.key, slot) {
-        Ok(announced) => announced,
-        Err(error) => {
-            refuse(facts, director, &error.to_string());
-            return ending.refused("name_in_use", error.to_string());
+    let route = route(facts, &storage, link.version, &answer.key, &answer.key);
+    // A job that dials its data connection itself is called by nobody, and its key is a word that everybody knows.
+    let announced = if facts.command.sd_client {
+        facts.context.routes.unlisted(route, slot)
+    } else {
+        match facts.context.routes.announce(route, slot) {
+            Ok(announced) => announced,
+            Err(error) => {
+                seat::tell(facts, director, ending, error.into());
+                return None;
+            }
         }
     };
     ending.tally = Some(Arc::clone(&announced.route().tally));
@@ -54,23 +67,23 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel<TcpStream>, live: 
     let finish = Finish {
         facts,
         live,
-        route: announced.route(),
-        traffic: &traffic,
+        announced,
+        storage: link.channel,
+        traffic,
         ending,
     };
-    finish.run(director, link.channel, coupled).await;
+    Some(finish.run(director, coupled))
 }
 
-/// Makes the job's data connection findable.
-pub(super) fn announce(
+/// Where the job's data connection goes.
+pub(super) fn route(
     facts: &Facts,
     storage: &Arc<model::Storage>,
     storage_version: u32,
     client_key: &SessionKey,
     storage_key: &SessionKey,
-    slot: Slot,
-) -> Result<Announced, NameInUse> {
-    facts.context.routes.announce(Route {
+) -> Route {
+    Route {
         director: facts.director.clone(),
         job_id: facts.command.job_id,
         job: facts.command.job.clone(),
@@ -83,8 +96,7 @@ pub(super) fn announce(
         storage_key: storage_key.clone(),
         storage_version,
         tally: Arc::new(Tally::default()),
-        slot: Arc::new(slot),
         stop: CancellationToken::new(),
         over: CancellationToken::new(),
-    })
+    }
 }
