@@ -18,6 +18,7 @@ pub mod bridge;
 pub mod client;
 pub mod cram_md5;
 pub mod director;
+pub mod need;
 pub mod proof;
 pub mod storage;
 

@@ -5,6 +5,7 @@
 
 pub mod base64;
 pub mod bootstrap;
+pub mod capabilities;
 pub mod catalog;
 pub mod challenge;
 pub mod command;
@@ -17,3 +18,4 @@ pub mod progress;
 pub mod refusal;
 pub mod release;
 pub mod reserve;
+pub mod starttls;
