@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("channel", &["types", "wire", "handshake", "net"]),
     ("relay", &["net"]),
-    ("config", &["types"]),
+    ("config", &["types", "net"]),
     ("telemetry", &["types"]),
     ("group", &["types", "config"]),
     ("store", &["types"]),

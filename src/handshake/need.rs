@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-pub use crate::wire::starttls::{Need, Needs};
+pub use crate::types::{Need, Needs};
 
 /// Which side of the connection we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -167,6 +167,7 @@ pub fn decide_late(ours: Needs, theirs: Need) -> Result<Plan, NeedError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::similar_names, reason = "caller and called are what the two sides are")]
 mod tests {
     use std::fmt::Write as _;
 

@@ -1,6 +1,8 @@
-//! Sockets, without a word of Bacula: listening, dialling, options, deadlines.
+//! Sockets, without a word of Bacula: listening, dialling, options, deadlines, TLS.
 
 pub mod deadline;
 pub mod dial;
 pub mod listen;
 pub mod options;
+pub mod stream;
+pub mod tls;

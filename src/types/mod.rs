@@ -3,6 +3,7 @@
 mod job;
 mod names;
 mod secret;
+mod tls;
 
 pub use job::{JobId, JobLevel, JobStatus, JobType};
 pub use names::{
@@ -10,3 +11,4 @@ pub use names::{
     NameError, PoolName, StorageName, VolumeName,
 };
 pub use secret::{Secret, SessionKey};
+pub use tls::{Need, Needs};

@@ -1,0 +1,217 @@
+//! A TCP connection that may go over to TLS and, once, back.
+//!
+//! It is one type and not two, because Bacula's daemons begin in the clear and negotiate TLS on the open connection;
+//! whoever reads and writes does not care.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use openssl::error::ErrorStack;
+use openssl::ssl::SslRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+use super::tls::{CertificateContext, Side, TlsError, handshake};
+
+/// A connection, in the clear or in TLS.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: Tcp,
+    tls: Option<Box<SslStream<Tcp>>>,
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self {
+            tcp: Tcp(Arc::new(stream)),
+            tls: None,
+        }
+    }
+}
+
+impl Stream {
+    /// The socket below.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        &self.tcp.0
+    }
+
+    /// Whether it is in TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The version and cipher of its TLS, for people.
+    #[must_use]
+    pub fn tls_in_words(&self) -> Option<String> {
+        let ssl = self.tls.as_ref()?.ssl();
+        let cipher = ssl.current_cipher().map_or("none", openssl::ssl::SslCipherRef::name);
+        Some(format!("{} {cipher}", ssl.version_str()))
+    }
+
+    /// Begins TLS that rests on a key which both sides know.
+    ///
+    /// # Errors
+    /// When the other side has another key, or does not speak TLS. The connection is of no use then.
+    pub async fn start_psk(&mut self, side: Side, key: &[u8]) -> Result<(), TlsError> {
+        let ssl = super::tls::psk::prepare(side, key)?;
+        let stream = self.start(side, ssl).await?;
+        super::tls::psk::check(stream.ssl())?;
+        self.tls = Some(stream);
+        Ok(())
+    }
+
+    /// Begins TLS with certificates; `host` is the address that was dialled, whose name the other side's certificate
+    /// has to carry if we are the client.
+    ///
+    /// # Errors
+    /// When one side does not accept the other's certificate, or the other does not speak TLS. The connection is of no
+    /// use then.
+    pub async fn start_certificates(
+        &mut self,
+        side: Side,
+        context: &CertificateContext,
+        host: Option<&str>,
+    ) -> Result<(), TlsError> {
+        let stream = self.start(side, context.prepare(side)?).await?;
+        context.check(side, stream.ssl(), host)?;
+        self.tls = Some(stream);
+        Ok(())
+    }
+
+    async fn start(&self, side: Side, ssl: openssl::ssl::Ssl) -> Result<Box<SslStream<Tcp>>, TlsError> {
+        let mut stream = Box::new(SslStream::new(ssl, self.tcp.clone())?);
+        let done = match side {
+            Side::Client => Pin::new(&mut *stream).connect().await,
+            Side::Server => Pin::new(&mut *stream).accept().await,
+        };
+        match done {
+            Ok(()) => Ok(stream),
+            Err(error) => Err(handshake::failure(&error, stream.ssl())),
+        }
+    }
+
+    /// Goes on in the clear, without a word to the other side, which does the same.
+    pub fn stop_tls(&mut self) {
+        self.tls = None;
+    }
+
+    /// The socket itself, which only a connection in the clear can give away; else the connection as it was.
+    ///
+    /// # Errors
+    /// When it is in TLS.
+    pub fn into_tcp(self) -> Result<TcpStream, Self> {
+        let Self { tcp, tls: None } = self else {
+            return Err(self);
+        };
+        Arc::try_unwrap(tcp.0).map_err(|tcp| Self {
+            tcp: Tcp(tcp),
+            tls: None,
+        })
+    }
+
+    /// The TLS connection's own view, for checks.
+    #[must_use]
+    pub fn ssl(&self) -> Option<&SslRef> {
+        self.tls.as_ref().map(|stream| stream.ssl())
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.0.as_fd()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            Some(stream) => Pin::new(&mut **stream).poll_read(cx, buffer).map_err(in_words),
+            None => Pin::new(&mut self.tcp).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.tls {
+            Some(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+            None => Pin::new(&mut self.tcp).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            Some(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Tells the other side that no more comes; in TLS, that this is the end and not a cut.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            Some(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            None => Pin::new(&mut self.tcp).poll_shutdown(cx),
+        }
+    }
+}
+
+/// What the library calls an end that was not announced (`SSL_R_UNEXPECTED_EOF_WHILE_READING`).
+const UNANNOUNCED_END: i32 = 294;
+
+/// The other side's end without TLS's farewell, told apart from everything else that can go wrong.
+fn in_words(error: io::Error) -> io::Error {
+    let ssl = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<openssl::ssl::Error>());
+    let mut reasons = ssl
+        .and_then(openssl::ssl::Error::ssl_error)
+        .into_iter()
+        .flat_map(ErrorStack::errors);
+    if reasons.any(|reason| reason.reason_code() == UNANNOUNCED_END) {
+        return io::ErrorKind::UnexpectedEof.into();
+    }
+    error
+}
+
+/// A socket that the stream and its TLS share. Only one of them uses it at a time.
+#[derive(Debug, Clone)]
+struct Tcp(Arc<TcpStream>);
+
+impl AsyncRead for Tcp {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read_buf(buffer) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Write).map_err(io::Error::from))
+    }
+}
