@@ -3,5 +3,5 @@
 mod drive;
 mod packets;
 
-pub use drive::{LoginError, drive};
+pub use drive::{Certificates, LoginError, drive};
 pub use packets::{Channel, ChannelError};

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::net::stream::Stream;
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, MAX_WIRE_BYTES, Outbox, Packet, PacketError};
 
 /// How much is asked of the socket at once.
@@ -54,9 +55,10 @@ impl ChannelError {
 impl From<io::Error> for ChannelError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-                Self::Reset
-            }
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::UnexpectedEof => Self::Reset,
             _ => Self::Failed(error),
         }
     }
@@ -64,7 +66,7 @@ impl From<io::Error> for ChannelError {
 
 /// Packets over a stream.
 #[derive(Debug)]
-pub struct Channel<S> {
+pub struct Channel<S = Stream> {
     stream: S,
     incoming: BytesMut,
     outbox: Outbox,
@@ -92,6 +94,16 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Channel<S> {
     /// The socket.
     pub fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// The socket, to be changed.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Whether bytes of the other end's have been read that have not been handed out.
+    pub fn has_unread(&self) -> bool {
+        !self.incoming.is_empty()
     }
 
     /// The next packet, as it came. Dropping the future loses nothing.

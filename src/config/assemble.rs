@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::check::socket;
 use super::diagnostics::Problems;
 use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
-use super::model::{self, Director, Ejection, Group, Listener, Log, Model, Probe, Storage};
+use super::model::{self, Director, Ejection, Group, Listener, Log, Model, Probe, Storage, Tls};
 use super::reader::At;
 use super::secret_source::Resolver;
 use super::units::in_words;
@@ -58,6 +58,7 @@ fn directors(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'
             directors.push(Director {
                 name: name.value.clone(),
                 password,
+                tls: Tls::default(),
             });
         }
     }
@@ -85,6 +86,7 @@ fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Pro
         port: written(table.port.as_ref(), model::DEFAULT_SD_PORT),
         password,
         director_passwords,
+        tls: Tls::default(),
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
         weight: written(table.weight.as_ref(), model::DEFAULT_WEIGHT),
@@ -210,6 +212,7 @@ fn process(table: Option<&SdgroupTable>, probe: Probe, ejection: Ejection) -> Mo
         ),
         login_timeout: time(table.map(|t| &t.login_timeout), model::DEFAULT_LOGIN_TIMEOUT),
         route_wait: time(table.map(|t| &t.route_wait), model::DEFAULT_ROUTE_WAIT),
+        tls: Tls::default(),
         listeners: Vec::new(),
         directors: Vec::new(),
         storages: Vec::new(),

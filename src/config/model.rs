@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, StorageName};
+use crate::net::tls::{CertificateContext, CertificateFiles};
+use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Need, Needs, Secret, StorageName};
 
 /// `Sdgroup.Name`: what sdgroup calls itself in challenges.
 pub const DEFAULT_NAME: &str = "sdgroup";
@@ -70,6 +71,8 @@ pub struct Model {
     pub metrics_address: Option<SocketAddr>,
     /// Where the operator's interface is served, if at all.
     pub admin_address: Option<SocketAddr>,
+    /// TLS on data connections that sdgroup is one end of, as far as their callers come to it.
+    pub tls: Tls,
     /// How the log is written.
     pub log: Log,
     /// How long a new connection may take to send its first packet.
@@ -185,7 +188,52 @@ pub struct Director {
     pub name: DirectorName,
     /// The password of its Storage resource that points here.
     pub password: Secret,
+    /// TLS on its connections.
+    pub tls: Tls,
 }
+
+/// TLS on connections with one kind of peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// What is allowed and demanded.
+    pub needs: Needs,
+    /// Whether it ends with the login.
+    pub only_login: bool,
+    /// The certificates, where they are allowed.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+impl Default for Tls {
+    /// The key that both sides share, if the other side can, as in Bacula since 11.
+    fn default() -> Self {
+        Self {
+            needs: Needs {
+                certificate: Need::None,
+                psk: Need::Possible,
+            },
+            only_login: false,
+            certificates: None,
+        }
+    }
+}
+
+/// Certificates that have been read.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    /// From where, and what is expected of others.
+    pub files: CertificateFiles,
+    /// What was there.
+    pub context: CertificateContext,
+}
+
+impl PartialEq for Certificates {
+    /// By what is written, not by what was read.
+    fn eq(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
+}
+
+impl Eq for Certificates {}
 
 /// A real Storage Daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,6 +248,8 @@ pub struct Storage {
     pub password: Option<Secret>,
     /// Passwords for single Directors, by the Director's name in lower case.
     pub director_passwords: BTreeMap<String, Secret>,
+    /// TLS on connections to it.
+    pub tls: Tls,
     /// The Device to ask for, if it differs from the one the Director names.
     pub device: Option<DeviceName>,
     /// The MediaType to ask for, if it differs from the one the Director names.

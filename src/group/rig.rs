@@ -33,6 +33,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
         first_packet_timeout: model::DEFAULT_FIRST_PACKET_TIMEOUT,
         login_timeout: model::DEFAULT_LOGIN_TIMEOUT,
         route_wait: model::DEFAULT_ROUTE_WAIT,
+        tls: model::Tls::default(),
         listeners: vec![model::Listener {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             group: group_name(),
@@ -40,6 +41,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
         directors: vec![model::Director {
             name: director.clone(),
             password: Secret::new("secret".to_owned()),
+            tls: model::Tls::default(),
         }],
         storages: names.iter().map(|name| Arc::new(storage(name, 2))).collect(),
         groups: vec![Arc::new(model::Group {
@@ -77,6 +79,7 @@ pub(crate) fn storage(name: &StorageName, limit: u32) -> model::Storage {
         port: 9103,
         password: None,
         director_passwords: std::collections::BTreeMap::new(),
+        tls: model::Tls::default(),
         device: None,
         media_type: None,
         weight: 1,

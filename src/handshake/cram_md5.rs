@@ -10,6 +10,7 @@ use crate::types::{Secret, SessionKey};
 use crate::wire::base64;
 use crate::wire::challenge::{Challenge, FAILED, PASSED};
 use crate::wire::packet::{Outbox, Packet};
+use crate::wire::starttls::Need;
 
 /// What a Director and a storage prove to each other: the lower-case hexadecimal MD5 of the password. Bacula's
 /// configuration parser turns every password into this, and nothing but this is ever used (`src/lib/parse_conf.c`).
@@ -70,21 +71,37 @@ fn is_answer(text: &[u8], key: &Secret, challenge: &Challenge) -> bool {
     (bacula | standard).into()
 }
 
-/// Where one side of the exchange stands.
-pub(super) enum Progress<S> {
-    Expect(S),
-    /// Both sides have proved the key.
-    Proved,
-}
-
 /// What both sides hold.
-struct Exchange {
+pub(super) struct Exchange {
     key: Secret,
     ours: Challenge,
+    /// Their need of certificates, once their challenge has come.
+    theirs: Need,
 }
 
 impl Exchange {
-    fn challenge(&self, outbox: &mut Outbox) {
+    /// `random` must never come twice; `certificate` is our need of TLS with certificates.
+    pub(super) fn new(key: Secret, our_name: &str, random: [u8; 16], certificate: Need) -> Self {
+        let ours = Challenge {
+            ssl: certificate.number(),
+            ..Challenge::mint(random, our_name)
+        };
+        Self {
+            key,
+            ours,
+            theirs: Need::None,
+        }
+    }
+
+    pub(super) fn key(&self) -> Secret {
+        self.key.clone()
+    }
+
+    pub(super) fn their_certificate_need(&self) -> Need {
+        self.theirs
+    }
+
+    pub(super) fn challenge(&self, outbox: &mut Outbox) {
         outbox.message(self.ours.to_line());
     }
 
@@ -104,7 +121,7 @@ impl Exchange {
     }
 
     /// Answers the peer's challenge.
-    fn answer(&self, packet: &Packet, outbox: &mut Outbox) -> Result<(), HandshakeError> {
+    fn answer(&mut self, packet: &Packet, outbox: &mut Outbox) -> Result<(), HandshakeError> {
         let expected = "a challenge";
         let text = message(packet, expected)?;
         let Ok(theirs) = Challenge::parse(text) else {
@@ -115,6 +132,7 @@ impl Exchange {
             outbox.message(FAILED);
             return Err(HandshakeError::Reflected);
         }
+        self.theirs = Need::from_number(theirs.ssl);
         outbox.message_with_nul(answer(&self.key, &theirs));
         Ok(())
     }
@@ -131,93 +149,68 @@ impl Exchange {
     }
 }
 
-/// The side that was called: it challenges, then is challenged.
-pub(super) struct Called {
-    exchange: Exchange,
-    expects: CalledExpects,
-}
-
-enum CalledExpects {
+/// What the side that was called waits for: it challenges, then is challenged.
+pub(super) enum CalledExpects {
     Answer,
     Challenge,
     Verdict,
 }
 
-impl Called {
-    pub(super) fn start(key: Secret, our_name: &str, random: [u8; 16], outbox: &mut Outbox) -> Self {
-        let exchange = Exchange {
-            key,
-            ours: Challenge::mint(random, our_name),
-        };
-        exchange.challenge(outbox);
-        Self {
-            exchange,
-            expects: CalledExpects::Answer,
-        }
-    }
-
-    pub(super) fn on_packet(self, packet: &Packet, outbox: &mut Outbox) -> Result<Progress<Self>, HandshakeError> {
-        let Self { exchange, expects } = self;
-        let expects = match expects {
-            CalledExpects::Answer => {
+impl CalledExpects {
+    /// What it waits for next; `None` when both sides have proved the key.
+    pub(super) fn on_packet(
+        self,
+        exchange: &mut Exchange,
+        packet: &Packet,
+        outbox: &mut Outbox,
+    ) -> Result<Option<Self>, HandshakeError> {
+        match self {
+            Self::Answer => {
                 exchange.judge(packet, outbox)?;
-                CalledExpects::Challenge
+                Ok(Some(Self::Challenge))
             }
-            CalledExpects::Challenge => {
+            Self::Challenge => {
                 exchange.answer(packet, outbox)?;
-                CalledExpects::Verdict
+                Ok(Some(Self::Verdict))
             }
-            CalledExpects::Verdict => {
+            Self::Verdict => {
                 Exchange::verdict(packet)?;
-                return Ok(Progress::Proved);
+                Ok(None)
             }
-        };
-        Ok(Progress::Expect(Self { exchange, expects }))
+        }
     }
 }
 
-/// The side that calls: it is challenged, then challenges.
-pub(super) struct Caller {
-    exchange: Exchange,
-    expects: CallerExpects,
-}
-
-enum CallerExpects {
+/// What the side that calls waits for: it is challenged, then challenges.
+pub(super) enum CallerExpects {
     Challenge,
     Verdict,
     Answer,
 }
 
-impl Caller {
-    pub(super) fn start(key: Secret, our_name: &str, random: [u8; 16]) -> Self {
-        let exchange = Exchange {
-            key,
-            ours: Challenge::mint(random, our_name),
-        };
-        Self {
-            exchange,
-            expects: CallerExpects::Challenge,
-        }
-    }
-
-    pub(super) fn on_packet(self, packet: &Packet, outbox: &mut Outbox) -> Result<Progress<Self>, HandshakeError> {
-        let Self { exchange, expects } = self;
-        let expects = match expects {
-            CallerExpects::Challenge => {
+impl CallerExpects {
+    /// What it waits for next; `None` when both sides have proved the key.
+    pub(super) fn on_packet(
+        self,
+        exchange: &mut Exchange,
+        packet: &Packet,
+        outbox: &mut Outbox,
+    ) -> Result<Option<Self>, HandshakeError> {
+        match self {
+            Self::Challenge => {
                 exchange.answer(packet, outbox)?;
-                CallerExpects::Verdict
+                Ok(Some(Self::Verdict))
             }
-            CallerExpects::Verdict => {
+            Self::Verdict => {
                 Exchange::verdict(packet)?;
                 exchange.challenge(outbox);
-                CallerExpects::Answer
+                Ok(Some(Self::Answer))
             }
-            CallerExpects::Answer => {
+            Self::Answer => {
                 exchange.judge(packet, outbox)?;
-                return Ok(Progress::Proved);
+                Ok(None)
             }
-        };
-        Ok(Progress::Expect(Self { exchange, expects }))
+        }
     }
 }
 

@@ -11,6 +11,10 @@
 //! | [`storage`] | the Director | the storage that we call |
 //! | [`bridge`] | the Client | the storage that we call |
 
+use login::Progress;
+use need::NeedError;
+
+use crate::types::Secret;
 use crate::wire::line::{Scanner, shown};
 use crate::wire::packet::{Outbox, Packet, Signal};
 
@@ -18,6 +22,7 @@ pub mod bridge;
 pub mod client;
 pub mod cram_md5;
 pub mod director;
+mod login;
 pub mod need;
 pub mod proof;
 pub mod storage;
@@ -26,6 +31,7 @@ pub mod storage;
 mod pair;
 
 pub use cram_md5::DirectorKey;
+pub use login::TlsPolicy;
 
 /// One side of a login. Each state is consumed by the packet that it waited for.
 pub trait Machine: Sized {
@@ -37,6 +43,13 @@ pub trait Machine: Sized {
     /// # Errors
     /// When the login has failed. There is no second try on the same connection.
     fn on_packet(self, packet: &Packet, outbox: &mut Outbox) -> Result<Step<Self>, HandshakeError>;
+
+    /// Goes on after [`Step::StartTls`] or [`Step::StopTls`], when that has been done. What is to be sent is added to
+    /// `outbox`.
+    ///
+    /// # Errors
+    /// As [`Self::on_packet`].
+    fn resume(self, outbox: &mut Outbox) -> Result<Step<Self>, HandshakeError>;
 }
 
 /// Where a login stands.
@@ -44,8 +57,55 @@ pub trait Machine: Sized {
 pub enum Step<M: Machine> {
     /// The peer's next packet is needed.
     Expect(M),
+    /// What is in the outbox is to be sent; then TLS is to begin, and the machine to be resumed. If anything of the
+    /// peer's has been read already, it was not meant to be read in the clear, and the login has failed.
+    StartTls(M, TlsPlan),
+    /// What is in the outbox is to be sent; then TLS is to end without a word, and the machine to be resumed.
+    StopTls(M),
     /// The login has succeeded. Nothing of what follows on the connection has been read.
     Done(M::Verified),
+}
+
+impl<M: Machine> Step<M> {
+    fn of<S>(
+        progress: Progress<S>,
+        wrap: impl FnOnce(S) -> M,
+        proved: impl FnOnce() -> Result<Step<M>, HandshakeError>,
+    ) -> Result<Self, HandshakeError> {
+        Ok(match progress.map(wrap) {
+            Progress::Expect(machine) => Self::Expect(machine),
+            Progress::StartTls(machine, plan) => Self::StartTls(machine, plan),
+            Progress::StopTls(machine) => Self::StopTls(machine),
+            Progress::Proved => return proved(),
+        })
+    }
+}
+
+/// Which TLS a connection goes on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsPlan {
+    /// Which end of it we are: the caller is the client.
+    pub side: TlsSide,
+    /// What it rests on.
+    pub kind: TlsKind,
+}
+
+/// An end of a TLS connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsSide {
+    /// The one that begins.
+    Client,
+    /// The other one.
+    Server,
+}
+
+/// What a TLS connection rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsKind {
+    /// A key that both know: the one that the login is going to prove.
+    Psk(Secret),
+    /// Certificates, which whoever drives the machine has.
+    Certificate,
 }
 
 /// Whom an operator has to look at after a failed login.
@@ -77,13 +137,14 @@ pub enum HandshakeError {
     /// The peer sent our own challenge back.
     #[error("the peer sent our own challenge back: it is not a Bacula daemon, or the connection leads back to us")]
     Reflected,
-    /// The peer wants TLS.
-    #[error("the peer demands TLS, which is not set up for this connection")]
-    TlsDemanded,
-    /// The caller is of a release whose data connection begins with a step that is not spoken here.
-    #[error(
-        "a Client of version {fd_version} cannot be logged in here: its release is not supported on this connection"
-    )]
+    /// The two sides' demands for TLS do not come together.
+    #[error(transparent)]
+    Tls(#[from] NeedError),
+    /// The peer sent a message while TLS was to begin or to end.
+    #[error("the peer sent a message where TLS was to begin: somebody may be meddling with the connection")]
+    Early,
+    /// The caller is of a release whose logins have no end that can be waited for.
+    #[error("a Client of version {fd_version} cannot be logged in here: its release is too old")]
     Unsupported {
         /// The number in its Hello.
         fd_version: u32,
@@ -110,8 +171,8 @@ impl HandshakeError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::WrongAnswer | Self::Refused => Blame::Keys,
-            Self::NotAdmitted { .. } | Self::TlsDemanded | Self::Unsupported { .. } => Blame::Settings,
-            Self::Reflected | Self::Ended { .. } | Self::Unexpected { .. } => Blame::Peer,
+            Self::NotAdmitted { .. } | Self::Tls(_) | Self::Unsupported { .. } => Blame::Settings,
+            Self::Reflected | Self::Early | Self::Ended { .. } | Self::Unexpected { .. } => Blame::Peer,
         }
     }
 
@@ -123,7 +184,8 @@ impl HandshakeError {
             Self::Refused => "refused",
             Self::NotAdmitted { .. } => "not_admitted",
             Self::Reflected => "reflected",
-            Self::TlsDemanded => "tls_demanded",
+            Self::Tls(_) => "tls",
+            Self::Early => "early",
             Self::Unsupported { .. } => "unsupported",
             Self::Ended { .. } => "ended",
             Self::Unexpected { .. } => "unexpected",
@@ -152,9 +214,6 @@ fn unexpected(expected: &'static str, text: &[u8]) -> HandshakeError {
         return HandshakeError::NotAdmitted {
             found: shown(text).trim_end().to_owned(),
         };
-    }
-    if text.starts_with(b"starttls ") {
-        return HandshakeError::TlsDemanded;
     }
     HandshakeError::Unexpected {
         expected,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::similar_names, reason = "caller and called are what the two sides are")]
 
+use std::fmt::Write as _;
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
@@ -11,6 +13,7 @@ use crate::wire::challenge::Challenge;
 use crate::wire::hello::{ClientHello, Hello};
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES};
 use crate::wire::release::Release;
+use crate::wire::starttls::Needs;
 
 /// Who sent a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,35 +66,73 @@ fn text(packet: &Packet) -> &[u8] {
 struct Peer<M: Machine> {
     machine: Option<M>,
     fate: Fate<M::Verified>,
+    /// What was done to its connection.
+    secured: Vec<String>,
 }
 
 impl<M: Machine> Peer<M> {
-    fn new(machine: M) -> Self {
-        Self {
-            machine: Some(machine),
+    fn new(first: Result<Step<M>, HandshakeError>, outbox: &mut Outbox) -> Self {
+        let mut peer = Self {
+            machine: None,
             fate: Fate::Waiting,
-        }
+            secured: Vec::new(),
+        };
+        peer.step(first, outbox);
+        peer
+    }
+
+    /// Follows the machine until it wants a packet. TLS is noted, not done.
+    fn step(&mut self, step: Result<Step<M>, HandshakeError>, outbox: &mut Outbox) {
+        let resumed = match step {
+            Ok(Step::Expect(machine)) => return self.machine = Some(machine),
+            Ok(Step::StartTls(machine, plan)) => {
+                let kind = match plan.kind {
+                    TlsKind::Psk(key) => format!("PSK {}", key.reveal()),
+                    TlsKind::Certificate => "certificates".to_owned(),
+                };
+                self.secured.push(format!("{:?}: {kind}", plan.side));
+                machine.resume(outbox)
+            }
+            Ok(Step::StopTls(machine)) => {
+                self.secured.push("over".to_owned());
+                machine.resume(outbox)
+            }
+            Ok(Step::Done(verified)) => return self.fate = Fate::Verified(verified),
+            Err(error) => return self.fate = Fate::Failed(error),
+        };
+        self.step(resumed, outbox);
     }
 
     fn take(&mut self, packet: &Packet, outbox: &mut Outbox) {
         let Some(machine) = self.machine.take() else { return };
-        match machine.on_packet(packet, outbox) {
-            Ok(Step::Expect(machine)) => self.machine = Some(machine),
-            Ok(Step::Done(verified)) => self.fate = Fate::Verified(verified),
-            Err(error) => self.fate = Fate::Failed(error),
-        }
+        let step = machine.on_packet(packet, outbox);
+        self.step(step, outbox);
     }
 }
 
-/// Drives both until nothing is under way.
-fn drive<A: Machine, B: Machine>(caller: A, called: B, mut outbox: Outbox, meddler: Meddler<'_>) -> Report<A, B> {
-    let (mut caller, mut called) = (Peer::new(caller), Peer::new(called));
+/// Drives both until nothing is under way. The log has what each sent and, in angle brackets, what it did to the
+/// connection.
+fn drive<A: Machine, B: Machine>(
+    mut caller: Peer<A>,
+    mut called: Peer<B>,
+    mut outbox: Outbox,
+    meddler: Meddler<'_>,
+) -> Report<A, B> {
     let mut log = Vec::new();
     let mut under_way = packets(&mut outbox)
         .into_iter()
         .map(|packet| (Side::Called, packet))
         .collect::<Vec<_>>();
-    while !under_way.is_empty() {
+    loop {
+        for (side, done) in [(Side::Caller, &mut caller.secured), (Side::Called, &mut called.secured)] {
+            log.extend(
+                done.drain(..)
+                    .map(|what| (side, Packet::Message(format!("<{what}>").into()))),
+            );
+        }
+        if under_way.is_empty() {
+            return (caller.fate, called.fate, log);
+        }
         let (sender, packet) = under_way.remove(0);
         let number = log.len();
         log.push((sender, packet.clone()));
@@ -108,24 +149,42 @@ fn drive<A: Machine, B: Machine>(caller: A, called: B, mut outbox: Outbox, meddl
             under_way.extend(packets(&mut outbox).into_iter().map(|packet| (receiver, packet)));
         }
     }
-    (caller.fate, called.fate, log)
 }
 
 fn key(password: &str) -> DirectorKey {
     DirectorKey::new(&Secret::new(password.to_owned()))
 }
 
+fn policy(number: u32) -> TlsPolicy {
+    TlsPolicy {
+        needs: Needs::from_number(number),
+        only_login: false,
+    }
+}
+
 /// A Director (caller) and a storage, each with its own idea of the password.
 fn control(passwords: (&str, &str), release: Release, meddler: Meddler<'_>) -> Report<storage::Login, director::Login> {
+    secured_control(passwords, release, [TlsPolicy::default(); 2], meddler)
+}
+
+/// The same, each with its own idea of TLS.
+fn secured_control(
+    passwords: (&str, &str),
+    release: Release,
+    policies: [TlsPolicy; 2],
+    meddler: Meddler<'_>,
+) -> Report<storage::Login, director::Login> {
     let mut outbox = Outbox::new();
     let name = DirectorName::new("lab dir").unwrap();
-    let caller = storage::Login::start(&name, &key(passwords.0), release, [1; 16], &mut outbox);
+    let caller = storage::Login::start(&name, &key(passwords.0), release, [1; 16], policies[0], &mut outbox);
+    let caller = Peer::new(Ok(Step::Expect(caller)), &mut Outbox::new());
     let first = packets(&mut outbox).remove(0);
     let Ok(Hello::Director(hello)) = Hello::parse(text(&first)) else {
         panic!("not a Director: {first:?}")
     };
-    let announced = release.storage_version();
-    let called = director::Login::start(&hello, &key(passwords.1), "our group", [2; 16], announced, &mut outbox);
+    let (key, announced) = (key(passwords.1), release.storage_version());
+    let called = director::Login::start(&hello, &key, "our group", [2; 16], announced, policies[1], &mut outbox);
+    let called = Peer::new(called, &mut outbox);
     drive(caller, called, outbox, meddler)
 }
 
@@ -134,19 +193,33 @@ fn hello(fd_version: u32) -> ClientHello {
         job: JobName::new("J.2026-11-23_00.20.37_03").unwrap(),
         fd_version,
         sd_version: None,
-        tls_psk: None,
+        tls_psk: matches!(fd_version, 12..100).then_some(100),
     }
 }
 
 /// A Client (caller) and a storage.
 fn data(keys: ([u8; 16], [u8; 16]), meddler: Meddler<'_>) -> Report<bridge::Login, client::Login> {
+    secured_data(214, keys, [TlsPolicy::default(); 2], meddler)
+}
+
+/// The same, of that version, each with its own idea of TLS.
+fn secured_data(
+    fd_version: u32,
+    keys: ([u8; 16], [u8; 16]),
+    policies: [TlsPolicy; 2],
+    meddler: Meddler<'_>,
+) -> Report<bridge::Login, client::Login> {
     let mut outbox = Outbox::new();
-    let caller = bridge::Login::start(&hello(214), &SessionKey::mint(keys.0), "lab-fd", [1; 16], &mut outbox).unwrap();
+    let (hello, key) = (hello(fd_version), SessionKey::mint(keys.0));
+    let caller = bridge::Login::start(&hello, &key, "lab-fd", [1; 16], policies[0], None, &mut outbox);
+    let caller = Peer::new(caller.map(Step::Expect), &mut Outbox::new());
     let first = packets(&mut outbox).remove(0);
     let Ok(Hello::Client(hello)) = Hello::parse(text(&first)) else {
         panic!("not a Client: {first:?}")
     };
-    let called = client::Login::start(&hello, &SessionKey::mint(keys.1), "lab-sd4", [2; 16], 306, &mut outbox).unwrap();
+    let key = SessionKey::mint(keys.1);
+    let called = client::Login::start(&hello, &key, "lab-sd4", [2; 16], 306, policies[1], &mut outbox);
+    let called = Peer::new(called, &mut outbox);
     drive(caller, called, outbox, meddler)
 }
 
@@ -268,23 +341,123 @@ fn a_client_with_another_key_is_not_let_in() {
     assert_eq!(said(&log, Side::Called)[1..], ["1999 Authorization failed.\n"]);
 }
 
-#[test]
-fn a_client_whose_release_begins_otherwise_is_refused_before_anything_is_sent() {
-    for fd_version in [12, 14, 15] {
-        let mut outbox = Outbox::new();
-        let key = SessionKey::mint([7; 16]);
-        let refused = client::Login::start(&hello(fd_version), &key, "us", [2; 16], 306, &mut outbox).err();
-        assert_eq!(refused, Some(HandshakeError::Unsupported { fd_version }));
-        let refused = bridge::Login::start(&hello(fd_version), &key, "us", [2; 16], &mut outbox).err();
-        assert_eq!(refused, Some(HandshakeError::Unsupported { fd_version }));
-        assert!(outbox.is_empty());
+/// What was said and done, a line each, answers and random parts left out.
+fn dialogue<V, W>(report: &(Fate<V>, Fate<W>, Vec<(Side, Packet)>)) -> String {
+    let mut told = String::new();
+    for (side, packet) in &report.2 {
+        let said = match packet {
+            Packet::Message(text) if text.ends_with(&[0]) => "(the answer)".to_owned(),
+            Packet::Message(text) => String::from_utf8_lossy(text).trim_end().to_owned(),
+            Packet::Signal(signal) => format!("{signal:?}"),
+        };
+        let _ = writeln!(told, "{side:?}: {said}");
     }
+    for (side, error) in [(Side::Caller, report.0.error()), (Side::Called, report.1.error())] {
+        if let Some(error) = error {
+            let _ = writeln!(told, "{side:?} fails: {error}");
+        }
+    }
+    told
+}
+
+impl<V> Fate<V> {
+    fn error(&self) -> Option<&HandshakeError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn tls_begins_before_the_login_where_both_can() {
+    let report = secured_control(
+        ("secret", "secret"),
+        Release::V15,
+        [policy(100), policy(200)],
+        &mut honest,
+    );
+    insta::assert_snapshot!(dialogue(&report));
+    assert!(matches!((report.0, report.1), (Fate::Verified(_), Fate::Verified(_))));
+}
+
+#[test]
+fn certificates_come_after_the_login_with_9_6() {
+    let report = secured_control(("secret", "secret"), Release::V9, [policy(1), policy(102)], &mut honest);
+    insta::assert_snapshot!(dialogue(&report));
+    assert!(matches!((report.0, report.1), (Fate::Verified(_), Fate::Verified(_))));
+}
+
+#[test]
+fn a_tls_for_the_login_only_ends_with_it() {
+    for (release, number) in [(Release::V9, 2), (Release::V15, 101), (Release::V15, 100)] {
+        let policy = TlsPolicy {
+            only_login: true,
+            ..policy(number)
+        };
+        let report = secured_control(("secret", "secret"), release, [policy; 2], &mut honest);
+        let log = said(&report.2, Side::Called);
+        let over = log.iter().position(|said| said == "<over>").unwrap();
+        assert!(over > 4 - usize::from(release == Release::V9), "{log:?}");
+        assert!(log[over + 1].starts_with("3000 OK Hello "), "{log:?}");
+        assert!(matches!((report.0, report.1), (Fate::Verified(_), Fate::Verified(_))));
+    }
+}
+
+#[test]
+fn whoever_demands_tls_does_not_go_on_without() {
+    // A meddler that strips the numbers: from the Hello (9.6 has none), or by leaving `starttls` out.
+    for (release, policies) in [
+        (Release::V9, [policy(0), policy(200)]),
+        (Release::V15, [policy(0), policy(200)]),
+        (Release::V15, [policy(200), policy(0)]),
+        (Release::V15, [policy(2), policy(100)]),
+        (Release::V15, [policy(100), policy(2)]),
+        (Release::V9, [policy(2), policy(0)]),
+        (Release::V9, [policy(0), policy(2)]),
+    ] {
+        let report = secured_control(("secret", "secret"), release, policies, &mut honest);
+        let told = dialogue(&report);
+        assert!(
+            matches!(&report.0, Fate::Failed(_)) && matches!(&report.1, Fate::Failed(_) | Fate::Waiting),
+            "{release:?} {policies:?} {told}"
+        );
+        assert!(told.contains("demands TLS"), "{told}");
+    }
+}
+
+#[test]
+fn capabilities_come_first_and_then_tls() {
+    let report = secured_data(15, ([7; 16], [7; 16]), [policy(100); 2], &mut honest);
+    insta::assert_snapshot!(dialogue(&report));
+    let (Fate::Verified(_), Fate::Verified(verified)) = (report.0, report.1) else {
+        panic!("not verified")
+    };
+    assert_eq!(
+        verified.capabilities,
+        Some(crate::wire::capabilities::ClientCapabilities::COMMUNITY)
+    );
+    let report = secured_data(15, ([7; 16], [7; 16]), [policy(0), policy(100)], &mut honest);
+    assert!(
+        !dialogue(&report).contains("TLS"),
+        "a Client in the clear stays in the clear"
+    );
+    assert!(matches!((report.0, report.1), (Fate::Verified(_), Fate::Verified(_))));
+}
+
+#[test]
+fn a_client_that_waits_for_no_admission_is_not_played() {
+    let mut outbox = Outbox::new();
+    let key = SessionKey::mint([7; 16]);
+    let refused = bridge::Login::start(&hello(3), &key, "us", [2; 16], policy(0), None, &mut outbox).err();
+    assert_eq!(refused, Some(HandshakeError::Unsupported { fd_version: 3 }));
+    assert!(outbox.is_empty());
 }
 
 #[test]
 fn what_a_storage_says_instead_of_a_challenge_has_its_own_error() {
     for (text, expected) in [
-        ("starttls tlspsk=100\n", "tls_demanded"),
+        ("starttls tlspsk=100\n", "tls"),
         ("3999 No go\n", "not_admitted"),
         ("1999 Authorization failed.\n", "refused"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "unexpected"),
@@ -397,7 +570,8 @@ proptest! {
     fn a_stranger_is_never_verified(said in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 1..6)) {
         let mut outbox = Outbox::new();
         let hello = crate::wire::hello::DirectorHello { name: DirectorName::new("lab-dir").unwrap(), version: Some(103), tls_psk: None };
-        let mut peer = Peer::new(director::Login::start(&hello, &key("secret"), "us", [2; 16], 306, &mut outbox));
+        let first = director::Login::start(&hello, &key("secret"), "us", [2; 16], 306, policy(0), &mut outbox);
+        let mut peer = Peer::new(first, &mut outbox);
         for text in said {
             peer.take(&Packet::Message(text.into()), &mut outbox);
         }

@@ -3,19 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::outcome::Outcome;
-use crate::channel::{Channel, ChannelError, LoginError, drive};
+use crate::channel::{Certificates, Channel, ChannelError, drive};
 use crate::config::model::Storage;
 use crate::group::Layer;
-use crate::handshake::DirectorKey;
 use crate::handshake::storage::{Login, Verified};
+use crate::handshake::{DirectorKey, Step, TlsPolicy};
 use crate::net::deadline::within;
 use crate::net::dial::{DialError, dial};
 use crate::net::options::tune;
-use crate::types::DirectorName;
+use crate::types::{DirectorName, Secret};
 use crate::wire::line::shown;
 use crate::wire::packet::Signal;
 use crate::wire::release::Release;
@@ -92,9 +91,8 @@ async fn visit(questioner: &Questioner, storage: &Storage, stage: &mut Stage) ->
     // Without the options a probe is a little slower to notice an end; that is no reason to call the storage down.
     let _ = tune(&stream);
     *stage = Stage::LoggingIn;
-    let mut channel = Channel::new(stream);
-    let key = DirectorKey::new(password);
-    let verified = log_in(&mut channel, director, &key).await?;
+    let mut channel = Channel::new(stream.into());
+    let verified = log_in(&mut channel, director, password, storage).await?;
     *stage = Stage::Asking;
     let answer = question(&mut channel).await;
     // A storage logs an error for a connection that ends without a word. It may be gone already.
@@ -114,29 +112,38 @@ fn not_reached(error: DialError) -> Failure {
     Failure { layer, text }
 }
 
-/// Logs in with the Hello of a 9.6 Director, which storages of every release understand on a connection without TLS.
+/// Logs in with the Hello of a 15.0 Director, which storages of every release understand: 9.6 reads no further than
+/// its number, and takes that for a newer Director's.
 async fn log_in(
-    channel: &mut Channel<TcpStream>,
+    channel: &mut Channel,
     director: &DirectorName,
-    key: &DirectorKey,
+    password: &Secret,
+    storage: &Storage,
 ) -> Result<Verified, Failure> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Failure {
         layer: Layer::Login,
         text: format!("this machine has no randomness for a challenge: {error}"),
     })?;
-    let machine = Login::start(director, key, Release::V9, random, channel.outbox());
-    drive(channel, machine).await.map_err(|error| Failure {
+    let policy = TlsPolicy {
+        needs: storage.tls.needs,
+        only_login: storage.tls.only_login,
+    };
+    let certificates = storage.tls.certificates.as_ref().map(|certificates| Certificates {
+        context: &certificates.context,
+        host: Some(&storage.address),
+    });
+    let key = DirectorKey::new(password);
+    let login = Login::start(director, &key, Release::V15, random, policy, channel.outbox());
+    let logged_in = drive(channel, Ok(Step::Expect(login)), certificates).await;
+    logged_in.map_err(|error| Failure {
         layer: Layer::Login,
-        text: match error {
-            LoginError::Channel(error) => format!("the login failed: {error}"),
-            LoginError::Handshake(error) => format!("the login failed: {error}"),
-        },
+        text: format!("the login failed: {error}"),
     })
 }
 
 /// Asks, and reads to the end of the answer.
-async fn question(channel: &mut Channel<TcpStream>) -> Result<(), Failure> {
+async fn question(channel: &mut Channel) -> Result<(), Failure> {
     channel.outbox().message(QUESTION);
     channel.flush().await.map_err(cut_off)?;
     let mut scratch = Vec::new();
@@ -188,7 +195,7 @@ mod tests {
     use super::*;
     use crate::handshake::director;
     use crate::net::listen;
-    use crate::types::{Secret, StorageName};
+    use crate::types::StorageName;
     use crate::wire::hello::Hello;
     use crate::wire::packet::Packet;
 
@@ -212,6 +219,7 @@ mod tests {
             port,
             password: Some(Secret::new(password.to_owned())),
             director_passwords: std::collections::BTreeMap::new(),
+            tls: crate::config::model::Tls::default(),
             device: None,
             media_type: None,
             weight: 1,
@@ -236,7 +244,7 @@ mod tests {
     fn serve(listener: TcpListener, manner: Manner) -> JoinHandle<Vec<String>> {
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut channel = Channel::new(stream);
+            let mut channel = Channel::new(stream.into());
             let hello = match channel.receive_packet().await.unwrap() {
                 Packet::Message(text) => Hello::parse(&text).unwrap(),
                 Packet::Signal(signal) => panic!("{signal:?}"),
@@ -245,8 +253,9 @@ mod tests {
                 panic!("a Director calls");
             };
             let key = DirectorKey::new(&Secret::new("right".to_owned()));
-            let login = director::Login::start(&hello, &key, "File4", [7; 16], 306, channel.outbox());
-            if drive(&mut channel, login).await.is_err() {
+            let policy = TlsPolicy::default();
+            let first = director::Login::start(&hello, &key, "File4", [7; 16], 306, policy, channel.outbox());
+            if drive(&mut channel, first, None).await.is_err() {
                 return Vec::new();
             }
             let mut heard = Vec::new();

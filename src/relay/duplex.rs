@@ -198,11 +198,16 @@ async fn breaking(stream: &TcpStream) -> io::Error {
 }
 
 /// What a fault in the direction from `source` means, when `ended` had ended before.
-fn broken(fault: Fault, source: Side, ended: Option<Side>) -> End {
+pub(super) fn broken(fault: Fault, source: Side, ended: Option<Side>) -> End {
     let (side, error) = match fault {
         Fault::Read(error) => (source, error),
         Fault::Write(error) => (source.other(), error),
     };
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        // TLS without its farewell.
+        let after_end = ended == Some(side);
+        return End::Reset { side, after_end };
+    }
     match Errno::from_io_error(&error) {
         // The kernel says EPIPE instead of ECONNRESET when the peer had ended before, and ENOTCONN when it has told
         // of the reset already.

@@ -11,10 +11,12 @@ mod flow;
 mod pass;
 pub mod pipe_pool;
 mod splice;
+pub mod streams;
 pub mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use duplex::{End, FirstBytes, Outcome, Side, duplex};
 pub use pipe_pool::{PipePool, PoolFigures, PoolOptions};
+pub use streams::duplex_streams;
 pub use tally::Tally;

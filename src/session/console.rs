@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
 use super::director::Caller;
 use super::error::StorageError;
 use super::jobs::Stop;
@@ -32,7 +30,7 @@ pub(super) enum After {
 }
 
 /// Answers one command.
-pub(super) async fn answer(caller: &Caller, director: &mut Channel<TcpStream>, line: &[u8]) -> After {
+pub(super) async fn answer(caller: &Caller, director: &mut Channel, line: &[u8]) -> After {
     let after = match Command::parse(line) {
         Err(error) => {
             director.outbox().message(

@@ -1,7 +1,6 @@
 //! Two control connections, message by message: what the Director says goes to the storage and the other way
 //! round, through a [`Traffic`] that reads along.
 
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{Channel, ChannelError};
@@ -60,8 +59,8 @@ pub(super) enum Coupled<E> {
 
 /// Couples the two until one of the ends in [`Coupled`] comes. Everything that was decided before has been sent.
 pub(super) async fn couple<T: Traffic>(
-    director: &mut Channel<TcpStream>,
-    storage: &mut Channel<TcpStream>,
+    director: &mut Channel,
+    storage: &mut Channel,
     traffic: &mut T,
     stop: &CancellationToken,
 ) -> Coupled<T::Error> {
@@ -106,8 +105,8 @@ enum Side {
 async fn pass_burst<T: Traffic>(
     side: Side,
     first: Frame,
-    director: &mut Channel<TcpStream>,
-    storage: &mut Channel<TcpStream>,
+    director: &mut Channel,
+    storage: &mut Channel,
     traffic: &mut T,
 ) -> Result<Flow, T::Error> {
     let mut frame = first;
@@ -139,7 +138,7 @@ async fn pass_burst<T: Traffic>(
     }
 }
 
-async fn flush_both<E>(director: &mut Channel<TcpStream>, storage: &mut Channel<TcpStream>) -> Result<(), Coupled<E>> {
+async fn flush_both<E>(director: &mut Channel, storage: &mut Channel) -> Result<(), Coupled<E>> {
     // The Director first: what a storage said before it vanished has to arrive.
     director.flush().await.map_err(Coupled::DirectorGone)?;
     storage.flush().await.map_err(Coupled::StorageGone)

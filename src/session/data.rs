@@ -1,27 +1,29 @@
 //! A data connection: a Client's, or that of a storage which copies from another.
 //!
-//! Its Hello names the job; the job's route names the storage. A caller without TLS first proves the job's key to
-//! us, since one wrong key given to a storage fails the job there; after that both legs are the relay's. A caller
-//! that begins TLS is passed through from its first byte: only the two ends have the key in the form that it needs.
+//! Its Hello names the job; the job's route names the storage. A caller that begins TLS with the key which the storage
+//! made is passed through from its first byte: it and the storage have that key, and nothing of theirs is opened.
+//! Any other is logged in on both legs, each with its own key: a caller in the clear, since one wrong key given to a
+//! storage fails the job there, and a caller whose key is ours, since sdgroup answered in the storage's place.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use super::context::Context;
 use super::error::{Stage, StorageError};
 use super::front::Arrival;
 use super::routes::{Route, Taken};
 use super::storage::within;
-use super::{dice, health};
-use crate::channel::{Channel, drive};
-use crate::handshake;
+use super::{dice, health, storage};
+use crate::channel::{Certificates, Channel, drive};
+use crate::config::model;
+use crate::handshake::{self, Step, TlsPolicy};
+use crate::net::stream::Stream;
 use crate::net::{deadline, dial, options};
 use crate::relay::{self, End, FirstBytes, Side, Tally};
 use crate::telemetry::event::{JobRef, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
+use crate::types::Need;
+use crate::wire::capabilities::ClientCapabilities;
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
 use crate::wire::release::Release;
@@ -36,7 +38,7 @@ const SHOWN_EVERY: Duration = Duration::from_secs(5);
 /// Runs the connection to its end.
 pub(super) async fn run(
     context: Arc<Context>,
-    channel: Channel<TcpStream>,
+    channel: Channel,
     hello: ClientHello,
     frame: Frame,
     arrival: Arrival,
@@ -65,29 +67,26 @@ pub(super) async fn run(
     if !found.is_free() {
         return RouteTaken { job: &hello.job, peer }.emit();
     }
-    if hello.exchanges_capabilities() && !call.may_pass_through() {
+    if hello.exchanges_capabilities() && Release::from_storage(route.storage_version) == Some(Release::V9) {
         call.refused(
             "version",
-            &"a caller of this release cannot speak to the job's storage through sdgroup",
+            &"a caller of this release cannot speak to a storage of 9.6, which has the job",
         );
         return;
     }
-    let (client, taken) = if hello.exchanges_capabilities() {
-        let Some(taken) = found.take() else {
-            return RouteTaken { job: &hello.job, peer }.emit();
-        };
-        (channel, taken)
+    let (client, verified) = if call.passes_through() {
+        (channel, None)
     } else {
-        let Some(channel) = call.log_in(channel).await else {
+        let Some((channel, verified)) = call.log_in(channel).await else {
             return;
         };
-        let Some(taken) = found.take() else {
-            return RouteTaken { job: &hello.job, peer }.emit();
-        };
-        (channel, taken)
+        (channel, Some(verified))
+    };
+    let Some(taken) = found.take() else {
+        return RouteTaken { job: &hello.job, peer }.emit();
     };
     let session = arrival.known();
-    call.connect(client, frame, taken, began).await;
+    call.connect(client, frame, verified, taken, began).await;
     drop(session);
 }
 
@@ -100,31 +99,31 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Whether the caller can prove the storage's own key to the storage itself. Whoever could not would fail the job.
-    fn may_pass_through(&self) -> bool {
-        let storage = Release::from_storage(self.route.storage_version);
-        storage != Some(Release::V9) && self.route.client_key == self.route.storage_key
+    /// Whether the caller and its storage are left to themselves: they begin TLS, which rests on a key that both have.
+    /// Where they do not, or have different keys, each is logged in.
+    fn passes_through(&self) -> bool {
+        self.hello.tls_psk.is_some_and(|number| number > 0) && self.route.client_key == self.route.storage_key
     }
 
     /// Has the caller prove the job's key. A failure costs the caller its connection and the job nothing.
-    async fn log_in(&self, mut channel: Channel<TcpStream>) -> Option<Channel<TcpStream>> {
-        let login = handshake::client::Login::start(
+    async fn log_in(&self, mut channel: Channel) -> Option<(Channel, handshake::client::Verified)> {
+        let tls = &self.context.model.tls;
+        let first = handshake::client::Login::start(
             self.hello,
             &self.route.client_key,
             &self.context.model.name,
             dice::challenge_random(),
             self.route.storage_version,
+            storage::policy(tls),
             channel.outbox(),
         );
-        let login = match login {
-            Ok(login) => login,
-            Err(error) => {
-                self.refused(error.label(), &error);
-                return None;
-            }
-        };
-        match deadline::within(self.context.model.login_timeout, drive(&mut channel, login)).await {
-            Ok(Ok(_)) => Some(channel),
+        let certificates = tls.certificates.as_ref().map(|certificates| Certificates {
+            context: &certificates.context,
+            host: None,
+        });
+        let login = drive(&mut channel, first, certificates);
+        match deadline::within(self.context.model.login_timeout, login).await {
+            Ok(Ok(verified)) => Some((channel, verified)),
             Ok(Err(error)) => {
                 self.refused(error.label(), &error);
                 None
@@ -148,12 +147,25 @@ impl Call<'_> {
         .emit();
     }
 
-    /// Connects the caller with its storage until one of them ends it.
-    async fn connect(&self, client: Channel<TcpStream>, hello: Frame, taken: Taken, began: Instant) {
+    /// Connects the caller with its storage until one of them ends it. `verified` is a caller that has been
+    /// logged in.
+    async fn connect(
+        &self,
+        client: Channel,
+        hello: Frame,
+        verified: Option<handshake::client::Verified>,
+        taken: Taken,
+        began: Instant,
+    ) {
         let tally = &self.route.tally;
-        let (end, error) = match self.reach_storage(&hello).await {
-            Ok((storage, from_storage)) => {
-                let (client, from_client) = client.into_parts();
+        let reached = match verified {
+            None => self.reach_storage(&hello).await,
+            Some(verified) => self.log_in_at_storage(&client, verified.capabilities).await,
+        };
+        let (client, from_client) = client.into_parts();
+        let (end, error) = match reached {
+            Ok(storage) => {
+                let (storage, from_storage) = storage.into_parts();
                 let first = FirstBytes {
                     to_far: from_client,
                     to_near: from_storage,
@@ -161,9 +173,8 @@ impl Call<'_> {
                 told(&self.relay(client, storage, first).await)
             }
             Err(error) => {
-                let (client, _) = client.into_parts();
                 // An orderly close would look like the end of the data.
-                let _ = options::reset_on_close(&client);
+                let _ = options::reset_on_close(client.tcp());
                 // Anything later can be the caller's fault, and the control connection tells what is the storage's.
                 if let StorageError::Dial(_) = error {
                     health::failed(self.context, &self.route.storage.name, &error, Instant::now());
@@ -176,7 +187,7 @@ impl Call<'_> {
     }
 
     /// Relays, and shows now and then how far it is: a job can last for many hours.
-    async fn relay(&self, client: TcpStream, storage: TcpStream, first: FirstBytes) -> End {
+    async fn relay(&self, client: Stream, storage: Stream, first: FirstBytes) -> End {
         let tally = &self.route.tally;
         let meters = self.context.storage_meters(&self.route.storage.name);
         let mut meter = meters.map(|meters| meters.relay(tally.to_far(), tally.to_near()));
@@ -185,7 +196,7 @@ impl Call<'_> {
                 meter.observe(tally.to_far(), tally.to_near());
             }
         };
-        let mut relay = std::pin::pin!(relay::duplex(
+        let mut relay = std::pin::pin!(relay::duplex_streams(
             client,
             storage,
             first,
@@ -209,34 +220,49 @@ impl Call<'_> {
         outcome.end
     }
 
-    /// Reaches the storage: with the caller's Hello alone when the caller speaks to it itself, else with the login
-    /// done.
-    async fn reach_storage(&self, hello: &Frame) -> Result<(TcpStream, Bytes), StorageError> {
+    async fn dial(&self) -> Result<Channel, StorageError> {
         let storage = &self.route.storage;
         let stream = dial::dial(&storage.address, storage.port, self.route.connect_timeout).await?;
         let _ = options::tune(&stream);
-        let mut channel = Channel::new(stream);
-        if self.hello.exchanges_capabilities() {
-            channel.outbox().frame(hello);
-            channel.flush().await.map_err(|source| StorageError::Lost {
-                stage: Stage::Login,
-                source,
-            })?;
-            return Ok(channel.into_parts());
-        }
+        Ok(Channel::new(stream.into()))
+    }
+
+    /// Reaches the storage with the caller's Hello alone: the caller speaks to it itself.
+    async fn reach_storage(&self, hello: &Frame) -> Result<Channel, StorageError> {
+        let mut channel = self.dial().await?;
+        channel.outbox().frame(hello);
+        let stage = Stage::Login;
+        let sent = channel.flush().await;
+        sent.map_err(|source| StorageError::Lost { stage, source })?;
+        Ok(channel)
+    }
+
+    /// Reaches the storage and logs in there as the caller.
+    async fn log_in_at_storage(
+        &self,
+        client: &Channel,
+        capabilities: Option<ClientCapabilities>,
+    ) -> Result<Channel, StorageError> {
+        let storage = &self.route.storage;
+        let mut channel = self.dial().await?;
         let login = handshake::bridge::Login::start(
             self.hello,
             &self.route.storage_key,
             &self.context.model.name,
             dice::challenge_random(),
+            towards_storage(&storage.tls, client.stream().is_tls()),
+            capabilities,
             channel.outbox(),
-        )
-        .map_err(StorageError::Login)?;
+        );
+        let first = login.map(Step::Expect);
+        let certificates = storage::certificates(storage);
         within(Stage::Login, self.route.login_timeout, async {
-            drive(&mut channel, login).await.map_err(StorageError::login)
+            drive(&mut channel, first, certificates)
+                .await
+                .map_err(StorageError::login)
         })
         .await?;
-        Ok(channel.into_parts())
+        Ok(channel)
     }
 
     fn tell_end(&self, tally: &Tally, began: Instant, end: &'static str, error: Option<&str>) {
@@ -263,6 +289,20 @@ impl Call<'_> {
         }
         .emit();
     }
+}
+
+/// What is wanted of TLS towards the storage: what the configuration says, but a caller in the clear is not made to
+/// pay for an encryption that it has not asked for.
+fn towards_storage(tls: &model::Tls, caller_has_tls: bool) -> TlsPolicy {
+    let mut policy = storage::policy(tls);
+    if !caller_has_tls {
+        for need in [&mut policy.needs.certificate, &mut policy.needs.psk] {
+            if *need == Need::Possible {
+                *need = Need::None;
+            }
+        }
+    }
+    policy
 }
 
 /// The end's label, and what there is to say about it. Bacula's daemons often close without reading the other's

@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use super::console::{self, After};
 use super::context::Context;
 use super::front::Arrival;
 use super::job::{self, Facts};
+use super::storage::policy;
 use super::{dice, end};
-use crate::channel::{Channel, ChannelError, drive};
+use crate::channel::{Certificates, Channel, ChannelError, drive};
 use crate::config::model;
 use crate::handshake;
 use crate::net::deadline;
@@ -37,7 +36,7 @@ pub(super) struct Caller {
 /// Runs the connection to its end.
 pub(super) async fn run(
     context: Arc<Context>,
-    mut channel: Channel<TcpStream>,
+    mut channel: Channel,
     hello: DirectorHello,
     group: Arc<model::Group>,
     arrival: Arrival,
@@ -87,7 +86,7 @@ pub(super) async fn run(
 
 async fn log_in(
     context: Arc<Context>,
-    channel: &mut Channel<TcpStream>,
+    channel: &mut Channel,
     hello: &DirectorHello,
     group: Arc<model::Group>,
     peer: SocketAddr,
@@ -115,15 +114,20 @@ async fn log_in(
         return None;
     };
     let key = handshake::DirectorKey::new(&known.password);
-    let login = handshake::director::Login::start(
+    let certificates = known.tls.certificates.as_ref().map(|certificates| Certificates {
+        context: &certificates.context,
+        host: None,
+    });
+    let first = handshake::director::Login::start(
         hello,
         &key,
         &context.model.name,
         dice::challenge_random(),
         release.storage_version(),
+        policy(&known.tls),
         channel.outbox(),
     );
-    match deadline::within(context.model.login_timeout, drive(channel, login)).await {
+    match deadline::within(context.model.login_timeout, drive(channel, first, certificates)).await {
         Ok(Ok(_)) => {
             let name = known.name.clone();
             Some(Caller {
@@ -149,11 +153,11 @@ enum Served {
     /// It was a console's connection, which has ended in this way.
     Console(&'static str),
     /// It has become a job's.
-    Job(Channel<TcpStream>, Box<JobCommand>, Vec<u8>),
+    Job(Channel, Box<JobCommand>, Vec<u8>),
 }
 
 /// Answers commands until the connection ends or becomes a job's.
-async fn serve(caller: &Caller, mut channel: Channel<TcpStream>) -> Served {
+async fn serve(caller: &Caller, mut channel: Channel) -> Served {
     let mut scratch = Vec::new();
     loop {
         let frame = match channel.receive().await {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 use crate::channel::{Channel, ChannelError};
 use crate::net::deadline;
@@ -13,7 +12,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Sends what is left to be said and closes, all within [`LINGER`]. The peer is given the moment to close first:
 /// closing with unread bytes would make the kernel throw away what the peer has not read yet.
-pub(super) async fn part(mut channel: Channel<TcpStream>) {
+pub(super) async fn part(mut channel: Channel) {
     let farewell = async {
         channel.flush().await?;
         let (mut stream, _) = channel.into_parts();

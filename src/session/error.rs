@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::channel::{ChannelError, LoginError};
 use crate::handshake::{Blame, HandshakeError};
 use crate::net::dial::DialError;
+use crate::net::tls::TlsError;
 
 /// At which step a storage failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,12 @@ pub(super) enum StorageError {
     /// The login failed.
     #[error("login failed: {0}")]
     Login(#[source] HandshakeError),
+    /// TLS did not come about.
+    #[error("login failed: {0}")]
+    Tls(#[source] TlsError),
+    /// TLS with certificates was agreed on, and there are none.
+    #[error("login failed: the storage wants TLS with certificates, and none are configured for it")]
+    NoCertificates,
     /// The connection ended.
     #[error("connection lost ({}): {source}", .stage.as_str())]
     Lost {
@@ -97,6 +104,8 @@ impl StorageError {
                 source,
             },
             LoginError::Handshake(source) => Self::Login(source),
+            LoginError::Tls(source) => Self::Tls(source),
+            LoginError::NoCertificates => Self::NoCertificates,
         }
     }
 
@@ -104,7 +113,8 @@ impl StorageError {
     /// nor does a lack of our own; silence and loss do.
     pub(super) fn ejects(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::NoPassword | Self::Release { .. } => false,
+            Self::Refused { .. } | Self::NoPassword | Self::Release { .. } | Self::NoCertificates => false,
+            Self::Tls(error) => matches!(error, TlsError::Closed | TlsError::Failed { .. }),
             Self::Login(error) => error.blame() == Blame::Peer,
             Self::Dial(error) => !error.is_ours(),
             Self::Silent { .. } | Self::Lost { .. } => true,
@@ -120,6 +130,8 @@ impl StorageError {
             Self::NoPassword => "no_password",
             Self::Release { .. } => "release",
             Self::Login(_) => "login",
+            Self::Tls(error) => error.label(),
+            Self::NoCertificates => "tls_setup",
             Self::Lost { .. } => "lost",
             Self::Refused { .. } => "refused",
         }

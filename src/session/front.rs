@@ -86,7 +86,7 @@ async fn accept(context: &Context, listener: &TcpListener) -> Result<(TcpStream,
 async fn greet(context: Arc<Context>, stream: TcpStream, mut arrival: Arrival, group: Arc<model::Group>) {
     // A socket option that cannot be set makes the connection slower, not wrong.
     let _ = options::tune(&stream);
-    let mut channel = Channel::new(stream);
+    let mut channel = Channel::new(stream.into());
     let Some((hello, frame)) = first_packet(&context, &mut channel, arrival.peer).await else {
         return;
     };
@@ -112,7 +112,7 @@ async fn greet(context: Arc<Context>, stream: TcpStream, mut arrival: Arrival, g
     }
 }
 
-async fn first_packet(context: &Context, channel: &mut Channel<TcpStream>, peer: SocketAddr) -> Option<(Hello, Frame)> {
+async fn first_packet(context: &Context, channel: &mut Channel, peer: SocketAddr) -> Option<(Hello, Frame)> {
     let frame = match deadline::within(context.model.first_packet_timeout, channel.receive()).await {
         Ok(Ok(frame)) => frame,
         Ok(Err(ChannelError::Packet(error))) => {

@@ -3,12 +3,10 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
 use super::error::{Stage, StorageError};
-use crate::channel::{Channel, drive};
+use crate::channel::{Certificates, Channel, drive};
 use crate::config::model;
-use crate::handshake;
+use crate::handshake::{self, Step, TlsPolicy};
 use crate::net::{deadline, dial, options};
 use crate::telemetry::event::StorageLoggedIn;
 use crate::types::DirectorName;
@@ -21,7 +19,7 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// A storage that has accepted our login.
 #[derive(Debug)]
 pub(super) struct StorageLink {
-    pub(super) channel: Channel<TcpStream>,
+    pub(super) channel: Channel,
     /// The number in its Hello answer.
     pub(super) version: u32,
 }
@@ -56,12 +54,17 @@ pub(super) async fn call(
     let stream = dial::dial(&storage.address, storage.port, patience.connect).await?;
     // A socket option that cannot be set makes the connection slower, not wrong.
     let _ = options::tune(&stream);
-    let mut channel = Channel::new(stream);
+    let mut channel = Channel::new(stream.into());
     let key = handshake::DirectorKey::new(password);
     let random = super::dice::challenge_random();
-    let login = handshake::storage::Login::start(director, &key, release, random, channel.outbox());
+    let login =
+        handshake::storage::Login::start(director, &key, release, random, policy(&storage.tls), channel.outbox());
+    let first = Ok(Step::Expect(login));
+    let certificates = certificates(storage);
     let verified = within(Stage::Login, patience.login, async {
-        drive(&mut channel, login).await.map_err(StorageError::login)
+        drive(&mut channel, first, certificates)
+            .await
+            .map_err(StorageError::login)
     })
     .await?;
     StorageLoggedIn {
@@ -126,6 +129,23 @@ impl StorageLink {
         })
         .await
     }
+}
+
+/// What the configuration allows and demands of TLS.
+pub(super) fn policy(tls: &model::Tls) -> TlsPolicy {
+    TlsPolicy {
+        needs: tls.needs,
+        only_login: tls.only_login,
+    }
+}
+
+/// The certificates for connections that we dial to `storage`.
+pub(super) fn certificates(storage: &model::Storage) -> Option<Certificates<'_>> {
+    let certificates = storage.tls.certificates.as_ref()?;
+    Some(Certificates {
+        context: &certificates.context,
+        host: Some(&storage.address),
+    })
 }
 
 /// Gives `future` its time, and says at which step it ran out.

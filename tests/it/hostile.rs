@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sdgroup::handshake::{HandshakeError, bridge};
+use sdgroup::handshake::{HandshakeError, Step, TlsPolicy, bridge};
 use sdgroup::types::{JobName, JobStatus, SessionKey};
 use sdgroup::wire::packet::{Outbox, Packet, Signal};
 
@@ -142,8 +142,11 @@ async fn a_client_that_comes_before_its_job_waits_for_it() {
     job.reserve().await.unwrap();
     job.run().await.unwrap();
     let mut said = Outbox::new();
-    let login = bridge::Login::start(&client::hello(&name), &job.answer.key, "sim-fd", random(), &mut said).unwrap();
-    soon("the login", wire.log_in(login, Outbox::new())).await.unwrap();
+    let (hello, tls) = (client::hello(&name), TlsPolicy::default());
+    let login = bridge::Login::start(&hello, &job.answer.key, "sim-fd", random(), tls, None, &mut said).unwrap();
+    soon("the login", wire.log_in(Ok(Step::Expect(login)), Outbox::new()))
+        .await
+        .unwrap();
     let mut link = DataLink::over(wire);
     let ends = tokio::spawn(job.finish());
     let records = files(5, Amount::SMALL);

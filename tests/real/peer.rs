@@ -4,7 +4,7 @@
 use crate::lab::Lab;
 use crate::lab::resources::{DIRECTOR, GROUP_PASSWORD};
 use bytes::BytesMut;
-use sdgroup::handshake::{DirectorKey, Machine, Step, storage};
+use sdgroup::handshake::{DirectorKey, Machine, Step, TlsPolicy, storage};
 use sdgroup::types::{DirectorName, Secret};
 use sdgroup::wire::packet::{Frame, MAX_WIRE_BYTES, Outbox, Packet};
 use sdgroup::wire::release::Release;
@@ -35,13 +35,14 @@ impl Peer {
         let mut outbox = Outbox::new();
         let name = DirectorName::new(DIRECTOR).expect("a name");
         let key = DirectorKey::new(&Secret::new(GROUP_PASSWORD.to_owned()));
-        let mut login = storage::Login::start(&name, &key, Release::V9, [7; 16], &mut outbox);
+        let mut login = storage::Login::start(&name, &key, Release::V9, [7; 16], TlsPolicy::default(), &mut outbox);
         loop {
             peer.send_bytes(&outbox.take());
             let packet = peer.receive().expect("an answer to the login");
             match login.on_packet(&packet, &mut outbox).expect("the login to succeed") {
                 Step::Expect(next) => login = next,
                 Step::Done(_) => return peer,
+                Step::StartTls(..) | Step::StopTls(_) => panic!("this Director has no TLS"),
             }
         }
     }

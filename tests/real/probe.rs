@@ -22,6 +22,7 @@ fn probe(lab: &mut Lab, password: Option<&str>) -> Result<Probed, ProbeFailure> 
         port: lab.storage("File4").port().number(),
         password: Some(Secret::new(password)),
         director_passwords: BTreeMap::new(),
+        tls: sdgroup::config::model::Tls::default(),
         device: None,
         media_type: None,
         weight: 1,

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use super::Facts;
 use super::ending::Ending;
 use super::traffic::{JobTraffic, TrafficError};
@@ -25,7 +23,7 @@ pub(super) struct Finish<'a, 't> {
     pub(super) facts: &'a Facts,
     pub(super) live: &'a Job,
     pub(super) announced: Announced,
-    pub(super) storage: Channel<TcpStream>,
+    pub(super) storage: Channel,
     pub(super) traffic: JobTraffic<'t>,
     pub(super) ending: &'a mut Ending,
 }
@@ -34,7 +32,7 @@ pub(super) struct Finish<'a, 't> {
 #[derive(Debug)]
 pub(super) struct Left {
     announced: Announced,
-    storage: Channel<TcpStream>,
+    storage: Channel,
     /// The storage still runs the job, and nobody else will tell it to stop.
     orphaned: bool,
 }
@@ -65,7 +63,7 @@ impl Left {
 
 impl Finish<'_, '_> {
     /// Readies the Director's last words, in the form that it expects at this step.
-    pub(super) fn run(mut self, director: &mut Channel<TcpStream>, coupled: Coupled<TrafficError>) -> Left {
+    pub(super) fn run(mut self, director: &mut Channel, coupled: Coupled<TrafficError>) -> Left {
         self.ending.status = self.traffic.end.as_ref().map(|end| end.status);
         let reported = self.traffic.end.is_some();
         let unheard = matches!(
@@ -109,7 +107,7 @@ impl Finish<'_, '_> {
 
     /// The storage vanished: the Director is told at once, so that it does not go on for half an hour to dial a
     /// storage that is dead, and no further job goes there.
-    fn storage_lost(&mut self, director: &mut Channel<TcpStream>, source: ChannelError) {
+    fn storage_lost(&mut self, director: &mut Channel, source: ChannelError) {
         let stage = self.traffic.stage;
         let error = StorageError::Lost { stage, source };
         health::failed(
@@ -123,7 +121,7 @@ impl Finish<'_, '_> {
         self.ending.failed("storage_lost", text);
     }
 
-    fn stopped(&mut self, director: &mut Channel<TcpStream>) {
+    fn stopped(&mut self, director: &mut Channel) {
         let stop = self.live.stopped().unwrap_or(Stop::Shutdown);
         let status = if stop == Stop::Canceled {
             JobStatus::Canceled
@@ -135,7 +133,7 @@ impl Finish<'_, '_> {
     }
 
     /// Ends the job in the Director, in the form that it expects at this step, and cuts the data connection.
-    fn fail(&mut self, director: &mut Channel<TcpStream>, status: JobStatus, text: &str) {
+    fn fail(&mut self, director: &mut Channel, status: JobStatus, text: &str) {
         self.announced.route().stop.cancel();
         self.ending.status = Some(status);
         let severity = if status == JobStatus::Canceled {

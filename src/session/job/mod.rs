@@ -18,8 +18,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use self::ending::Ending;
 use self::seat::Unseated;
 use super::context::Context;
@@ -100,7 +98,7 @@ impl Facts {
 }
 
 /// Runs a job to its end. The connection ends with it, as it does at a storage.
-pub(super) async fn run(facts: Facts, mut director: Channel<TcpStream>, session: LiveSession) {
+pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSession) {
     let context = &facts.context;
     let mut ending = Ending::default();
     if let Some(unseated) = facts.obstacle() {
@@ -129,7 +127,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel<TcpStream>, session:
 }
 
 /// Refuses the job before any storage has it, in the form that the Director prints.
-fn refuse(facts: &Facts, director: &mut Channel<TcpStream>, reason: &str) {
+fn refuse(facts: &Facts, director: &mut Channel, reason: &str) {
     facts.note(director.outbox(), Severity::Fatal, reason);
     director.outbox().message(
         Refusal::Job {

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
-
 use super::ending::{Ending, tell_refused};
 use super::finish::{self, Finish, Left};
 use super::reserve::{self, Block};
@@ -41,12 +39,7 @@ struct Asked {
 }
 
 /// Runs the job to its end.
-pub(super) async fn run(
-    facts: &Facts,
-    director: &mut Channel<TcpStream>,
-    live: &Job,
-    ending: &mut Ending,
-) -> Option<Left> {
+pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, ending: &mut Ending) -> Option<Left> {
     let (sd_id, sd_time) = facts.context.mint_session();
     let answer = JobAnswer {
         sd_id,
@@ -101,7 +94,7 @@ enum Awaits {
 }
 
 /// Tells the Director, in the form that it waits for, why nobody will serve the job, and notes the end.
-fn tell(facts: &Facts, director: &mut Channel<TcpStream>, ending: &mut Ending, unseated: Unseated, awaits: Awaits) {
+fn tell(facts: &Facts, director: &mut Channel, ending: &mut Ending, unseated: Unseated, awaits: Awaits) {
     let reason = match unseated {
         Unseated::DirectorGone(error) => return ending.failed("director_gone", error.to_string()),
         Unseated::Stopped(stop) => {
@@ -126,7 +119,7 @@ fn tell(facts: &Facts, director: &mut Channel<TcpStream>, ending: &mut Ending, u
 /// Answers in the storage's place until the bootstrap has been read.
 async fn listen(
     facts: &Facts,
-    director: &mut Channel<TcpStream>,
+    director: &mut Channel,
     asked: &mut Asked,
     awaits: &mut Awaits,
 ) -> Result<Bootstrap, Unseated> {
@@ -176,7 +169,7 @@ fn device_answer(facts: &Facts, block: &Block) -> DeviceAnswer {
     }
 }
 
-async fn read_bootstrap(director: &mut Channel<TcpStream>) -> Result<Bootstrap, Unseated> {
+async fn read_bootstrap(director: &mut Channel) -> Result<Bootstrap, Unseated> {
     let mut reader = BootstrapReader::new();
     let mut scratch = Vec::new();
     let refused = |error: &dyn std::fmt::Display| Unseated::Refused {
@@ -195,7 +188,7 @@ async fn read_bootstrap(director: &mut Channel<TcpStream>) -> Result<Bootstrap, 
 /// Finds the storage that holds what the bootstrap names, and gives it the job.
 async fn place(
     facts: &Facts,
-    director: &mut Channel<TcpStream>,
+    director: &mut Channel,
     live: &Job,
     bootstrap: &Bootstrap,
     asked: &Asked,
@@ -239,7 +232,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    async fn run(&self, director: &mut Channel<TcpStream>, seat: Seat, ending: &mut Ending) -> Result<Left, NameInUse> {
+    async fn run(&self, director: &mut Channel, seat: Seat, ending: &mut Ending) -> Result<Left, NameInUse> {
         let Self { facts, live, .. } = self;
         let Seat {
             storage,
@@ -272,8 +265,8 @@ impl Replay<'_> {
     /// Reservations, then the bootstrap; the storage's answer to the last is the Director's.
     async fn replay(
         &self,
-        director: &mut Channel<TcpStream>,
-        storage: &mut Channel<TcpStream>,
+        director: &mut Channel,
+        storage: &mut Channel,
         traffic: &mut JobTraffic<'_>,
     ) -> Result<(), Coupled<TrafficError>> {
         // Whatever the storage is asked first, this is what the Director waits for.
@@ -306,7 +299,7 @@ impl Replay<'_> {
     }
 
     /// Sends what the storage is asked; one that does not read it keeps nobody from stopping the job.
-    async fn send(&self, storage: &mut Channel<TcpStream>) -> Result<(), Coupled<TrafficError>> {
+    async fn send(&self, storage: &mut Channel) -> Result<(), Coupled<TrafficError>> {
         tokio::select! {
             sent = storage.flush() => sent.map_err(Coupled::StorageGone),
             () = self.live.stop_token().cancelled() => Err(Coupled::Stopped),
@@ -316,8 +309,8 @@ impl Replay<'_> {
     /// Waits for the storage's reply; whatever else it says or asks meanwhile goes between it and the Director.
     async fn reply(
         &self,
-        director: &mut Channel<TcpStream>,
-        storage: &mut Channel<TcpStream>,
+        director: &mut Channel,
+        storage: &mut Channel,
         traffic: &mut JobTraffic<'_>,
     ) -> Result<Vec<u8>, Coupled<TrafficError>> {
         self.send(storage).await?;
@@ -336,7 +329,7 @@ impl Replay<'_> {
 }
 
 /// Sends one frame of a reservation in the member's words.
-fn pass(frame: &Frame, storage: &mut Channel<TcpStream>, traffic: &JobTraffic<'_>) -> Result<(), TrafficError> {
+fn pass(frame: &Frame, storage: &mut Channel, traffic: &JobTraffic<'_>) -> Result<(), TrafficError> {
     let mut scratch = Vec::new();
     let line = match frame.text(&mut scratch)? {
         Some(text) => traffic.translation().to_storage(Stage::Reserve, text),

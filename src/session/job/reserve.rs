@@ -1,7 +1,5 @@
 //! `use storage` and its devices, as far as sdgroup has to understand them when it answers in the storage's place.
 
-use tokio::net::TcpStream;
-
 use crate::channel::{Channel, ChannelError};
 use crate::types::DeviceName;
 use crate::wire::line::LineError;
@@ -40,7 +38,7 @@ pub(super) enum BlockError {
 }
 
 /// Reads the rest of the block that `first` begins.
-pub(super) async fn read(director: &mut Channel<TcpStream>, first: Frame) -> Result<Block, BlockError> {
+pub(super) async fn read(director: &mut Channel, first: Frame) -> Result<Block, BlockError> {
     let mut frames = vec![first];
     let mut device = None;
     let mut scratch = Vec::new();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::ending::{Ending, tell_refused};
@@ -104,7 +103,7 @@ impl From<BlockError> for Unseated {
 }
 
 /// Tells a Director that waits for the answer to `JobId=` that there is no storage, and notes the end.
-pub(super) fn tell(facts: &Facts, director: &mut Channel<TcpStream>, ending: &mut Ending, unseated: Unseated) {
+pub(super) fn tell(facts: &Facts, director: &mut Channel, ending: &mut Ending, unseated: Unseated) {
     match unseated {
         Unseated::DirectorGone(error) => ending.failed("director_gone", error.to_string()),
         Unseated::Stopped(stop) => {
@@ -122,7 +121,7 @@ pub(super) fn tell(facts: &Facts, director: &mut Channel<TcpStream>, ending: &mu
 /// Finds a storage that takes the job.
 pub(super) async fn find(
     facts: &Facts,
-    director: &mut Channel<TcpStream>,
+    director: &mut Channel,
     live: &Job,
     wanted: Wanted<'_>,
 ) -> Result<Seat, Unseated> {
@@ -178,7 +177,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Waits for a place, with an eye on the Director: one that has gone leaves the queue.
-    async fn place(&mut self, director: &mut Channel<TcpStream>) -> Result<Placement, Unseated> {
+    async fn place(&mut self, director: &mut Channel) -> Result<Placement, Unseated> {
         let (facts, live) = (self.facts, self.live);
         let directory = Arc::clone(&facts.context.directory);
         let (told, mut waits) = oneshot::channel();
@@ -332,7 +331,7 @@ impl Search<'_> {
     }
 
     /// Remembers the failure and tells it.
-    fn fail_over(&mut self, director: &mut Channel<TcpStream>, storage: &StorageName, error: &StorageError) {
+    fn fail_over(&mut self, director: &mut Channel, storage: &StorageName, error: &StorageError) {
         let facts = self.facts;
         health::failed(&facts.context, storage, error, Instant::now());
         JobFailedOver {

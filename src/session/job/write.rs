@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Facts;
@@ -20,12 +19,7 @@ use crate::types::SessionKey;
 use crate::wire::release::Severity;
 
 /// Runs the job to its end.
-pub(super) async fn run(
-    facts: &Facts,
-    director: &mut Channel<TcpStream>,
-    live: &Job,
-    ending: &mut Ending,
-) -> Option<Left> {
+pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, ending: &mut Ending) -> Option<Left> {
     let seat = match seat::find(facts, director, live, Wanted::Any).await {
         Ok(seat) => seat,
         Err(unseated) => {

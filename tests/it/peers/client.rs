@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sdgroup::handshake::bridge;
+use sdgroup::handshake::{Step, TlsPolicy, bridge};
 use sdgroup::types::{JobName, SessionKey};
 use sdgroup::wire::hello::ClientHello;
 use sdgroup::wire::packet::{Outbox, Packet, Signal};
@@ -59,9 +59,16 @@ impl DataLink {
     pub(crate) async fn open(errand: &Errand) -> Result<Self, ClientError> {
         let mut wire = Wire::dial(errand.address).await.map_err(ClientError::Dial)?;
         let mut outbox = Outbox::new();
-        let login = bridge::Login::start(&hello(&errand.job), &errand.key, "sim-fd", random(), &mut outbox)
-            .map_err(LoginFailed::from)?;
-        wire.log_in(login, outbox).await?;
+        let login = bridge::Login::start(
+            &hello(&errand.job),
+            &errand.key,
+            "sim-fd",
+            random(),
+            TlsPolicy::default(),
+            None,
+            &mut outbox,
+        );
+        wire.log_in(login.map(Step::Expect), outbox).await?;
         Ok(Self::over(wire))
     }
 

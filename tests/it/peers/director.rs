@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sdgroup::handshake::{DirectorKey, storage};
+use sdgroup::handshake::{DirectorKey, Step, TlsPolicy, storage};
 use sdgroup::types::{
     ClientName, DeviceName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobStatus, JobType,
     MediaType, PoolName, Secret, SessionKey,
@@ -172,9 +172,10 @@ impl Director {
             &DirectorKey::new(&Secret::new(self.password.clone())),
             Release::V9,
             random(),
+            TlsPolicy::default(),
             &mut outbox,
         );
-        let verified = wire.log_in(login, outbox).await?;
+        let verified = wire.log_in(Ok(Step::Expect(login)), outbox).await?;
         wire.compress();
         Ok(Control {
             wire,

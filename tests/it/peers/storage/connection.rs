@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sdgroup::handshake::{DirectorKey, client, director};
+use sdgroup::handshake::{DirectorKey, TlsPolicy, client, director};
 use sdgroup::types::{JobId, JobName, Secret, SessionKey};
 use sdgroup::wire::command::Command;
 use sdgroup::wire::hello::{ClientHello, DirectorHello, Hello};
@@ -41,8 +41,16 @@ async fn from_client(core: &Arc<Core>, mut wire: Wire, hello: &ClientHello) {
         return;
     }
     let mut outbox = Outbox::new();
-    let login = client::Login::start(hello, &job.key, &core.settings.name, random(), VERSION, &mut outbox);
-    let Ok(login) = login else { return };
+    let tls = TlsPolicy::default();
+    let login = client::Login::start(
+        hello,
+        &job.key,
+        &core.settings.name,
+        random(),
+        VERSION,
+        tls,
+        &mut outbox,
+    );
     if wire.log_in(login, outbox).await.is_err() {
         core.state().wrong_keys += 1;
         return job.arrive(Arrival::WrongKey);
@@ -70,7 +78,15 @@ async fn from_director(core: &Arc<Core>, mut wire: Wire, hello: &DirectorHello) 
     }
     let key = DirectorKey::new(&Secret::new(password.clone()));
     let mut outbox = Outbox::new();
-    let login = director::Login::start(hello, &key, &core.settings.name, random(), VERSION, &mut outbox);
+    let login = director::Login::start(
+        hello,
+        &key,
+        &core.settings.name,
+        random(),
+        VERSION,
+        TlsPolicy::default(),
+        &mut outbox,
+    );
     if wire.log_in(login, outbox).await.is_err() {
         return wire.close().await;
     }
