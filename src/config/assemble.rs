@@ -11,6 +11,7 @@ use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, Sdgr
 use super::model::{self, Director, Ejection, Group, Listener, Log, Model, Probe, Storage, Tls};
 use super::reader::At;
 use super::secret_source::Resolver;
+use super::tls;
 use super::units::in_words;
 use crate::types::{DirectorName, Secret};
 
@@ -33,12 +34,13 @@ pub(super) fn model(
     let ejection = ejection(file.ejection.as_ref(), problems);
     let listeners = file.listen.iter().filter_map(listener).collect();
     let groups = file.groups.iter().filter_map(group).map(Arc::new).collect();
+    let tls = sdgroup_tls(file.sdgroup.as_ref(), resolver, problems);
     Some(Model {
         listeners,
         directors,
         storages,
         groups,
-        ..process(file.sdgroup.as_ref(), probe?, ejection)
+        ..process(file.sdgroup.as_ref(), tls, probe?, ejection)
     })
 }
 
@@ -58,7 +60,7 @@ fn directors(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'
             directors.push(Director {
                 name: name.value.clone(),
                 password,
-                tls: Tls::default(),
+                tls: tls::compile(&table.tls, tls::Peer::Caller, resolver.file, problems),
             });
         }
     }
@@ -86,7 +88,7 @@ fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Pro
         port: written(table.port.as_ref(), model::DEFAULT_SD_PORT),
         password,
         director_passwords,
-        tls: Tls::default(),
+        tls: tls::compile(&table.tls, tls::Peer::Called, resolver.file, problems),
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
         weight: written(table.weight.as_ref(), model::DEFAULT_WEIGHT),
@@ -94,6 +96,12 @@ fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Pro
             table.maximum_concurrent_jobs.as_ref(),
             model::DEFAULT_MAXIMUM_CONCURRENT_JOBS,
         ),
+    })
+}
+
+fn sdgroup_tls(table: Option<&SdgroupTable>, resolver: &Resolver<'_>, problems: &mut Problems<'_>) -> Tls {
+    table.map_or_else(Tls::default, |table| {
+        tls::compile(&table.tls, tls::Peer::Caller, resolver.file, problems)
     })
 }
 
@@ -186,7 +194,7 @@ fn ejection(table: Option<&EjectionTable>, problems: &mut Problems<'_>) -> Eject
 }
 
 /// The part of the model that concerns the process, and nothing yet in the lists.
-fn process(table: Option<&SdgroupTable>, probe: Probe, ejection: Ejection) -> Model {
+fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Ejection) -> Model {
     let time = |at: Option<&Option<At<Duration>>>, default| written(at.and_then(Option::as_ref), default);
     Model {
         name: written(table.and_then(|t| t.name.as_ref()), model::DEFAULT_NAME.to_owned()),
@@ -212,7 +220,7 @@ fn process(table: Option<&SdgroupTable>, probe: Probe, ejection: Ejection) -> Mo
         ),
         login_timeout: time(table.map(|t| &t.login_timeout), model::DEFAULT_LOGIN_TIMEOUT),
         route_wait: time(table.map(|t| &t.route_wait), model::DEFAULT_ROUTE_WAIT),
-        tls: Tls::default(),
+        tls,
         listeners: Vec::new(),
         directors: Vec::new(),
         storages: Vec::new(),

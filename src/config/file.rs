@@ -13,6 +13,7 @@ use super::model::{LogFormat, LogLevel, PolicyName};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::secret_source::SecretSource;
 use super::spelling::folded;
+use super::tls::{self, TlsTable, with_tls_keys};
 use super::value;
 use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, StorageName};
 
@@ -22,7 +23,7 @@ const ROOT: Schema = Schema {
 };
 const SDGROUP: Schema = Schema {
     header: "[Sdgroup]",
-    keys: &[
+    keys: with_tls_keys![
         "Name",
         "StateDirectory",
         "MetricsAddress",
@@ -40,11 +41,11 @@ const LISTEN: Schema = Schema {
 };
 const DIRECTOR: Schema = Schema {
     header: "[[Director]]",
-    keys: &["Name", "Password", "PasswordFile", "PasswordCredential"],
+    keys: with_tls_keys!["Name", "Password", "PasswordFile", "PasswordCredential"],
 };
 const STORAGE: Schema = Schema {
     header: "[[Storage]]",
-    keys: &[
+    keys: with_tls_keys![
         "Name",
         "Address",
         "SDPort",
@@ -115,6 +116,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("sdconnecttimeout", "ConnectTimeout"),
     ("workingdirectory", "StateDirectory"),
     ("maximumqueue", "MaximumQueuedJobs"),
+    ("tlsallowedcns", "TlsAllowedCn"),
+    ("tlscacertificate", "TlsCaCertificateFile"),
+    ("tlscertificatefile", "TlsCertificate"),
+    ("tlskeyfile", "TlsKey"),
 ];
 
 /// Keys whose values are secrets. What an unknown key holds is taken for one too.
@@ -150,6 +155,7 @@ pub(super) struct SdgroupTable {
     pub(super) first_packet_timeout: Option<At<Duration>>,
     pub(super) login_timeout: Option<At<Duration>>,
     pub(super) route_wait: Option<At<Duration>>,
+    pub(super) tls: TlsTable,
 }
 
 #[derive(Debug)]
@@ -166,6 +172,8 @@ pub(super) struct ListenTable {
 pub(super) struct DirectorTable {
     pub(super) name: Option<At<DirectorName>>,
     pub(super) password: Option<At<SecretSource>>,
+    /// Nothing in a `[[Storage.Director]]`.
+    pub(super) tls: TlsTable,
 }
 
 #[derive(Debug)]
@@ -178,6 +186,7 @@ pub(super) struct StorageTable {
     /// Whether a password is written, well or badly.
     pub(super) has_password: bool,
     pub(super) directors: Vec<DirectorTable>,
+    pub(super) tls: TlsTable,
     pub(super) device: Option<At<DeviceName>>,
     pub(super) media_type: Option<At<MediaType>>,
     pub(super) weight: Option<At<u32>>,
@@ -242,7 +251,10 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
         directors: root
             .tables("Director", &DIRECTOR, reader)
             .iter()
-            .map(|table| director(table, reader))
+            .map(|table| DirectorTable {
+                tls: tls::read(table, reader),
+                ..director(table, reader)
+            })
             .collect(),
         storages: root
             .tables("Storage", &STORAGE, reader)
@@ -280,6 +292,7 @@ fn sdgroup(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> SdgroupTable {
         first_packet_timeout: table.optional("FirstPacketTimeout", value::time(MOMENT..=TEN_MINUTES), reader),
         login_timeout: table.optional("LoginTimeout", value::time(MOMENT..=TEN_MINUTES), reader),
         route_wait: table.optional("RouteWait", value::time(Duration::ZERO..=TEN_MINUTES), reader),
+        tls: tls::read(table, reader),
     }
 }
 
@@ -304,6 +317,7 @@ fn director(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> DirectorTable
     DirectorTable {
         name: table.required("Name", value::name(DirectorName::new), reader),
         password,
+        tls: TlsTable::default(),
     }
 }
 
@@ -320,6 +334,7 @@ fn storage(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> StorageTable {
             .iter()
             .map(|table| director(table, reader))
             .collect(),
+        tls: tls::read(table, reader),
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         weight: table.optional("Weight", value::whole(1..=1_000_000), reader),

@@ -12,6 +12,7 @@ pub mod model;
 mod reader;
 pub mod secret_source;
 pub mod spelling;
+mod tls;
 pub mod units;
 mod value;
 
@@ -82,7 +83,7 @@ fn read(path: &Path) -> Result<String, Vec<Problem>> {
     })
 }
 
-/// Compiles a configuration's text. Nothing outside of it is looked at but the secrets.
+/// Compiles a configuration's text. Nothing outside of it is looked at but the secrets and certificates that it names.
 ///
 /// # Errors
 /// Every problem, warnings included, in the order of the file; at least one is an error.

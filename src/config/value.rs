@@ -26,6 +26,25 @@ pub(super) fn text(value: &DeValue<'_>) -> Result<String, Fault> {
     Ok(text.clone().into_owned())
 }
 
+/// Yes or no.
+pub(super) fn flag(value: &DeValue<'_>) -> Result<bool, Fault> {
+    match value {
+        DeValue::Boolean(flag) => Ok(*flag),
+        DeValue::String(text) if text.eq_ignore_ascii_case("yes") => Err(Fault::new("is a text", "write true")),
+        DeValue::String(text) if text.eq_ignore_ascii_case("no") => Err(Fault::new("is a text", "write false")),
+        _ => Err(Fault::wrong_type("true or false", value, "")),
+    }
+}
+
+/// A list of texts.
+pub(super) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Fault> {
+    let DeValue::Array(elements) = value else {
+        let advice = "write it like [\"one\", \"another\"]";
+        return Err(Fault::wrong_type("a list", value, advice));
+    };
+    elements.iter().map(|element| text(element.get_ref())).collect()
+}
+
 /// A name of one of the kinds of [`crate::types`].
 pub(super) fn name<N>(make: fn(&str) -> Result<N, NameError>) -> impl Fn(&DeValue<'_>) -> Result<N, Fault> {
     move |value| {

@@ -8,7 +8,7 @@ pub(super) mod psk;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{CertificateContext, CertificateError, CertificateFiles};
+pub use certificate::{CertificateContext, CertificateError, CertificateFiles, Validity};
 pub use error::TlsError;
 
 /// Which end of a TLS connection we are.
