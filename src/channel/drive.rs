@@ -92,19 +92,17 @@ async fn start_tls(
     plan: &TlsPlan,
     certificates: Option<Certificates<'_>>,
 ) -> Result<(), LoginError> {
-    // What came before TLS would be taken for something that was said in it.
-    if channel.has_unread() {
-        return Err(HandshakeError::Early.into());
-    }
     let side = match plan.side {
         TlsSide::Client => Side::Client,
         TlsSide::Server => Side::Server,
     };
+    // A caller of 9.6 begins TLS without waiting, right behind its verdict on our answer.
+    let ahead = channel.take_unread();
     let stream = channel.stream_mut();
     match (&plan.kind, certificates) {
-        (TlsKind::Psk(key), _) => stream.start_psk(side, key.reveal().as_bytes()).await?,
+        (TlsKind::Psk(key), _) => stream.start_psk(side, key.reveal().as_bytes(), ahead).await?,
         (TlsKind::Certificate, Some(Certificates { context, host })) => {
-            stream.start_certificates(side, context, host).await?;
+            stream.start_certificates(side, context, host, ahead).await?;
         }
         (TlsKind::Certificate, None) => return Err(LoginError::NoCertificates),
     }

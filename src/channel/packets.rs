@@ -101,9 +101,9 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Channel<S> {
         &mut self.stream
     }
 
-    /// Whether bytes of the other end's have been read that have not been handed out.
-    pub fn has_unread(&self) -> bool {
-        !self.incoming.is_empty()
+    /// What has been read and not handed out; it will not be.
+    pub fn take_unread(&mut self) -> Bytes {
+        self.incoming.split().freeze()
     }
 
     /// The next packet, as it came. Dropping the future loses nothing.

@@ -71,7 +71,7 @@ pub struct Model {
     pub metrics_address: Option<SocketAddr>,
     /// Where the operator's interface is served, if at all.
     pub admin_address: Option<SocketAddr>,
-    /// TLS on data connections that sdgroup is one end of, as far as their callers come to it.
+    /// TLS on data connections that sdgroup is one end of, with their callers and with storages.
     pub tls: Tls,
     /// How the log is written.
     pub log: Log,

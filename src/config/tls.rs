@@ -145,7 +145,7 @@ fn certificates(
         key: beside(&table.key),
         verify_peer: written(table.verify_peer.as_ref(), true),
         allowed_common_names: written(table.allowed_cn.as_ref(), Vec::new()),
-        only_tls12: written(table.authenticate.as_ref(), false),
+        only_login: written(table.authenticate.as_ref(), false),
     };
     if !is_complete(table, &files, peer, enable, problems) {
         return None;

@@ -57,8 +57,8 @@ pub trait Machine: Sized {
 pub enum Step<M: Machine> {
     /// The peer's next packet is needed.
     Expect(M),
-    /// What is in the outbox is to be sent; then TLS is to begin, and the machine to be resumed. If anything of the
-    /// peer's has been read already, it was not meant to be read in the clear, and the login has failed.
+    /// What is in the outbox is to be sent; then TLS is to begin, and the machine to be resumed. What has been read
+    /// already of the peer's is the beginning of its TLS, and must not be taken for anything else.
     StartTls(M, TlsPlan),
     /// What is in the outbox is to be sent; then TLS is to end without a word, and the machine to be resumed.
     StopTls(M),

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use openssl::error::ErrorStack;
 use openssl::ssl::SslRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,7 +28,10 @@ pub struct Stream {
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
         Self {
-            tcp: Tcp(Arc::new(stream)),
+            tcp: Tcp {
+                socket: Arc::new(stream),
+                ahead: Bytes::new(),
+            },
             tls: None,
         }
     }
@@ -37,7 +41,7 @@ impl Stream {
     /// The socket below.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
-        &self.tcp.0
+        &self.tcp.socket
     }
 
     /// Whether it is in TLS.
@@ -54,19 +58,19 @@ impl Stream {
         Some(format!("{} {cipher}", ssl.version_str()))
     }
 
-    /// Begins TLS that rests on a key which both sides know.
+    /// Begins TLS that rests on a key which both sides know. `ahead` is what has been read of the other side's TLS.
     ///
     /// # Errors
     /// When the other side has another key, or does not speak TLS. The connection is of no use then.
-    pub async fn start_psk(&mut self, side: Side, key: &[u8]) -> Result<(), TlsError> {
+    pub async fn start_psk(&mut self, side: Side, key: &[u8], ahead: Bytes) -> Result<(), TlsError> {
         let ssl = super::tls::psk::prepare(side, key)?;
-        let stream = self.start(side, ssl).await?;
+        let stream = self.start(side, ssl, ahead).await?;
         super::tls::psk::check(stream.ssl())?;
         self.tls = Some(stream);
         Ok(())
     }
 
-    /// Begins TLS with certificates; `host` is the address that was dialled, whose name the other side's certificate
+    /// Begins TLS with certificates. `ahead` is what has been read of the other side's TLS; `host` is the address that was dialled, whose name the other side's certificate
     /// has to carry if we are the client.
     ///
     /// # Errors
@@ -77,15 +81,18 @@ impl Stream {
         side: Side,
         context: &CertificateContext,
         host: Option<&str>,
+        ahead: Bytes,
     ) -> Result<(), TlsError> {
-        let stream = self.start(side, context.prepare(side)?).await?;
+        let stream = self.start(side, context.prepare(side)?, ahead).await?;
         context.check(side, stream.ssl(), host)?;
         self.tls = Some(stream);
         Ok(())
     }
 
-    async fn start(&self, side: Side, ssl: openssl::ssl::Ssl) -> Result<Box<SslStream<Tcp>>, TlsError> {
-        let mut stream = Box::new(SslStream::new(ssl, self.tcp.clone())?);
+    async fn start(&self, side: Side, ssl: openssl::ssl::Ssl, ahead: Bytes) -> Result<Box<SslStream<Tcp>>, TlsError> {
+        let socket = Arc::clone(&self.tcp.socket);
+        let tcp = Tcp { socket, ahead };
+        let mut stream = Box::new(SslStream::new(ssl, tcp)?);
         let done = match side {
             Side::Client => Pin::new(&mut *stream).connect().await,
             Side::Server => Pin::new(&mut *stream).accept().await,
@@ -109,8 +116,9 @@ impl Stream {
         let Self { tcp, tls: None } = self else {
             return Err(self);
         };
-        Arc::try_unwrap(tcp.0).map_err(|tcp| Self {
-            tcp: Tcp(tcp),
+        let Tcp { socket, ahead } = tcp;
+        Arc::try_unwrap(socket).map_err(|socket| Self {
+            tcp: Tcp { socket, ahead },
             tls: None,
         })
     }
@@ -124,7 +132,7 @@ impl Stream {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.tcp.0.as_fd()
+        self.tcp.socket.as_fd()
     }
 }
 
@@ -180,14 +188,23 @@ fn in_words(error: io::Error) -> io::Error {
 }
 
 /// A socket that the stream and its TLS share. Only one of them uses it at a time.
-#[derive(Debug, Clone)]
-struct Tcp(Arc<TcpStream>);
+#[derive(Debug)]
+struct Tcp {
+    socket: Arc<TcpStream>,
+    /// What comes before the socket's next bytes.
+    ahead: Bytes,
+}
 
 impl AsyncRead for Tcp {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let part = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(part));
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read_buf(buffer) {
+            ready!(self.socket.poll_read_ready(cx))?;
+            match self.socket.try_read_buf(buffer) {
                 Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -199,8 +216,8 @@ impl AsyncRead for Tcp {
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write(bytes) {
+            ready!(self.socket.poll_write_ready(cx))?;
+            match self.socket.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
@@ -212,6 +229,6 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Write).map_err(io::Error::from))
+        Poll::Ready(rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Write).map_err(io::Error::from))
     }
 }

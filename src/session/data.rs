@@ -15,7 +15,7 @@ use super::front::Arrival;
 use super::routes::{Route, Taken};
 use super::storage::within;
 use super::{dice, health, storage};
-use crate::channel::{Certificates, Channel, drive};
+use crate::channel::{Channel, drive};
 use crate::config::model;
 use crate::handshake::{self, Step, TlsPolicy};
 use crate::net::stream::Stream;
@@ -117,10 +117,7 @@ impl Call<'_> {
             storage::policy(tls),
             channel.outbox(),
         );
-        let certificates = tls.certificates.as_ref().map(|certificates| Certificates {
-            context: &certificates.context,
-            host: None,
-        });
+        let certificates = storage::certificates(tls, None);
         let login = drive(&mut channel, first, certificates);
         match deadline::within(self.context.model.login_timeout, login).await {
             Ok(Ok(verified)) => Some((channel, verified)),
@@ -243,19 +240,20 @@ impl Call<'_> {
         client: &Channel,
         capabilities: Option<ClientCapabilities>,
     ) -> Result<Channel, StorageError> {
-        let storage = &self.route.storage;
+        // What a storage wants of its Directors says nothing of what it wants of Clients.
+        let (storage, tls) = (&self.route.storage, &self.context.model.tls);
         let mut channel = self.dial().await?;
         let login = handshake::bridge::Login::start(
             self.hello,
             &self.route.storage_key,
             &self.context.model.name,
             dice::challenge_random(),
-            towards_storage(&storage.tls, client.stream().is_tls()),
+            towards_storage(tls, client.stream().is_tls()),
             capabilities,
             channel.outbox(),
         );
         let first = login.map(Step::Expect);
-        let certificates = storage::certificates(storage);
+        let certificates = storage::certificates(tls, Some(&storage.address));
         within(Stage::Login, self.route.login_timeout, async {
             drive(&mut channel, first, certificates)
                 .await

@@ -8,9 +8,9 @@ use super::console::{self, After};
 use super::context::Context;
 use super::front::Arrival;
 use super::job::{self, Facts};
-use super::storage::policy;
+use super::storage::{certificates, policy};
 use super::{dice, end};
-use crate::channel::{Certificates, Channel, ChannelError, drive};
+use crate::channel::{Channel, ChannelError, drive};
 use crate::config::model;
 use crate::handshake;
 use crate::net::deadline;
@@ -114,10 +114,7 @@ async fn log_in(
         return None;
     };
     let key = handshake::DirectorKey::new(&known.password);
-    let certificates = known.tls.certificates.as_ref().map(|certificates| Certificates {
-        context: &certificates.context,
-        host: None,
-    });
+    let certificates = certificates(&known.tls, None);
     let first = handshake::director::Login::start(
         hello,
         &key,

@@ -60,7 +60,7 @@ pub(super) async fn call(
     let login =
         handshake::storage::Login::start(director, &key, release, random, policy(&storage.tls), channel.outbox());
     let first = Ok(Step::Expect(login));
-    let certificates = certificates(storage);
+    let certificates = certificates(&storage.tls, Some(&storage.address));
     let verified = within(Stage::Login, patience.login, async {
         drive(&mut channel, first, certificates)
             .await
@@ -139,12 +139,12 @@ pub(super) fn policy(tls: &model::Tls) -> TlsPolicy {
     }
 }
 
-/// The certificates for connections that we dial to `storage`.
-pub(super) fn certificates(storage: &model::Storage) -> Option<Certificates<'_>> {
-    let certificates = storage.tls.certificates.as_ref()?;
+/// The certificates of the configuration; `host` is the address that was dialled, if we dialled.
+pub(super) fn certificates<'a>(tls: &'a model::Tls, host: Option<&'a str>) -> Option<Certificates<'a>> {
+    let certificates = tls.certificates.as_ref()?;
     Some(Certificates {
         context: &certificates.context,
-        host: Some(&storage.address),
+        host,
     })
 }
 

@@ -37,8 +37,9 @@ pub struct CertificateFiles {
     pub verify_peer: bool,
     /// The common names that are let in; any if there is none.
     pub allowed_common_names: Vec<String>,
-    /// Nothing above TLS 1.2. For a TLS that ends with the login: TLS 1.3 says more after it.
-    pub only_tls12: bool,
+    /// It ends with the login, and clear text follows at once: so nothing above TLS 1.2, where the server says more
+    /// after the handshake, and no reading ahead.
+    pub only_login: bool,
 }
 
 /// Why certificates cannot be used.
@@ -287,11 +288,14 @@ fn build(
 ) -> Result<SslContext, CertificateError> {
     let mut builder = SslContextBuilder::new(SslMethod::tls())?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-    if files.only_tls12 {
+    if files.only_login {
         builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
     }
     builder.set_cipher_list(CIPHERS)?;
     super::psk::read_and_write_well(&mut builder);
+    if files.only_login {
+        builder.set_read_ahead(false);
+    }
     builder.set_num_tickets(0)?;
     let mut store = X509StoreBuilder::new()?;
     let mut names = Stack::new()?;

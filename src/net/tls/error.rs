@@ -6,7 +6,7 @@ use openssl::error::ErrorStack;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The two sides have different keys.
-    #[error("TLS-PSK failed: the two sides have different passwords or keys ({found})")]
+    #[error("TLS-PSK failed, the two sides have different passwords: compare it in both configurations ({found})")]
     WrongKey {
         /// What the library said.
         found: String,

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use bytes::Bytes;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -33,11 +34,11 @@ async fn with_keys(client: &[u8], server: &[u8]) -> (Result<Stream, TlsError>, R
     let (near, far) = pair().await;
     let (mut near, mut far) = (Stream::from(near), Stream::from(far));
     let client = async {
-        let done = near.start_psk(Side::Client, client).await;
+        let done = near.start_psk(Side::Client, client, Bytes::new()).await;
         done.map(|()| near)
     };
     let server = async {
-        let done = far.start_psk(Side::Server, server).await;
+        let done = far.start_psk(Side::Server, server, Bytes::new()).await;
         done.map(|()| far)
     };
     tokio::join!(client, server)
@@ -88,6 +89,20 @@ async fn a_connection_goes_back_into_the_clear_without_a_word() {
     assert_eq!(&got, b"open");
 }
 
+#[tokio::test]
+async fn what_was_read_before_tls_began_is_the_beginning_of_it() {
+    let (near, far) = pair().await;
+    let (mut near, mut far) = (Stream::from(near), Stream::from(far));
+    let server = async {
+        let mut ahead = vec![0; 20];
+        far.read_exact(&mut ahead).await.unwrap();
+        far.start_psk(Side::Server, KEY, ahead.into()).await
+    };
+    let (client, server) = tokio::join!(near.start_psk(Side::Client, KEY, Bytes::new()), server);
+    client.unwrap();
+    server.unwrap();
+}
+
 /// A peer of another making, as old Bacula's are: only TLS 1.2, only its one cipher, an empty identity.
 fn old_peer(server: bool) -> Ssl {
     let mut builder = SslContextBuilder::new(SslMethod::tls()).unwrap();
@@ -115,7 +130,7 @@ async fn an_old_client_and_an_old_server_get_tls_1_2() {
     let mut far = Stream::from(far);
     let (old, ours) = tokio::join!(
         std::pin::Pin::new(&mut client).connect(),
-        far.start_psk(Side::Server, KEY)
+        far.start_psk(Side::Server, KEY, Bytes::new())
     );
     old.unwrap();
     ours.unwrap();
@@ -125,7 +140,7 @@ async fn an_old_client_and_an_old_server_get_tls_1_2() {
     let mut near = Stream::from(near);
     let mut server = tokio_openssl::SslStream::new(old_peer(true), far).unwrap();
     let (ours, old) = tokio::join!(
-        near.start_psk(Side::Client, KEY),
+        near.start_psk(Side::Client, KEY, Bytes::new()),
         std::pin::Pin::new(&mut server).accept()
     );
     old.unwrap();
@@ -145,7 +160,7 @@ async fn a_server_that_has_a_certificate_instead_of_the_key_is_found_out() {
     let mut near = Stream::from(near);
     let mut server = tokio_openssl::SslStream::new(ssl, far).unwrap();
     let (ours, _) = tokio::join!(
-        near.start_psk(Side::Client, KEY),
+        near.start_psk(Side::Client, KEY, Bytes::new()),
         std::pin::Pin::new(&mut server).accept()
     );
     assert!(
@@ -159,11 +174,17 @@ async fn a_server_that_has_a_certificate_instead_of_the_key_is_found_out() {
 async fn whoever_speaks_no_tls_or_leaves_is_told_apart() {
     let (near, mut far) = pair().await;
     far.write_all(b"1999 Authorization failed.\n").await.unwrap();
-    let error = Stream::from(near).start_psk(Side::Client, KEY).await.unwrap_err();
+    let error = Stream::from(near)
+        .start_psk(Side::Client, KEY, Bytes::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.label(), "tls_failed");
     let (near, far) = pair().await;
     drop(far);
-    let error = Stream::from(near).start_psk(Side::Client, KEY).await.unwrap_err();
+    let error = Stream::from(near)
+        .start_psk(Side::Client, KEY, Bytes::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.label(), "tls_closed", "{error}");
 }
 
@@ -264,7 +285,8 @@ async fn meet(
     let (mut near, mut far) = (Stream::from(near), Stream::from(far));
     let (client, server) = (read(client).unwrap(), read(server).unwrap());
     let near = async move {
-        near.start_certificates(Side::Client, &client, Some(host)).await?;
+        near.start_certificates(Side::Client, &client, Some(host), Bytes::new())
+            .await?;
         // In TLS 1.3 the client is done before the server has judged its certificate.
         near.write_all(b"x").await.unwrap();
         let mut back = [0];
@@ -276,7 +298,8 @@ async fn meet(
         }
     };
     let far = async move {
-        far.start_certificates(Side::Server, &server, None).await?;
+        far.start_certificates(Side::Server, &server, None, Bytes::new())
+            .await?;
         far.write_all(b"y").await.unwrap();
         Ok(())
     };
