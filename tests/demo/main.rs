@@ -18,6 +18,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Bacula's release in the demo.
+const BACULA: Release = Release::Bookworm;
+
 const JOB: &str = "Docs";
 
 /// How far the demo is, for whoever interrupts it.
@@ -63,7 +66,7 @@ fn show(once: bool, progress: &Shared, interrupted: &Receiver<()>) {
     step("Building sdgroup");
     let binary = build();
     step("Bacula's daemons");
-    let root = Root::of(Release::Bookworm).unwrap_or_else(|error| panic!("{error}"));
+    let root = Root::of(BACULA).unwrap_or_else(|error| panic!("{error}"));
     println!(
         "  Debian's packages of Bacula 9.6.7, unpacked in {}",
         root.folder().display()

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod catalog;
+pub(crate) mod certificates;
 pub(crate) mod daemon;
 mod jobs;
 pub(crate) mod packages;
@@ -23,7 +24,7 @@ pub(crate) use plan::{Plan, Source, Storage, Words};
 
 use catalog::Catalog;
 use daemon::Daemon;
-use packages::{Release, Root};
+use packages::Root;
 use ports::Port;
 use resources::{CLIENT, DIRECTOR, Ports};
 use sdgroup::Sdgroup;
@@ -45,7 +46,8 @@ pub(crate) struct Lab {
 
 impl Lab {
     fn start(plan: Plan, binary: Option<&Path>) -> Self {
-        let root = Root::of(Release::Bookworm).unwrap_or_else(|error| panic!("{error}"));
+        let root_of = |release| Root::of(release).unwrap_or_else(|error| panic!("{error}"));
+        let (root, client_root) = (root_of(plan.release), root_of(plan.client_release));
         let storages: Vec<_> = (0..plan.storages).map(|index| plan.storage(index)).collect();
         let (director_port, client_port) = (Port::choose(), Port::choose());
         let storage_ports: Vec<_> = storages.iter().map(|_| Port::choose()).collect();
@@ -69,15 +71,16 @@ impl Lab {
         };
         configure(plan.folder().join("bconsole.conf"), resources::console(ports.director));
         let catalog = Catalog::create(&dir.join("bacula.db"), &root.catalog_schema());
-        let daemon = |program: &str, name: &str, port, folder: &Path, text| {
+        let daemon = |root: &Root, program: &str, name: &str, port, folder: &Path, text| {
             let file = configure(folder.join(format!("{program}.conf")), text);
             let mut command = root.command(program);
             command.args(["-f", "-c"]).arg(file);
             Daemon::new(name, &command, port, folder)
         };
         let director_text = resources::director(&plan, &ports, &storages);
-        let director = daemon("bacula-dir", DIRECTOR, director_port, &dir, director_text);
+        let director = daemon(&root, "bacula-dir", DIRECTOR, director_port, &dir, director_text);
         let client = daemon(
+            &client_root,
             "bacula-fd",
             CLIENT,
             client_port,
@@ -87,7 +90,7 @@ impl Lab {
         let storage_daemons = storages.iter().zip(storage_ports).map(|(storage, port)| {
             fs::create_dir_all(storage.volumes()).expect("the volumes' folder");
             let text = resources::storage(&plan, storage, port.number());
-            daemon("bacula-sd", &storage.name, port, &storage.folder, text)
+            daemon(&root, "bacula-sd", &storage.name, port, &storage.folder, text)
         });
         let storage_daemons = storage_daemons.collect();
         let sdgroup = binary

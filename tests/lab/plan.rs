@@ -1,9 +1,11 @@
 //! What a lab is to be, before anything runs.
 
 use super::Lab;
+use super::packages::Release;
 use super::resources::{GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
 use super::sdgroup::Settings;
 use super::tree::{self, Gate};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -64,7 +66,31 @@ pub(crate) struct Plan {
     pub(crate) spool_attributes: bool,
     /// The password with which the Director calls sdgroup.
     pub(crate) director_password: String,
+    /// Of all daemons but the Client.
+    pub(crate) release: Release,
+    pub(crate) client_release: Release,
+    pub(crate) tls: Tls,
     pub(crate) settings: Settings,
+}
+
+/// What is added to the configurations about TLS; nothing is as shipped. Bacula's directives with their values, and
+/// lines for sdgroup's tables.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tls {
+    /// For the Director's Storage resource that points at sdgroup.
+    pub(crate) director: Vec<(&'static str, String)>,
+    /// For the storages' Storage and Director resources.
+    pub(crate) storages: Vec<(&'static str, String)>,
+    /// For the Director resource of the storage of this name.
+    pub(crate) storage_control: BTreeMap<String, Vec<(&'static str, String)>>,
+    /// For the Client's FileDaemon resource.
+    pub(crate) client: Vec<(&'static str, String)>,
+    /// For `[Sdgroup]`.
+    pub(crate) sdgroup: String,
+    /// For `[[Director]]`.
+    pub(crate) sdgroup_director: String,
+    /// For every `[[Storage]]`.
+    pub(crate) sdgroup_storages: String,
 }
 
 impl Plan {
@@ -82,6 +108,9 @@ impl Plan {
             volume_size: None,
             spool_attributes: true,
             director_password: GROUP_PASSWORD.to_owned(),
+            release: crate::BACULA,
+            client_release: crate::BACULA,
+            tls: Tls::default(),
             settings: Settings::default(),
         }
     }

@@ -30,6 +30,13 @@ fn resource(text: &mut String, kind: &str, directives: &[(&str, &str)]) {
     text.push_str("}\n");
 }
 
+/// The same with what a plan adds.
+fn resource_with(text: &mut String, kind: &str, added: &[(&'static str, String)], directives: &[(&str, &str)]) {
+    let added = added.iter().map(|(name, value)| (*name, value.as_str()));
+    let all: Vec<_> = directives.iter().copied().chain(added).collect();
+    resource(text, kind, &all);
+}
+
 fn quoted(value: impl AsRef<str>) -> String {
     format!("\"{}\"", value.as_ref())
 }
@@ -60,6 +67,7 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
             *port,
             &storage.password,
             (&storage.device, &storage.media_type),
+            &plan.tls.storages,
         );
         pool(&mut text, plan, &storage.direct_pool(), &format!("{}-", storage.name));
     }
@@ -70,6 +78,7 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
             port,
             &plan.director_password,
             (GROUP_DEVICE, GROUP_MEDIA_TYPE),
+            &plan.tls.director,
         );
         pool(&mut text, plan, GROUP, "Vol-");
     }
@@ -139,10 +148,18 @@ fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
     );
 }
 
-fn director_storage(text: &mut String, name: &str, port: u16, password: &str, (device, media_type): (&str, &str)) {
-    resource(
+fn director_storage(
+    text: &mut String,
+    name: &str,
+    port: u16,
+    password: &str,
+    (device, media_type): (&str, &str),
+    tls: &[(&'static str, String)],
+) {
+    resource_with(
         text,
         "Storage",
+        tls,
         &[
             ("Name", name),
             ("Address", "127.0.0.1"),
@@ -235,9 +252,10 @@ fn restore_job(text: &mut String, storage: &str, pool: &str) {
 pub(crate) fn client(plan: &Plan, port: u16) -> String {
     let mut text = String::new();
     let work = folder(&plan.folder().join("fd"));
-    resource(
+    resource_with(
         &mut text,
         "FileDaemon",
+        &plan.tls.client,
         &[
             ("Name", CLIENT),
             ("FDAddress", "127.0.0.1"),
@@ -260,9 +278,10 @@ pub(crate) fn client(plan: &Plan, port: u16) -> String {
 pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
     let mut text = String::new();
     let work = folder(&storage.folder);
-    resource(
+    resource_with(
         &mut text,
         "Storage",
+        &plan.tls.storages,
         &[
             ("Name", &format!("{}-sd", storage.name.to_lowercase())),
             ("SDAddress", "127.0.0.1"),
@@ -272,9 +291,13 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
             ("Maximum Concurrent Jobs", &MANY.to_string()),
         ],
     );
-    resource(
+    resource_with(
         &mut text,
         "Director",
+        plan.tls
+            .storage_control
+            .get(&storage.name)
+            .unwrap_or(&plan.tls.storages),
         &[("Name", DIRECTOR), ("Password", &quoted(&storage.password))],
     );
     let drives: Vec<_> = (1..=plan.devices)

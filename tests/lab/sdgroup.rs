@@ -102,6 +102,11 @@ impl Sdgroup {
         );
     }
 
+    /// Its log so far.
+    pub(crate) fn printed(&self) -> String {
+        self.daemon.printed()
+    }
+
     pub(crate) fn kill(&mut self) {
         self.daemon.kill();
     }
@@ -208,10 +213,10 @@ fn configuration_text(
     let mut text = format!(
         "[Sdgroup]\nName = \"sdgroup\"\nStateDirectory = {state:?}\nMetricsAddress = \"{metrics}\"\n\
          LogFormat = \"text\"\nLogLevel = \"debug\"\n\
-         FirstPacketTimeout = \"{timeout}\"\nLoginTimeout = \"{timeout}\"\nRouteWait = \"{}\"\n\n\
+         FirstPacketTimeout = \"{timeout}\"\nLoginTimeout = \"{timeout}\"\nRouteWait = \"{}\"\n{}\n\
          [[Listen]]\nAddress = \"127.0.0.1\"\nSDPort = {port}\nGroup = \"{GROUP}\"\n\n\
-         [[Director]]\nName = \"{DIRECTOR}\"\nPassword = \"{GROUP_PASSWORD}\"\n\n",
-        settings.route_wait,
+         [[Director]]\nName = \"{DIRECTOR}\"\nPassword = \"{GROUP_PASSWORD}\"\n{}\n",
+        settings.route_wait, plan.tls.sdgroup, plan.tls.sdgroup_director,
     );
     for (storage, port) in storages.iter().zip(ports) {
         let Storage {
@@ -225,7 +230,8 @@ fn configuration_text(
         write!(
             text,
             "[[Storage]]\nName = {name:?}\nAddress = \"127.0.0.1\"\nSDPort = {port}\nPassword = {password:?}\n\
-             MaximumConcurrentJobs = {jobs}\n"
+             MaximumConcurrentJobs = {jobs}\n{}",
+            plan.tls.sdgroup_storages
         )
         .expect("a String takes all");
         if device != GROUP_DEVICE {

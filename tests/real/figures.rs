@@ -1,7 +1,10 @@
 //! The catalog cannot tell a job that went through sdgroup from one that did not.
 
 use crate::SDGROUP;
-use crate::lab::Plan;
+use crate::lab::{Plan, wait};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
 
 fn same_figures(spool_attributes: bool) {
     let mut plan = Plan::with_policy("ListedOrder");
@@ -30,11 +33,12 @@ fn same_figures(spool_attributes: bool) {
         said(&through.log)[0],
         "files that the storage reports"
     );
-    let relayed = lab
-        .sdgroup()
-        .metrics()
-        .sum("sdgroup_relay_bytes_total", &[("direction", "to_storage")]);
-    assert!(relayed > 2_000_000.0, "{relayed} bytes");
+    // The relay's last word comes when the Client and the storage have closed, which may be after the job's end.
+    wait::until("the relay's bytes", SOON, || {
+        let metrics = lab.sdgroup().metrics();
+        let relayed = metrics.sum("sdgroup_relay_bytes_total", &[("direction", "to_storage")]);
+        (relayed > 2_000_000.0).then_some(())
+    });
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod lab;
 
 mod baseline;
+mod certificates;
 mod demo;
 mod failover;
 mod figures;
@@ -19,6 +20,16 @@ mod restore;
 mod shared_media_type;
 mod shutdown;
 mod strangers;
+
+/// Bacula's release in these tests.
+const BACULA: lab::packages::Release = lab::packages::Release::Bookworm;
+/// What its Directors call storages with.
+const RELEASE: sdgroup::wire::release::Release = sdgroup::wire::release::Release::V9;
+
+/// What the Director itself adds to a job that no storage has begun.
+const DIRECTORS_OWN: std::time::Duration = std::time::Duration::ZERO;
+/// What its job log says of a wrong password.
+const WRONG_PASSWORD: &str = "nable to authenticate with Storage";
 
 /// The daemon under test, as cargo has built it for these tests.
 const SDGROUP: &str = env!("CARGO_BIN_EXE_sdgroup");

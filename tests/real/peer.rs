@@ -7,7 +7,6 @@ use bytes::BytesMut;
 use sdgroup::handshake::{DirectorKey, Machine, Step, TlsPolicy, storage};
 use sdgroup::types::{DirectorName, Secret};
 use sdgroup::wire::packet::{Frame, MAX_WIRE_BYTES, Outbox, Packet};
-use sdgroup::wire::release::Release;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl Peer {
         let mut outbox = Outbox::new();
         let name = DirectorName::new(DIRECTOR).expect("a name");
         let key = DirectorKey::new(&Secret::new(GROUP_PASSWORD.to_owned()));
-        let mut login = storage::Login::start(&name, &key, Release::V9, [7; 16], TlsPolicy::default(), &mut outbox);
+        let mut login = storage::Login::start(&name, &key, crate::RELEASE, [7; 16], TlsPolicy::default(), &mut outbox);
         loop {
             peer.send_bytes(&outbox.take());
             let packet = peer.receive().expect("an answer to the login");

@@ -138,6 +138,7 @@ fn listed_order_fills_the_first_storage_before_it_uses_the_second() {
     let mut lab = plan.start(SDGROUP);
 
     assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File4");
+    wait_for_loads(&mut lab, &[0, 0, 0]);
     let (first, at) = start_slow(&mut lab, "Slow1", &mut gates[0]);
     assert_eq!(at, 0);
     assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File4");

@@ -42,7 +42,10 @@ fn a_probe_tells_a_storage_at_work_from_one_that_is_not() {
     plan.storages = 1;
     let mut lab = plan.start_without_sdgroup();
 
-    assert_eq!(probe(&mut lab, None).expect("it is at work").storage_version, 306);
+    assert_eq!(
+        probe(&mut lab, None).expect("it is at work").storage_version,
+        crate::RELEASE.storage_version()
+    );
 
     lab.storage("File4").freeze();
     let frozen = probe(&mut lab, None).expect_err("the kernel accepts, nobody answers");

@@ -136,9 +136,7 @@ fn a_director_with_a_wrong_password_finds_the_reason_in_its_job_log() {
 
     let report = lab.job("Docs", "Full");
 
-    report
-        .must_have_failed()
-        .log_must_say("nable to authenticate with Storage");
+    report.must_have_failed().log_must_say(crate::WRONG_PASSWORD);
     assert!(
         lab.sdgroup()
             .metrics()

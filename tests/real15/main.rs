@@ -1,0 +1,45 @@
+//! The scenarios of `tests/real` again with Bacula 15.0.3, in TLS as it comes, and what only it has.
+
+// A test that cannot go on says so.
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+#[path = "../real/baseline.rs"]
+mod baseline;
+#[path = "../real/certificates.rs"]
+mod certificates;
+#[path = "../real/failover.rs"]
+mod failover;
+#[path = "../real/figures.rs"]
+mod figures;
+#[path = "../real/peer.rs"]
+mod peer;
+#[path = "../real/placement.rs"]
+mod placement;
+#[path = "../real/probe.rs"]
+mod probe;
+#[path = "../real/refusal.rs"]
+mod refusal;
+#[path = "../real/restore.rs"]
+mod restore;
+#[path = "../real/shared_media_type.rs"]
+mod shared_media_type;
+#[path = "../real/shutdown.rs"]
+mod shutdown;
+mod tls;
+
+/// Bacula's release in these tests.
+const BACULA: lab::packages::Release = lab::packages::Release::Trixie;
+/// What its Directors call storages with.
+const RELEASE: sdgroup::wire::release::Release = sdgroup::wire::release::Release::V15;
+
+/// What the Director itself adds to a job that no storage has begun: it waits that long for a thread which it has not
+/// started, also with a real storage that refuses.
+const DIRECTORS_OWN: std::time::Duration = std::time::Duration::from_secs(30);
+/// What its job log says of a wrong password.
+const WRONG_PASSWORD: &str = "TLS Connect failure. Check the passwords.";
+
+/// The daemon under test, as cargo has built it for these tests.
+const SDGROUP: &str = env!("CARGO_BIN_EXE_sdgroup");
