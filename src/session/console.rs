@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::director::Caller;
 use super::error::StorageError;
+use super::free_space;
 use super::jobs::Stop;
 use super::storage::{self, Patience};
 use crate::channel::Channel;
@@ -48,6 +49,7 @@ pub(super) async fn answer(caller: &Caller, director: &mut Channel, line: &[u8])
             status(caller, director.outbox(), line).await;
             After::Next
         }
+        Ok(Command::FreeSpace(_)) => free_space::answer(caller, director, line).await,
         Ok(Command::Unknown(text)) => {
             director.outbox().message(
                 Refusal::Invalid {

@@ -11,6 +11,7 @@ mod dice;
 mod director;
 mod end;
 mod error;
+mod free_space;
 mod front;
 mod health;
 mod job;

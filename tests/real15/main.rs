@@ -28,6 +28,8 @@ mod restore;
 mod shared_media_type;
 #[path = "../real/shutdown.rs"]
 mod shutdown;
+
+mod free_space;
 mod tls;
 
 /// Bacula's release in these tests.
