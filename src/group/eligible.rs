@@ -16,6 +16,11 @@ use super::state::State;
 pub enum Ineligible {
     /// It failed for this very job, because of this.
     Tried(Arc<str>),
+    /// It is of another release than the Director, and the two do not understand each other.
+    Release {
+        /// The number that it says.
+        version: u32,
+    },
     /// The operator has put it in a state that forbids it.
     State(State),
     /// Probes fail.
@@ -47,6 +52,7 @@ impl Ineligible {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Tried(_) => "tried",
+            Self::Release { .. } => "release",
             Self::State(state) => state.as_str(),
             Self::Down { .. } => "down",
             Self::Ejected { .. } => "ejected",
@@ -59,6 +65,7 @@ impl Ineligible {
     pub fn predicate(&self) -> String {
         match self {
             Self::Tried(why) => format!("failed this job ({why})"),
+            Self::Release { version } => format!("is of another release than the Director (it says {version})"),
             Self::State(state) => format!("is in state {state}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
             Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
@@ -71,6 +78,7 @@ impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tried(why) => write!(f, "tried, {why}"),
+            Self::Release { version } => write!(f, "another release, {version}"),
             Self::State(state) => state.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
             Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
@@ -93,6 +101,13 @@ pub(super) struct Question<'a> {
 pub(super) fn eligible(member: &Member, question: Question<'_>) -> Result<(), Ineligible> {
     if let Some(why) = question.tried.why(&member.name) {
         return Err(Ineligible::Tried(Arc::clone(why)));
+    }
+    if let Some(version) = member
+        .gauges()
+        .storage_version()
+        .filter(|version| question.tried.excludes(*version))
+    {
+        return Err(Ineligible::Release { version });
     }
     if !member.state.allows(question.access) {
         return Err(Ineligible::State(member.state));
@@ -134,8 +149,13 @@ pub(super) fn pardon<'a>(
     let mut some_up = false;
     for member in members {
         let availability = member.health.availability();
-        let out =
-            availability == Availability::Down || !member.state.allows(access) || tried.why(&member.name).is_some();
+        let out = availability == Availability::Down
+            || !member.state.allows(access)
+            || tried.why(&member.name).is_some()
+            || member
+                .gauges()
+                .storage_version()
+                .is_some_and(|version| tried.excludes(version));
         if out {
             continue;
         }
@@ -196,6 +216,17 @@ mod tests {
         assert_eq!(verdict(&sealed, Access::Read, &nothing, false, later), "eligible");
         sealed.state = State::Maintenance;
         assert_eq!(verdict(&sealed, Access::Read, &nothing, false, later), "maintenance");
+
+        let mut probed = member("File4", now);
+        probe(&mut probed, true, now);
+        probed.gauges().probed(crate::group::Probed {
+            storage_version: 306,
+            took: Duration::ZERO,
+        });
+        let verdict_among = |versions| verdict(&probed, Access::Write, &Tried::among(versions), false, later);
+        assert_eq!(verdict_among(&[30008]), "another release, 306");
+        assert_eq!(verdict_among(&[305, 306]), "eligible");
+        assert_eq!(verdict_among(&[]), "eligible");
 
         let mut tried = Tried::new();
         tried.add(full.name.clone(), "login refused");

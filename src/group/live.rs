@@ -58,6 +58,11 @@ impl Gauges {
         self.placed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The number that the storage said to the last good probe, if there was one.
+    pub(super) fn storage_version(&self) -> Option<u32> {
+        Some(self.storage_version.load(Ordering::Relaxed)).filter(|version| *version > 0)
+    }
+
     pub(super) fn released(&self, running: u32) {
         self.running.store(running, Ordering::Relaxed);
     }
@@ -203,7 +208,7 @@ impl StorageLive {
             availability_length: Duration::from_nanos(since_epoch.saturating_sub(gauges.since.load(Ordering::Relaxed))),
             ejected_for,
             ejections_total: gauges.ejections.load(Ordering::Relaxed),
-            storage_version: Some(gauges.storage_version.load(Ordering::Relaxed)).filter(|version| *version > 0),
+            storage_version: gauges.storage_version(),
             trouble: gauges.trouble.load_full().filter(|_| troubled),
         }
     }

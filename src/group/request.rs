@@ -44,6 +44,7 @@ pub struct PlacementRequest {
 #[derive(Debug, Clone, Default)]
 pub struct Tried {
     storages: Vec<(StorageName, Arc<str>)>,
+    versions: &'static [u32],
     pub(super) waited_down: Duration,
     pub(super) waited_busy: Duration,
 }
@@ -53,6 +54,20 @@ impl Tried {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing was tried yet, and only storages will be that say one of these numbers, as far as it is known.
+    #[must_use]
+    pub fn among(versions: &'static [u32]) -> Self {
+        Self {
+            versions,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a storage that says `version` is not among those.
+    pub(super) fn excludes(&self, version: u32) -> bool {
+        !self.versions.is_empty() && !self.versions.contains(&version)
     }
 
     /// `storage` was tried and failed, because of `why`.

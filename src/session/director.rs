@@ -113,6 +113,7 @@ async fn log_in(
         channel.outbox().signal(Signal::Terminate);
         return None;
     };
+    let release = release_of_members(&context, &group, release);
     let key = handshake::DirectorKey::new(&known.password);
     let certificates = certificates(&known.tls, None);
     let first = handshake::director::Login::start(
@@ -144,6 +145,18 @@ async fn log_in(
             None
         }
     }
+}
+
+/// Which of the releases whose Directors say the same number the group speaks: the one that its members say, as far as
+/// probes have seen them. All are of the Director's own release where everything is well; where they are mixed, the
+/// first that is seen decides, and the others get no jobs of this Director's.
+fn release_of_members(context: &Context, group: &model::Group, said: Release) -> Release {
+    let live = context.directory.group(&group.name);
+    let now = Instant::now();
+    let seen = live.iter().flat_map(|group| group.members().iter());
+    seen.filter_map(|member| Release::from_storage(member.view(now).storage_version?))
+        .find(|release| release.director_version() == said.director_version())
+        .unwrap_or(said)
 }
 
 enum Served {

@@ -71,6 +71,16 @@ impl Release {
         }
     }
 
+    /// What the storages say whose control connections understand this release's.
+    #[must_use]
+    pub fn storage_versions(self) -> &'static [u32] {
+        match self {
+            Self::V9 => &[305, 306],
+            Self::V13 => &[30007],
+            Self::V15 => &[30008],
+        }
+    }
+
     /// What a Director of this release says in its Hello.
     #[must_use]
     pub fn director_version(self) -> u32 {
@@ -114,6 +124,9 @@ mod tests {
     fn each_release_knows_its_own_numbers() {
         for release in [Release::V9, Release::V13, Release::V15] {
             assert_eq!(Release::from_storage(release.storage_version()), Some(release));
+            for version in release.storage_versions() {
+                assert_eq!(Release::from_storage(*version), Some(release));
+            }
         }
         assert_eq!(Release::from_director(103), Some(Release::V9));
         assert_eq!(Release::from_director(10002), Some(Release::V15));

@@ -141,7 +141,7 @@ pub(super) async fn find(
         group,
         request: facts.request(access),
         wanted,
-        tried: Tried::new(),
+        tried: Tried::among(facts.release.storage_versions()),
     };
     loop {
         let placement = search.place(director).await?;
