@@ -102,7 +102,10 @@ impl Call<'_> {
     /// Whether the caller and its storage are left to themselves: they begin TLS, which rests on a key that both have.
     /// Where they do not, or have different keys, each is logged in.
     fn passes_through(&self) -> bool {
-        self.hello.tls_psk.is_some_and(|number| number > 0) && self.route.client_key == self.route.storage_key
+        self.hello.tls_psk.is_some_and(|number| number > 0)
+            && self.route.client_key == self.route.storage_key
+            // One of 9.6 would not begin TLS, and fail the job at whatever comes in place of its key.
+            && Release::from_storage(self.route.storage_version) != Some(Release::V9)
     }
 
     /// Has the caller prove the job's key. A failure costs the caller its connection and the job nothing.

@@ -374,10 +374,12 @@ async fn a_stranger_of_a_later_release_is_not_passed_through_to_a_storage_of_9()
             .sum::<usize>()
     };
     let before = reached(&scene);
-    let hello = format!("Hello Bacula SD: Start Job {} 14 tlspsk=0\n", scene.job.name);
-    let mut stranger = scene.connect().await;
-    stranger.send(hello).await.unwrap();
-    soon("the stranger to be shown out", stranger.until_closed()).await;
+    for said in ["14 tlspsk=0", "15 tlspsk=100", "214 tlspsk=100"] {
+        let hello = format!("Hello Bacula SD: Start Job {} {said}\n", scene.job.name);
+        let mut stranger = scene.connect().await;
+        stranger.send(hello).await.unwrap();
+        soon("the stranger to be shown out", stranger.until_closed()).await;
+    }
     assert_eq!(
         reached(&scene),
         before,
