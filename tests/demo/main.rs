@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bacula's release in the demo.
 const BACULA: Release = Release::Bookworm;
@@ -66,6 +66,9 @@ fn show(once: bool, progress: &Shared, interrupted: &Receiver<()>) {
     step("Building sdgroup");
     let binary = build();
     step("Bacula's daemons");
+    if !Root::is_unpacked(BACULA) {
+        println!("  Not here yet: fetching Debian's packages, about 20 MB ...");
+    }
     let root = Root::of(BACULA).unwrap_or_else(|error| panic!("{error}"));
     println!(
         "  Debian's packages of Bacula 9.6.7, unpacked in {}",
@@ -84,8 +87,11 @@ fn show(once: bool, progress: &Shared, interrupted: &Receiver<()>) {
 
     step("A backup through the group, RoundRobin");
     let expected = checksum(&source);
-    let first = lab.job(JOB, "Full");
-    tell_job(&first);
+    let (first, first_took) = timed_backup(&mut lab);
+    println!(
+        "  sdgroup found it a storage within {:.3} s; it took {:.1} s in all.",
+        first_took.place, first_took.all
+    );
     let first_at = first.must_be_ok().only_storage().to_owned();
 
     let names: Vec<_> = lab.storages().iter().map(|storage| storage.name.clone()).collect();
@@ -95,16 +101,19 @@ fn show(once: bool, progress: &Shared, interrupted: &Receiver<()>) {
         "{next} would be next: it is killed (SIGKILL), and another backup started at once"
     ));
     lab.storage(&next).kill();
-    let second = lab.job(JOB, "Full");
-    tell_job(&second);
-    println!("  The Director has noticed nothing: it knows one storage, and that one is up.");
-    second.must_be_ok();
+    let (second, second_took) = timed_backup(&mut lab);
+    let moved_to = second.must_be_ok().only_storage();
+    assert_ne!(moved_to, next, "the second backup is on a storage that was dead");
+    tell_failover((&next, moved_to), &first_took, &second_took);
 
     for (which, report) in [("first", &first), ("second", &second)] {
         step(&format!("Restoring the {which} backup, from {}", report.only_storage()));
         let restore = lab.must_restore(&[report.id], &source, &expected);
         tell_job(&restore);
-        println!("  {} files restored byte for byte.", restore.files);
+        println!(
+            "  {} files restored and compared with what was backed up: the same, byte for byte.",
+            restore.files
+        );
     }
     if once {
         return;
@@ -171,6 +180,34 @@ fn wait_until_all_are_up(lab: &mut Lab) {
     println!("  sdgroup has found all {count} storages up.");
 }
 
+/// What a backup took, in seconds.
+struct Took {
+    /// From the command to the end in the catalog.
+    all: f64,
+    /// Until a storage had it, by sdgroup's own metrics.
+    place: f64,
+}
+
+fn timed_backup(lab: &mut Lab) -> (JobReport, Took) {
+    let waited = |lab: &mut Lab| lab.sdgroup().metrics().sum("sdgroup_job_wait_seconds_sum", &[]);
+    let (before, begun) = (waited(lab), Instant::now());
+    let report = lab.job(JOB, "Full");
+    let took = Took {
+        all: begun.elapsed().as_secs_f64(),
+        place: waited(lab) - before,
+    };
+    tell_job(&report);
+    (report, took)
+}
+
+fn tell_failover((dead, moved_to): (&str, &str), first: &Took, second: &Took) {
+    println!(
+        "  Failover from {dead} to {moved_to} within {:.3} s; the backup took {:.1} s in all, the first one {:.1} s.",
+        second.place, second.all, first.all
+    );
+    println!("  The Director has noticed nothing: it knows one storage, and that one is up.");
+}
+
 /// What the Director's log says of the job: sdgroup's lines and the end.
 fn tell_job(report: &JobReport) {
     println!("  Job {} ({}), from its log in the Director:", report.id, report.job);
@@ -182,7 +219,9 @@ fn tell_job(report: &JobReport) {
     }
     if !report.storages.is_empty() {
         println!(
-            "  Its volume {} lies on {}.",
+            "  {} files, {} kB; its volume {} lies on {}.",
+            report.files,
+            report.bytes / 1000,
             report.volumes.join(", "),
             report.storages.join(", ")
         );

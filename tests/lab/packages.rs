@@ -122,6 +122,12 @@ impl Root {
         Self::open(folder)
     }
 
+    /// Whether [`Root::of`] has nothing to fetch.
+    pub(crate) fn is_unpacked(release: Release) -> bool {
+        let given = std::env::var_os(ROOT_VARIABLE).filter(|_| release == Release::Bookworm);
+        given.is_some() || Self::open(build_folder().join("lab").join(release.folder())).is_ok()
+    }
+
     fn open(folder: PathBuf) -> Result<Self> {
         let incomplete = |missing| PackagesError::Incomplete {
             root: folder.display().to_string(),

@@ -16,7 +16,12 @@ fn the_demo_of_the_readme_runs_to_its_end() {
         "{printed}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    for told in ["restored byte for byte", "File4", "killed", "Files"] {
+    for told in [
+        "the same, byte for byte",
+        "Placed on File4",
+        "killed",
+        "Failover from File5 to File6",
+    ] {
         assert!(printed.contains(told), "the demo does not say {told:?}:\n{printed}");
     }
 }
