@@ -13,6 +13,7 @@ mod plan;
 pub(crate) mod ports;
 pub(crate) mod resources;
 pub(crate) mod sdgroup;
+pub(crate) mod tap;
 pub(crate) mod tree;
 pub(crate) mod wait;
 
@@ -20,7 +21,7 @@ pub(crate) mod wait;
 #[allow(unused_imports)]
 pub(crate) use jobs::JOB_WITHIN;
 #[allow(unused_imports)]
-pub(crate) use plan::{Plan, Source, Storage, Words};
+pub(crate) use plan::{Party, Plan, Source, Storage, Words};
 
 use catalog::Catalog;
 use daemon::Daemon;
@@ -31,6 +32,7 @@ use sdgroup::Sdgroup;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tap::{Tap, Taps};
 
 /// Everything running.
 pub(crate) struct Lab {
@@ -40,6 +42,7 @@ pub(crate) struct Lab {
     storage_daemons: Vec<Daemon>,
     storages: Vec<Storage>,
     catalog: Catalog,
+    taps: Taps,
     root: Root,
     plan: Plan,
 }
@@ -53,11 +56,14 @@ impl Lab {
         let storage_ports: Vec<_> = storages.iter().map(|_| Port::choose()).collect();
         let numbers: Vec<_> = storage_ports.iter().map(Port::number).collect();
         let group_port = binary.map(|_| Port::choose());
+        let mut taps = Taps::of(&plan);
+        let named = storages.iter().zip(&storage_ports);
+        let called_by_sdgroup: Vec<_> = named.map(|(storage, port)| taps.before(&storage.name, port)).collect();
         let ports = Ports {
             director: director_port.number(),
             client: client_port.number(),
-            storages: numbers.clone(),
-            group: group_port.as_ref().map(Port::number),
+            storages: numbers,
+            group: group_port.as_ref().map(|port| taps.before("sdgroup", port)),
         };
         let work = |name: &str| {
             let path = plan.folder().join(name);
@@ -95,7 +101,7 @@ impl Lab {
         let storage_daemons = storage_daemons.collect();
         let sdgroup = binary
             .zip(group_port)
-            .map(|(path, port)| Sdgroup::new(path, &plan, &storages, &numbers, port));
+            .map(|(path, port)| Sdgroup::new(path, &plan, &storages, &called_by_sdgroup, port));
         let mut lab = Self {
             sdgroup,
             director,
@@ -103,6 +109,7 @@ impl Lab {
             storage_daemons,
             storages,
             catalog,
+            taps,
             root,
             plan,
         };
@@ -144,6 +151,11 @@ impl Lab {
 
     pub(crate) fn storages(&self) -> &[Storage] {
         &self.storages
+    }
+
+    /// What can be heard between sdgroup and who calls it (`sdgroup`), or whom it calls (a storage's name).
+    pub(crate) fn tap(&self, name: &str) -> &Tap {
+        self.taps.of_daemon(name)
     }
 
     /// The daemon of the storage of this name.

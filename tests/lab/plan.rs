@@ -70,7 +70,19 @@ pub(crate) struct Plan {
     pub(crate) release: Release,
     pub(crate) client_release: Release,
     pub(crate) tls: Tls,
+    /// Daemons whose communication lines are not to be compressed by them.
+    pub(crate) uncompressed: &'static [Party],
+    /// Whether what sdgroup hears and says is recorded.
+    pub(crate) taps: bool,
     pub(crate) settings: Settings,
+}
+
+/// Who may be told things of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    Director,
+    Client,
+    Storages,
 }
 
 /// What is added to the configurations about TLS; nothing is as shipped. Bacula's directives with their values, and
@@ -111,6 +123,8 @@ impl Plan {
             release: crate::BACULA,
             client_release: crate::BACULA,
             tls: Tls::default(),
+            uncompressed: &[],
+            taps: false,
             settings: Settings::default(),
         }
     }
@@ -141,6 +155,31 @@ impl Plan {
             is_gate: false,
         });
         path
+    }
+
+    /// A Job that backs up one file of this many bytes, the same for the same seed.
+    pub(crate) fn large(&mut self, name: &str, seed: u64, bytes: u64) -> PathBuf {
+        let path = self.folder().join("source").join(name);
+        fs::create_dir_all(&path).expect("the source's folder");
+        tree::pour(&path.join("large.bin"), seed, bytes);
+        self.sources.push(Source {
+            name: name.to_owned(),
+            path: path.clone(),
+            is_gate: false,
+        });
+        path
+    }
+
+    /// What is added to a daemon's own resource.
+    pub(super) fn added(&self, party: Party) -> Vec<(&'static str, String)> {
+        let tls: &[_] = match party {
+            Party::Director => &[],
+            Party::Client => &self.tls.client,
+            Party::Storages => &self.tls.storages,
+        };
+        let uncompressed = self.uncompressed.contains(&party);
+        let compression = uncompressed.then(|| ("Comm Compression", "no".to_owned()));
+        tls.iter().cloned().chain(compression).collect()
     }
 
     /// A Job that lasts until [`Gate::open`]: its FileSet is a named pipe.

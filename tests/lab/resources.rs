@@ -1,6 +1,7 @@
 //! The configuration of Bacula's daemons, as text. A directive that takes a size reads to the end of its line, so
 //! every directive has a line of its own.
 
+use super::plan::Party;
 use super::{Plan, Source, Storage};
 use std::fmt::Write;
 use std::path::Path;
@@ -96,9 +97,10 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
 fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
     let many = MANY.to_string();
     let work = folder(&plan.folder().join("dir"));
-    resource(
+    resource_with(
         text,
         "Director",
+        &plan.added(Party::Director),
         &[
             ("Name", DIRECTOR),
             ("DirAddress", "127.0.0.1"),
@@ -255,7 +257,7 @@ pub(crate) fn client(plan: &Plan, port: u16) -> String {
     resource_with(
         &mut text,
         "FileDaemon",
-        &plan.tls.client,
+        &plan.added(Party::Client),
         &[
             ("Name", CLIENT),
             ("FDAddress", "127.0.0.1"),
@@ -281,7 +283,7 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
     resource_with(
         &mut text,
         "Storage",
-        &plan.tls.storages,
+        &plan.added(Party::Storages),
         &[
             ("Name", &format!("{}-sd", storage.name.to_lowercase())),
             ("SDAddress", "127.0.0.1"),

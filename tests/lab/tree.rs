@@ -56,6 +56,18 @@ pub(crate) fn plant(folder: &Path, seed: u64) {
     symlink("nowhere/at/all", folder.join("dangling")).expect("a symbolic link");
 }
 
+/// Fills a file with so many bytes of noise in which no two MiB are alike, so that a piece that is lost, doubled or
+/// displaced shows.
+pub(crate) fn pour(path: &Path, seed: u64, bytes: u64) {
+    let piece = Noise::new(seed).bytes(1 << 20);
+    let mut file = File::create(path).expect("a large file");
+    for number in 0..=bytes >> 20 {
+        file.write_all(&number.to_le_bytes()).expect("its bytes");
+        file.write_all(&piece).expect("its bytes");
+    }
+    file.set_len(bytes).expect("its length");
+}
+
 /// One line per entry below `folder`, sorted: kind, mode, size, digest of the bytes or target of the link, number of
 /// hard links, name. Equal texts mean equal trees.
 pub(crate) fn checksum(folder: &Path) -> String {

@@ -9,6 +9,7 @@ mod lab;
 
 mod baseline;
 mod certificates;
+mod compression;
 mod demo;
 mod failover;
 mod figures;

@@ -10,6 +10,8 @@ mod lab;
 mod baseline;
 #[path = "../real/certificates.rs"]
 mod certificates;
+#[path = "../real/compression.rs"]
+mod compression;
 #[path = "../real/failover.rs"]
 mod failover;
 #[path = "../real/figures.rs"]
@@ -31,6 +33,7 @@ mod shutdown;
 
 mod free_space;
 mod tls;
+mod wire;
 
 /// Bacula's release in these tests.
 const BACULA: lab::packages::Release = lab::packages::Release::Trixie;

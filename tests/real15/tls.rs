@@ -3,8 +3,9 @@
 use crate::SDGROUP;
 use crate::lab::packages::Release;
 use crate::lab::tree::checksum;
-use crate::lab::{Lab, Plan};
+use crate::lab::{Lab, Plan, wait};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn required() -> Vec<(&'static str, String)> {
     vec![("TLS Require", "yes".to_owned())]
@@ -98,4 +99,26 @@ fn a_client_of_9_6_is_served_behind_a_director_and_storages_of_15() {
     let (mut plan, source) = with_docs(76);
     plan.client_release = Release::Bookworm;
     backs_up_and_restores(&plan.start(SDGROUP), &source);
+}
+
+#[test]
+fn a_gibibyte_is_passed_through_and_comes_back_over_the_bridge_byte_for_byte() {
+    const GIBIBYTE: u32 = 1 << 30;
+    let mut plan = Plan::with_policy("ListedOrder");
+    let source = plan.large("Large", 77, GIBIBYTE.into());
+    let mut lab = plan.start(SDGROUP);
+
+    let report = lab.job("Large", "Full");
+    assert_eq!(report.must_be_ok().only_storage(), "File4");
+    lab.must_restore(&[report.id], &source, &checksum(&source));
+
+    // The relay's last word comes when the Client and the storage have closed, which may be after the job's end.
+    wait::until("the relays' bytes", Duration::from_secs(10), || {
+        let metrics = lab.sdgroup().metrics();
+        let relayed = |direction| metrics.sum("sdgroup_relay_bytes_total", &[("direction", direction)]);
+        ["to_storage", "from_storage"]
+            .iter()
+            .all(|direction| relayed(direction) > f64::from(GIBIBYTE))
+            .then_some(())
+    });
 }
