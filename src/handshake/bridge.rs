@@ -23,7 +23,7 @@ enum Expects {
 /// A storage that has proved the job's key, and that lets us in.
 #[derive(Debug)]
 pub struct Verified {
-    /// The storage's number, see [`Release::from_storage`](crate::wire::release::Release::from_storage).
+    /// The storage's number, see [`Release::from_storage`](crate::types::Release::from_storage).
     pub storage_version: u32,
     /// The witness.
     pub proof: StorageProof,

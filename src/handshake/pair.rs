@@ -8,11 +8,10 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{DirectorName, JobName, Secret, SessionKey};
+use crate::types::{DirectorName, JobName, Release, Secret, SessionKey};
 use crate::wire::challenge::Challenge;
 use crate::wire::hello::{ClientHello, Hello};
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES};
-use crate::wire::release::Release;
 use crate::wire::starttls::Needs;
 
 /// Who sent a packet.

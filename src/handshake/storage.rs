@@ -4,10 +4,9 @@ use super::cram_md5::DirectorKey;
 use super::login::{Caller, Progress, TlsPolicy};
 use super::proof::StorageProof;
 use super::{HandshakeError, Machine, Step, storage_version};
-use crate::types::DirectorName;
+use crate::types::{DirectorName, Release};
 use crate::wire::hello::DirectorHello;
 use crate::wire::packet::{Outbox, Packet};
-use crate::wire::release::Release;
 
 /// Our login at a storage.
 pub struct Login(Expects);

@@ -14,10 +14,9 @@ use crate::handshake::{DirectorKey, Step, TlsPolicy};
 use crate::net::deadline::within;
 use crate::net::dial::{DialError, dial};
 use crate::net::options::tune;
-use crate::types::{DirectorName, Secret};
+use crate::types::{DirectorName, Release, Secret};
 use crate::wire::line::shown;
 use crate::wire::packet::Signal;
-use crate::wire::release::Release;
 
 /// What is asked. The answer is short, not translated, and needs the storage's table of jobs, so that a storage
 /// which is locked up inside does not give it. A Director with `Monitor = yes` may ask it (Bacula

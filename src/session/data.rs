@@ -22,11 +22,10 @@ use crate::net::stream::Stream;
 use crate::net::{deadline, dial, options};
 use crate::relay::{self, End, FirstBytes, Side, Tally};
 use crate::telemetry::event::{JobRef, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
-use crate::types::Need;
+use crate::types::{Need, Release};
 use crate::wire::capabilities::ClientCapabilities;
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
-use crate::wire::release::Release;
 
 /// How long a Client may keep its connection once the storage has reported the job's end, all its data then being
 /// where they belong. A Client that hangs would hold the job's place for ever.

@@ -15,12 +15,11 @@ use crate::config::model;
 use crate::handshake;
 use crate::net::deadline;
 use crate::telemetry::event::{LoginRefused, PacketCause, PacketRefused, SessionEnded, SessionKind};
-use crate::types::DirectorName;
+use crate::types::{DirectorName, Release};
 use crate::wire::hello::DirectorHello;
 use crate::wire::job::JobCommand;
 use crate::wire::packet::Signal;
 use crate::wire::refusal::Refusal;
-use crate::wire::release::Release;
 
 /// A Director that has logged in.
 #[derive(Debug, Clone)]

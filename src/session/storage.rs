@@ -9,9 +9,8 @@ use crate::config::model;
 use crate::handshake::{self, Step, TlsPolicy};
 use crate::net::{deadline, dial, options};
 use crate::telemetry::event::StorageLoggedIn;
-use crate::types::DirectorName;
+use crate::types::{DirectorName, Release};
 use crate::wire::packet::{Frame, Signal};
-use crate::wire::release::Release;
 
 /// The most bytes that a storage's answer to one command may have.
 const MAX_ANSWER_BYTES: usize = 4 << 20;

@@ -1,7 +1,8 @@
-//! The words of the domain: names, job identities, secrets. No input or output, no Bacula syntax.
+//! The words of the domain: names, job identities, releases, secrets. No input or output, no Bacula syntax.
 
 mod job;
 mod names;
+mod release;
 mod secret;
 mod tls;
 
@@ -10,5 +11,6 @@ pub use names::{
     ClientName, DeviceName, DirectorName, FileSetName, GroupName, JobName, JobResourceName, MAX_NAME_BYTES, MediaType,
     NameError, PoolName, StorageName, VolumeName,
 };
+pub use release::{Release, Severity};
 pub use secret::{Secret, SessionKey};
 pub use tls::{Need, Needs};

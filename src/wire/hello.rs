@@ -34,7 +34,7 @@ pub enum Hello {
 pub struct DirectorHello {
     /// Its name. To be compared without case.
     pub name: DirectorName,
-    /// Its number, see [`Release::from_director`](super::release::Release::from_director). Very old Directors say
+    /// Its number, see [`Release::from_director`](crate::types::Release::from_director). Very old Directors say
     /// none.
     pub version: Option<u32>,
     /// Its needs of TLS: that of certificates, and 100 times that of a pre-shared key. 9.6 says none.

@@ -16,6 +16,5 @@ pub mod lz4;
 pub mod packet;
 pub mod progress;
 pub mod refusal;
-pub mod release;
 pub mod reserve;
 pub mod starttls;

@@ -8,8 +8,7 @@ use std::fmt;
 
 use super::line::{LineError, LineWriter, Scanner, shown, unescape};
 use super::packet::{Frame, PacketError};
-use super::release::{Release, Severity};
-use crate::types::{JobId, JobName, JobStatus};
+use crate::types::{JobId, JobName, JobStatus, Release, Severity};
 
 /// The Director's word that it has read spooled attributes from the file.
 pub const BLAST_OK: &[u8] = b"1000 OK BlastAttr\n";

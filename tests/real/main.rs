@@ -25,7 +25,7 @@ mod strangers;
 /// Bacula's release in these tests.
 const BACULA: lab::packages::Release = lab::packages::Release::Bookworm;
 /// What its Directors call storages with.
-const RELEASE: sdgroup::wire::release::Release = sdgroup::wire::release::Release::V9;
+const RELEASE: sdgroup::types::Release = sdgroup::types::Release::V9;
 
 /// What the Director itself adds to a job that no storage has begun.
 const DIRECTORS_OWN: std::time::Duration = std::time::Duration::ZERO;

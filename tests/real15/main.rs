@@ -38,7 +38,7 @@ mod wire;
 /// Bacula's release in these tests.
 const BACULA: lab::packages::Release = lab::packages::Release::Trixie;
 /// What its Directors call storages with.
-const RELEASE: sdgroup::wire::release::Release = sdgroup::wire::release::Release::V15;
+const RELEASE: sdgroup::types::Release = sdgroup::types::Release::V15;
 
 /// What the Director itself adds to a job that no storage has begun: it waits that long for a thread which it has not
 /// started, also with a real storage that refuses.

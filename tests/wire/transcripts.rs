@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use sdgroup::types::{Release, Severity};
 use sdgroup::wire::bootstrap::BootstrapReader;
 use sdgroup::wire::catalog::{self, CatalogRequest, MediaAnswer};
 use sdgroup::wire::challenge::{Challenge, PASSED};
@@ -9,7 +10,6 @@ use sdgroup::wire::command::Command;
 use sdgroup::wire::hello::Hello;
 use sdgroup::wire::job::{JobAnswer, JobCommand};
 use sdgroup::wire::progress::{StorageMessage, jmsg_line, start_line, status_line};
-use sdgroup::wire::release::{Release, Severity};
 use sdgroup::wire::reserve::{DeviceAnswer, UseDevice, UseStorage};
 
 use crate::transcript::{Line, TRANSCRIPTS, read};

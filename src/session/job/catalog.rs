@@ -4,11 +4,10 @@
 use super::Facts;
 use super::traffic::TrafficError;
 use crate::telemetry::event::{VolumeConflict, VolumeGuarded, VolumeLearned, VolumeMoved};
-use crate::types::{MediaType, PoolName, StorageName, VolumeName};
+use crate::types::{MediaType, PoolName, Severity, StorageName, VolumeName};
 use crate::volumes::{JobVolumes, Learned, Note, Place, Strangers, Verdict};
 use crate::wire::catalog::{self, CatalogRequest};
 use crate::wire::packet::Outbox;
-use crate::wire::release::Severity;
 
 /// What to do with the Director's answer.
 #[derive(Debug)]

@@ -13,10 +13,9 @@ use crate::session::routes::Announced;
 use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
 use crate::telemetry::event::StoreFailed;
-use crate::types::JobStatus;
+use crate::types::{JobStatus, Severity};
 use crate::wire::packet::Signal;
 use crate::wire::refusal::Refusal;
-use crate::wire::release::Severity;
 
 /// What is left of a job when its coupling has ended.
 pub(super) struct Finish<'a, 't> {

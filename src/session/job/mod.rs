@@ -28,11 +28,10 @@ use crate::channel::Channel;
 use crate::config::model;
 use crate::group::{Access, PlacementRequest};
 use crate::telemetry::event::{JobRef, LiveSession};
-use crate::types::{DirectorName, JobLevel, JobType};
+use crate::types::{DirectorName, JobLevel, JobType, Release, Severity};
 use crate::wire::job::JobCommand;
 use crate::wire::packet::Signal;
 use crate::wire::refusal::Refusal;
-use crate::wire::release::{Release, Severity};
 
 /// What is known of a job from the start.
 #[derive(Debug)]

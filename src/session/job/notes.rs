@@ -3,10 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Facts;
-use crate::types::JobStatus;
+use crate::types::{JobStatus, Severity};
 use crate::wire::packet::{Outbox, Signal};
 use crate::wire::progress::{self, JobEnd};
-use crate::wire::release::Severity;
 
 impl Facts {
     /// Puts one line into the job's messages. A console's connection (`JobId=0`) has none.

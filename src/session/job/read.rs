@@ -18,14 +18,13 @@ use crate::session::dice;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
 use crate::session::routes::NameInUse;
-use crate::types::{JobLevel, SessionKey};
+use crate::types::{JobLevel, Release, SessionKey, Severity};
 use crate::volumes::segments;
 use crate::wire::bootstrap::{Bootstrap, BootstrapReader};
 use crate::wire::job::JobAnswer;
 use crate::wire::line::shown;
 use crate::wire::packet::{Frame, Signal};
 use crate::wire::refusal::Refusal;
-use crate::wire::release::{Release, Severity};
 use crate::wire::reserve::{DeviceAnswer, DeviceFeatures};
 
 /// The longest piece of a bootstrap line that goes into one message (9.6 and 13 read no more at once).

@@ -17,12 +17,11 @@ use crate::session::jobs::{Job, Stop};
 use crate::session::routes::NameInUse;
 use crate::session::storage::{self, Patience, StorageLink, within};
 use crate::telemetry::event::{JobFailedOver, JobPlaced, JobQueued, QueueCause};
-use crate::types::StorageName;
+use crate::types::{Severity, StorageName};
 use crate::wire::job::{JobAnswer, JobCommand};
 use crate::wire::line::shown;
 use crate::wire::packet::{Frame, Signal};
 use crate::wire::progress::Kind;
-use crate::wire::release::Severity;
 
 /// How often a Director that waits is sent a sign of life: well within what firewalls forget.
 const HEARTBEAT: Duration = Duration::from_secs(60);

@@ -15,8 +15,7 @@ use crate::relay::Tally;
 use crate::session::couple::{Coupled, couple};
 use crate::session::jobs::Job;
 use crate::session::routes::Route;
-use crate::types::SessionKey;
-use crate::wire::release::Severity;
+use crate::types::{SessionKey, Severity};
 
 /// Runs the job to its end.
 pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, ending: &mut Ending) -> Option<Left> {

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 
 use sdgroup::handshake::{Step, TlsPolicy, bridge};
-use sdgroup::types::{JobName, SessionKey};
+use sdgroup::types::{JobName, Release, SessionKey};
 use sdgroup::wire::hello::ClientHello;
 use sdgroup::wire::packet::{Outbox, Packet, Signal};
-use sdgroup::wire::release::Release;
 
 use crate::harness::bytes_of_jobs::Record;
 use crate::harness::wire::{LoginFailed, Wire, WireError, random, shown};

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sdgroup::handshake::{DirectorKey, Step, TlsPolicy, storage};
 use sdgroup::types::{
     ClientName, DeviceName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobStatus, JobType,
-    MediaType, PoolName, Secret, SessionKey,
+    MediaType, PoolName, Release, Secret, SessionKey,
 };
 use sdgroup::wire::job::{JobAnswer, JobCommand};
 use sdgroup::wire::packet::{Outbox, Packet, Signal};
 use sdgroup::wire::progress::{JobEnd, StorageMessage};
-use sdgroup::wire::release::Release;
 use sdgroup::wire::reserve::{DeviceAnswer, UseDevice, UseStorage};
 
 use super::catalog::{Catalog, Job as CatalogJob, Talk};

@@ -1,8 +1,8 @@
 //! Writing: the Client's files onto volumes (Bacula `src/stored/append.c`, `mount.c`, `label.c`).
 
+use sdgroup::types::Severity;
 use sdgroup::wire::catalog::MediaAnswer;
 use sdgroup::wire::packet::{Packet, Signal};
-use sdgroup::wire::release::Severity;
 
 use super::ask::{Told, get_volume};
 use super::session::{Control, JobError};

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use sdgroup::handshake::{DirectorKey, TlsPolicy, client, director};
-use sdgroup::types::{JobId, JobName, Secret, SessionKey};
+use sdgroup::types::{JobId, JobName, Release, Secret, SessionKey};
 use sdgroup::wire::command::Command;
 use sdgroup::wire::hello::{ClientHello, DirectorHello, Hello};
 use sdgroup::wire::job::{JobAnswer, JobCommand};
 use sdgroup::wire::packet::{Outbox, Packet, Signal};
 use sdgroup::wire::refusal::Refusal;
-use sdgroup::wire::release::Release;
 use tokio::net::TcpStream;
 
 use super::session::{Arrival, Control, HeldJob};

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sdgroup::types::VolumeName;
+use sdgroup::types::{Severity, VolumeName};
 use sdgroup::wire::bootstrap::Group;
 use sdgroup::wire::packet::Signal;
-use sdgroup::wire::release::Severity;
 
 use super::ask::get_volume;
 use super::session::{Control, JobError};

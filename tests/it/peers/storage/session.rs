@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use sdgroup::types::{JobStatus, SessionKey};
+use sdgroup::types::{JobStatus, Release, SessionKey, Severity};
 use sdgroup::wire::bootstrap::Bootstrap;
 use sdgroup::wire::job::JobCommand;
 use sdgroup::wire::packet::{Packet, Signal};
 use sdgroup::wire::progress::{JobEnd, jmsg_line, start_line, status_line};
 use sdgroup::wire::refusal::Refusal;
-use sdgroup::wire::release::{Release, Severity};
 use sdgroup::wire::reserve::{DeviceAnswer, UseDevice, UseStorage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
