@@ -80,7 +80,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["types", "config", "telemetry", "group", "store", "volumes", "process"],
+        &[
+            "types",
+            "config",
+            "telemetry",
+            "group",
+            "store",
+            "volumes",
+            "probe",
+            "process",
+        ],
     ),
 ];
 

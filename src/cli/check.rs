@@ -2,29 +2,35 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Failure, counted, summed, tell};
-use crate::config::{self, MachineSecrets, Model};
+use crate::config::{self, Loaded, MachineSecrets, Model, SecretReader, model};
+use crate::group::Releases;
+use crate::probe::{self, Outcome, Questioner};
+use crate::types::Release;
 
-/// Tells every problem of the configuration, and that it is good if it is.
-pub(super) fn check(path: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let shown = path.display();
-    match config::load_with(path, &MachineSecrets::only_checking()) {
-        Ok(loaded) => {
-            tell(&loaded.warnings, &mut io::stderr().lock())?;
-            let with = if loaded.warnings.is_empty() {
-                String::new()
-            } else {
-                format!(", {}", summed(&loaded.warnings))
-            };
-            writeln!(out, "{shown}: ok: {}{with}", contents(&loaded.model))?;
-            Ok(())
-        }
-        Err(problems) => {
-            let sum = format!("{shown} cannot be used: {}", summed(&problems));
-            Err(Failure::Problems(problems, sum))
-        }
-    }
+/// Tells every problem of the configuration, and that it is good if it is. With `connect` every storage is logged in to
+/// as well, as a probe does.
+pub(super) fn check(path: &Path, connect: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    // A secret that only the unit's credentials hold is no fault unless it is needed now.
+    let secrets: &dyn SecretReader = if connect {
+        &MachineSecrets::new()
+    } else {
+        &MachineSecrets::only_checking()
+    };
+    let Loaded { model, warnings } = config::load_with(path, secrets).map_err(|problems| {
+        let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
+        Failure::Problems(problems, sum)
+    })?;
+    tell(&warnings, &mut io::stderr().lock())?;
+    let with = if warnings.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", summed(&warnings))
+    };
+    writeln!(out, "{}: ok: {}{with}", path.display(), contents(&model))?;
+    if connect { visit(&model, out) } else { Ok(()) }
 }
 
 fn contents(model: &Model) -> String {
@@ -35,4 +41,74 @@ fn contents(model: &Model) -> String {
         counted(model.groups.len(), "group"),
     ]
     .join(", ")
+}
+
+/// Logs in to every storage and tells what it found, and which groups are of more than one release.
+fn visit(model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::text(format!("cannot call the storages: {error}")))?;
+    let visits = runtime.block_on(ask_all(model));
+    let mut failed = 0_usize;
+    for (storage, outcome) in &visits {
+        let name = &storage.name;
+        match &outcome.result {
+            Ok(probed) => {
+                let (version, took) = (probed.storage_version, probed.took.as_secs_f64());
+                let release = Release::from_storage(version).map_or("unknown".to_owned(), |it| it.to_string());
+                writeln!(
+                    out,
+                    "{name}: ok in {took:.3} s, Bacula {release} (its number is {version})"
+                )?;
+            }
+            Err(failure) => {
+                failed += 1;
+                writeln!(out, "{name}: failed: {}", failure.text)?;
+            }
+        }
+    }
+    for group in &model.groups {
+        let members = visits
+            .iter()
+            .filter(|(storage, _)| group.members.contains(&storage.name));
+        let seen = members.filter_map(|(storage, outcome)| {
+            let probed = outcome.result.as_ref().ok()?;
+            Some((&storage.name, probed.storage_version))
+        });
+        if let Some(warning) = Releases::of(seen).warning() {
+            writeln!(io::stderr().lock(), "warning: group {}: {warning}", group.name)?;
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::text(format!(
+            "{} cannot be used now",
+            counted(failed, "storage")
+        ))),
+    }
+}
+
+async fn ask_all(model: &Model) -> Vec<(Arc<model::Storage>, Outcome)> {
+    let questioner = Questioner {
+        director: model.probe.director.clone(),
+        timeout: model.probe.timeout,
+    };
+    let visits: Vec<_> = model
+        .storages
+        .iter()
+        .map(|storage| {
+            let (questioner, storage) = (questioner.clone(), Arc::clone(storage));
+            tokio::spawn(async move {
+                let outcome = probe::ask(&questioner, &storage).await;
+                (storage, outcome)
+            })
+        })
+        .collect();
+    let mut outcomes = Vec::new();
+    for visit in visits {
+        // A visit neither panics nor is aborted.
+        outcomes.extend(visit.await.ok());
+    }
+    outcomes
 }

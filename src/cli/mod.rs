@@ -36,7 +36,12 @@ enum Command {
     /// Runs the daemon in the foreground.
     Run,
     /// Checks the configuration: tells every problem at once, and fails if one is an error.
-    Check,
+    Check {
+        /// Logs in to every storage, too, as a probe does: fails if one cannot be used, and warns of groups whose
+        /// storages are of different releases of Bacula.
+        #[arg(long)]
+        connect: bool,
+    },
     /// Looks at the volume ledger and corrects it: which storage holds which Volume.
     #[command(subcommand)]
     Volumes(volumes::Command),
@@ -49,7 +54,8 @@ pub fn main() -> ExitCode {
     // Not locked: a daemon's log may go there too, from other threads.
     let mut out = io::stdout();
     let result = match (line.test, line.command) {
-        (true, None) | (false, Some(Command::Check)) => check::check(&line.config, &mut out),
+        (true, None) => check::check(&line.config, false, &mut out),
+        (false, Some(Command::Check { connect })) => check::check(&line.config, connect, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (true, Some(_)) => usage("-t is a command of its own: leave out either it or the other one"),
@@ -145,7 +151,7 @@ mod tests {
         ] {
             let line = CommandLine::try_parse_from(words).unwrap();
             assert_eq!(line.config, PathBuf::from("a.toml"));
-            assert!(matches!(line.command, Some(Command::Check)));
+            assert!(matches!(line.command, Some(Command::Check { connect: false })));
         }
         let line = CommandLine::try_parse_from(["sdgroup", "-t"]).unwrap();
         assert!(line.test && line.config.as_os_str() == DEFAULT_CONFIG);

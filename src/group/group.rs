@@ -9,6 +9,7 @@ use crate::types::GroupName;
 
 use super::live::StorageLive;
 use super::policy::{self, Policy};
+use super::releases::Releases;
 
 /// Several storages that look like one, and the rule that chooses among them.
 #[derive(Debug)]
@@ -60,6 +61,13 @@ impl Group {
     #[must_use]
     pub fn is_usable(&self, now: Instant) -> bool {
         self.members.iter().any(|member| member.view(now).is_usable())
+    }
+
+    /// The releases of its members, as far as probes have seen them, without the lock.
+    #[must_use]
+    pub fn releases(&self) -> Releases {
+        let seen = self.members.iter();
+        Releases::of(seen.filter_map(|member| Some((member.name(), member.storage_version()?))))
     }
 
     pub(super) fn policy(&self) -> &dyn Policy {

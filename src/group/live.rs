@@ -189,6 +189,12 @@ impl StorageLive {
         self.board.lock().set_state(self.id, state, now);
     }
 
+    /// The number in its last `3000 OK Hello` to a probe, if one got that far, without the directory's lock.
+    #[must_use]
+    pub fn storage_version(&self) -> Option<u32> {
+        self.gauges.storage_version()
+    }
+
     /// What it looks like at `now`, without the directory's lock.
     #[must_use]
     pub fn view(&self, now: Instant) -> StorageView {

@@ -21,6 +21,7 @@ mod member;
 mod place;
 pub mod policy;
 mod queue;
+mod releases;
 mod request;
 #[cfg(test)]
 mod rig;
@@ -38,6 +39,7 @@ pub use line::Condition;
 pub use live::{Observed, StorageLive, StorageView};
 pub use place::{Placement, Unplaced, UnplacedReason};
 pub use queue::{Refused, RefusedReason, Waiting};
+pub use releases::Releases;
 pub use request::{Access, PlacementRequest, Tried};
 pub use slot::Slot;
 pub use state::State;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::phase::Phase;
 use crate::admin::Vitals;
 use crate::group::{Availability, Directory, Group, StorageLive, StorageView};
-use crate::telemetry::meters::{GroupMeters, StorageMeters, StorageReading};
+use crate::telemetry::meters::{GroupMeters, GroupReading, StorageMeters, StorageReading};
 
 /// The process as the pages see it.
 #[derive(Debug)]
@@ -51,7 +51,11 @@ impl Vitals for Signs {
         }
         for (group, meters) in &self.groups {
             let usable = group.members().iter().filter(|member| member.view(now).is_usable());
-            meters.show(group.waiting(), usable.count());
+            meters.show(&GroupReading {
+                queued_jobs: group.waiting(),
+                usable_storages: usable.count(),
+                releases: group.releases().count(),
+            });
         }
     }
 

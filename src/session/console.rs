@@ -169,6 +169,9 @@ fn table(caller: &Caller) -> Vec<String> {
             view.storage, view.running, view.limit, view.state, view.availability
         ));
     }
+    if let Some(warning) = members.iter().find_map(|group| group.releases().warning()) {
+        lines.push(format!("  Warning: {warning}\n"));
+    }
     lines
 }
 

@@ -107,11 +107,23 @@ impl RelayMeter {
     }
 }
 
+/// How a group is at one moment, as a scrape shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupReading {
+    /// Jobs that wait.
+    pub queued_jobs: usize,
+    /// Storages that may get new ones.
+    pub usable_storages: usize,
+    /// Releases of Bacula among its storages.
+    pub releases: usize,
+}
+
 /// The meters of one group. Made once per group of the configuration.
 #[derive(Debug, Clone)]
 pub struct GroupMeters {
     queued: Gauge,
     usable: Gauge,
+    releases: Gauge,
 }
 
 impl GroupMeters {
@@ -121,13 +133,15 @@ impl GroupMeters {
         Self {
             queued: names::GROUP_QUEUE.with([group.as_str()]),
             usable: names::GROUP_USABLE.with([group.as_str()]),
+            releases: names::GROUP_RELEASES.with([group.as_str()]),
         }
     }
 
-    /// Shows how many jobs wait, and how many storages may get new ones.
-    pub fn show(&self, queued_jobs: usize, usable_storages: usize) {
-        self.queued.set(real(queued_jobs));
-        self.usable.set(real(usable_storages));
+    /// Shows `reading`.
+    pub fn show(&self, reading: &GroupReading) {
+        self.queued.set(real(reading.queued_jobs));
+        self.usable.set(real(reading.usable_storages));
+        self.releases.set(real(reading.releases));
     }
 }
 
@@ -195,7 +209,11 @@ mod tests {
                 up: true,
                 ejected: false,
             });
-            GroupMeters::new(&GroupName::new("Files").unwrap()).show(2, 1);
+            GroupMeters::new(&GroupName::new("Files").unwrap()).show(&GroupReading {
+                queued_jobs: 2,
+                usable_storages: 1,
+                releases: 3,
+            });
             PipeMeters::new().show(4);
         });
         assert_eq!(scrape.value(r#"sdgroup_storage_jobs{storage="File5"}"#), "3");
@@ -204,6 +222,7 @@ mod tests {
         assert_eq!(scrape.value(r#"sdgroup_storage_ejected{storage="File5"}"#), "0");
         assert_eq!(scrape.value(r#"sdgroup_group_queued_jobs{group="Files"}"#), "2");
         assert_eq!(scrape.value(r#"sdgroup_group_usable_storages{group="Files"}"#), "1");
+        assert_eq!(scrape.value(r#"sdgroup_group_releases{group="Files"}"#), "3");
         assert_eq!(scrape.value("sdgroup_relay_pipes"), "4");
         assert_eq!(scrape.value("sdgroup_relay_fallbacks_total"), "0");
     }

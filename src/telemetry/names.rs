@@ -195,6 +195,8 @@ list! {
         "Jobs that wait for a storage of the group now.";
     gauge GROUP_USABLE = "sdgroup_group_usable_storages" [group]:
         "Storages of the group that may get new jobs now.";
+    gauge GROUP_RELEASES = "sdgroup_group_releases" [group]:
+        "Releases of Bacula among the group's storages, as far as probes have seen; should be 1.";
 
     // Storages.
     gauge STORAGE_JOBS = "sdgroup_storage_jobs" [storage]:

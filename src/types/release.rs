@@ -2,6 +2,8 @@
 //!
 //! The numbers are not ordered by age: a Client of 9.6 says 214, one of 15.0 says 15.
 
+use std::fmt;
+
 /// A family of releases that speak alike between Director and storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Release {
@@ -24,6 +26,16 @@ pub enum Severity {
     Warning,
     /// For the record.
     Info,
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V9 => "9.6",
+            Self::V13 => "13.0",
+            Self::V15 => "15.0",
+        })
+    }
 }
 
 impl Release {

@@ -96,7 +96,11 @@ impl Lab {
         let storage_daemons = storages.iter().zip(storage_ports).map(|(storage, port)| {
             fs::create_dir_all(storage.volumes()).expect("the volumes' folder");
             let text = resources::storage(&plan, storage, port.number());
-            daemon(&root, "bacula-sd", &storage.name, port, &storage.folder, text)
+            let root = match plan.other_release {
+                Some((name, release)) if name == storage.name => &root_of(release),
+                _ => &root,
+            };
+            daemon(root, "bacula-sd", &storage.name, port, &storage.folder, text)
         });
         let storage_daemons = storage_daemons.collect();
         let sdgroup = binary

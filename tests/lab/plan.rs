@@ -69,6 +69,8 @@ pub(crate) struct Plan {
     /// Of all daemons but the Client.
     pub(crate) release: Release,
     pub(crate) client_release: Release,
+    /// A storage that is of another one.
+    pub(crate) other_release: Option<(&'static str, Release)>,
     pub(crate) tls: Tls,
     /// Daemons whose communication lines are not to be compressed by them.
     pub(crate) uncompressed: &'static [Party],
@@ -122,6 +124,7 @@ impl Plan {
             director_password: GROUP_PASSWORD.to_owned(),
             release: crate::BACULA,
             client_release: crate::BACULA,
+            other_release: None,
             tls: Tls::default(),
             uncompressed: &[],
             taps: false,

@@ -32,6 +32,7 @@ mod shared_media_type;
 mod shutdown;
 
 mod free_space;
+mod releases;
 mod tls;
 mod wire;
 

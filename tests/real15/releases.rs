@@ -1,0 +1,37 @@
+//! A group whose storages are not all of the Director's release.
+
+use crate::SDGROUP;
+use crate::lab::Plan;
+use crate::lab::packages::Release;
+use crate::lab::wait;
+use std::time::Duration;
+
+#[test]
+fn a_storage_of_another_release_gets_no_job_and_everybody_warns_of_it() {
+    let mut plan = Plan::with_policy("ListedOrder");
+    plan.storages = 2;
+    plan.other_release = Some(("File4", Release::Bookworm));
+    plan.tree("Docs", 96);
+    let mut lab = plan.start(SDGROUP);
+    let releases = |lab: &mut crate::lab::Lab| lab.sdgroup().metrics().sum("sdgroup_group_releases", &[]);
+    wait::until("both storages probed", Duration::from_secs(20), || {
+        (releases(&mut lab) > 1.5).then_some(())
+    });
+
+    let report = lab.job("Docs", "Full");
+
+    assert_eq!(report.must_be_ok().only_storage(), "File5");
+    report.log_must_say("another release, 306");
+    let warning = "different releases of Bacula, File4: 9.6; File5: 15.0";
+    let shown = lab.console(&["status storage=Files"]);
+    assert!(shown.contains(warning), "{shown}");
+    let (status, printed) = lab.sdgroup().run(&["check", "--connect"]);
+    assert!(status.success() && printed.contains(warning), "{printed}");
+
+    lab.storage("File4").kill();
+    let (status, printed) = lab.sdgroup().run(&["check", "--connect"]);
+    assert!(
+        !status.success() && printed.contains("File4: failed: connection refused"),
+        "{printed}"
+    );
+}
