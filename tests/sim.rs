@@ -267,6 +267,7 @@ impl Sim {
         let outcome = if good {
             Ok(Probed {
                 storage_version: 306,
+                space: None,
                 took: Duration::from_millis(2),
             })
         } else {

@@ -57,9 +57,13 @@ fn visit(model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
             Ok(probed) => {
                 let (version, took) = (probed.storage_version, probed.took.as_secs_f64());
                 let release = Release::from_storage(version).map_or("unknown".to_owned(), |it| it.to_string());
+                let room = match probed.space {
+                    Some(space) => format!("{} of {} free", space.free, space.total),
+                    None => "it does not tell its room".to_owned(),
+                };
                 writeln!(
                     out,
-                    "{name}: ok in {took:.3} s, Bacula {release} (its number is {version})"
+                    "{name}: ok in {took:.3} s, Bacula {release} (its number is {version}), {room}"
                 )?;
             }
             Err(failure) => {
@@ -99,8 +103,9 @@ async fn ask_all(model: &Model) -> Vec<(Arc<model::Storage>, Outcome)> {
         .iter()
         .map(|storage| {
             let (questioner, storage) = (questioner.clone(), Arc::clone(storage));
+            let device = model.device_at(&storage).cloned();
             tokio::spawn(async move {
-                let outcome = probe::ask(&questioner, &storage).await;
+                let outcome = probe::ask(&questioner, &storage, device.as_ref()).await;
                 (storage, outcome)
             })
         })

@@ -116,6 +116,16 @@ impl Model {
         self.storages.iter().find(|storage| storage.name.as_str() == name)
     }
 
+    /// What `storage` calls the Device that jobs get there: its own word, or that of its groups if they have one and
+    /// the same. `None` when that is known from jobs alone.
+    #[must_use]
+    pub fn device_at<'a>(&'a self, storage: &'a Storage) -> Option<&'a DeviceName> {
+        let with_it = self.groups.iter().filter(|group| group.members.contains(&storage.name));
+        let mut words = with_it.map(|group| storage.device.as_ref().or(group.device.as_ref()));
+        let first = words.next()??;
+        words.all(|word| word == Some(first)).then_some(first)
+    }
+
     /// The group of this name.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Arc<Group>> {

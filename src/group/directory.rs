@@ -329,6 +329,7 @@ mod tests {
         assert_eq!(ejected.expect("one failure ejects").length, Duration::from_secs(10));
         let probed = Probed {
             storage_version: 306,
+            space: None,
             took: Duration::from_millis(3),
         };
         assert!(file6.observe_probe(Ok(probed), now).flip.is_some());

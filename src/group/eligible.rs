@@ -219,10 +219,14 @@ mod tests {
 
         let mut probed = member("File4", now);
         probe(&mut probed, true, now);
-        probed.gauges().probed(crate::group::Probed {
-            storage_version: 306,
-            took: Duration::ZERO,
-        });
+        probed.gauges().probed(
+            crate::group::Probed {
+                storage_version: 306,
+                space: None,
+                took: Duration::ZERO,
+            },
+            now,
+        );
         let verdict_among = |versions| verdict(&probed, Access::Write, &Tried::among(versions), false, later);
         assert_eq!(verdict_among(&[30008]), "another release, 306");
         assert_eq!(verdict_among(&[305, 306]), "eligible");

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::types::Space;
+
 /// Whether probes find a storage at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Availability {
@@ -101,6 +103,8 @@ pub struct ProbeFailure {
 pub struct Probed {
     /// The version number in the storage's `3000 OK Hello`.
     pub storage_version: u32,
+    /// The room on its devices, if it tells.
+    pub space: Option<Space>,
     /// From the start of dialling to the end of the answer.
     pub took: Duration,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use crate::config::model;
-use crate::types::StorageName;
+use crate::types::{Space, StorageName};
 
 use super::ejection::{Cause, Ejected};
 use super::health::{Availability, Flip, ProbeFailure, Probed};
@@ -30,6 +30,7 @@ pub(super) struct Gauges {
     ejected_until: AtomicU64,
     ejections: AtomicU64,
     storage_version: AtomicU32,
+    space: ArcSwapOption<(Space, Instant)>,
     trouble: ArcSwapOption<Cause>,
 }
 
@@ -45,6 +46,7 @@ impl Gauges {
             ejected_until: AtomicU64::new(NEVER),
             ejections: AtomicU64::new(0),
             storage_version: AtomicU32::new(0),
+            space: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
         }
     }
@@ -71,8 +73,11 @@ impl Gauges {
         self.ejections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn probed(&self, probed: Probed) {
+    pub(super) fn probed(&self, probed: Probed, now: Instant) {
         self.storage_version.store(probed.storage_version, Ordering::Relaxed);
+        if let Some(space) = probed.space {
+            self.space.store(Some(Arc::new((space, now))));
+        }
     }
 
     pub(super) fn publish(
@@ -90,6 +95,15 @@ impl Gauges {
         self.ejected_until.store(until, Ordering::Relaxed);
         self.trouble.store(trouble.map(Arc::new));
     }
+}
+
+/// The room that a storage had a while ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// As it told it.
+    pub space: Space,
+    /// How long ago.
+    pub age: Duration,
 }
 
 /// What a storage looks like at a moment. Its numbers are each true, but not all of the same instant.
@@ -115,6 +129,8 @@ pub struct StorageView {
     pub ejections_total: u64,
     /// The version number of its last `3000 OK Hello` to a probe, if one got that far.
     pub storage_version: Option<u32>,
+    /// The room on its file systems at the last probe that it told it to, if it ever did.
+    pub room: Option<Room>,
     /// Why it is down or ejected, if it is.
     pub trouble: Option<Arc<Cause>>,
 }
@@ -215,6 +231,10 @@ impl StorageLive {
             ejected_for,
             ejections_total: gauges.ejections.load(Ordering::Relaxed),
             storage_version: gauges.storage_version(),
+            room: gauges.space.load().as_deref().map(|(space, at)| Room {
+                space: *space,
+                age: now.saturating_duration_since(*at),
+            }),
             trouble: gauges.trouble.load_full().filter(|_| troubled),
         }
     }

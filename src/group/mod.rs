@@ -36,7 +36,7 @@ pub use explain::{Explanation, Judged, Spoken};
 pub use group::Group;
 pub use health::{Availability, Flip, Layer, ProbeFailure, Probed};
 pub use line::Condition;
-pub use live::{Observed, StorageLive, StorageView};
+pub use live::{Observed, Room, StorageLive, StorageView};
 pub use place::{Placement, Unplaced, UnplacedReason};
 pub use queue::{Refused, RefusedReason, Waiting};
 pub use releases::Releases;

@@ -342,6 +342,7 @@ mod tests {
         fn up(&self, at: usize) {
             let probed = Probed {
                 storage_version: 306,
+                space: None,
                 took: Duration::ZERO,
             };
             while self.live(at).view(now()).availability != crate::group::Availability::Up {

@@ -256,7 +256,7 @@ impl Table {
             };
         };
         if let Ok(probed) = &outcome {
-            member.gauges().probed(*probed);
+            member.gauges().probed(*probed, now);
         }
         let readmitted = member.ejection.probed(outcome.is_ok(), rule.rise, now);
         let flip = member.health.observe(outcome.err(), rule, now);

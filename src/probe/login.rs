@@ -14,9 +14,10 @@ use crate::handshake::{DirectorKey, Step, TlsPolicy};
 use crate::net::deadline::within;
 use crate::net::dial::{DialError, dial};
 use crate::net::options::tune;
-use crate::types::{DirectorName, Release, Secret};
+use crate::types::{DeviceName, DirectorName, Release, Secret, Space};
 use crate::wire::line::shown;
 use crate::wire::packet::Signal;
+use crate::wire::status::{DEVICES, DevicesReader};
 
 /// What is asked. The answer is short, not translated, and needs the storage's table of jobs, so that a storage
 /// which is locked up inside does not give it. A Director with `Monitor = yes` may ask it (Bacula
@@ -44,6 +45,10 @@ enum Stage {
     Dialling,
     LoggingIn,
     Asking,
+    /// It is known to be at work by now.
+    AskingForRoom {
+        storage_version: u32,
+    },
 }
 
 impl fmt::Display for Stage {
@@ -52,6 +57,7 @@ impl fmt::Display for Stage {
             Self::Dialling => "the call",
             Self::LoggingIn => "the login",
             Self::Asking => "the question for its status",
+            Self::AskingForRoom { .. } => "the question for its devices",
         })
     }
 }
@@ -61,24 +67,32 @@ struct Failure {
     text: String,
 }
 
-/// Asks `storage` once.
-pub async fn ask(questioner: &Questioner, storage: &Storage) -> Outcome {
+/// Asks `storage` once: how it is, and how much room there is on `device` (of its own words; on all its devices where
+/// none is named).
+pub async fn ask(questioner: &Questioner, storage: &Storage, device: Option<&DeviceName>) -> Outcome {
     let begun = Instant::now();
     let mut stage = Stage::Dialling;
-    let answer = within(questioner.timeout, visit(questioner, storage, &mut stage)).await;
+    let answer = within(questioner.timeout, visit(questioner, storage, device, &mut stage)).await;
     let took = begun.elapsed();
-    match answer {
-        Ok(Ok(storage_version)) => Outcome::good(storage_version, took),
-        Ok(Err(failure)) => Outcome::bad(failure.layer, failure.text, took),
-        Err(_expired) => {
+    match (answer, stage) {
+        (Ok(Ok((storage_version, space))), _) => Outcome::good(storage_version, space, took),
+        (Ok(Err(failure)), _) => Outcome::bad(failure.layer, failure.text, took),
+        // A file system that hangs is no reason to call the daemon down, which may have others.
+        (Err(_expired), Stage::AskingForRoom { storage_version }) => Outcome::good(storage_version, None, took),
+        (Err(_expired), stage) => {
             let text = format!("no answer to {stage} within {:?}", questioner.timeout);
             Outcome::bad(Layer::Timeout, text, took)
         }
     }
 }
 
-/// The whole visit; returns the storage's version number.
-async fn visit(questioner: &Questioner, storage: &Storage, stage: &mut Stage) -> Result<u32, Failure> {
+/// The whole visit; returns the storage's version number and its room.
+async fn visit(
+    questioner: &Questioner,
+    storage: &Storage,
+    device: Option<&DeviceName>,
+    stage: &mut Stage,
+) -> Result<(u32, Option<Space>), Failure> {
     let director = &questioner.director;
     let password = storage.password_for(director).ok_or_else(|| Failure {
         layer: Layer::Login,
@@ -92,12 +106,19 @@ async fn visit(questioner: &Questioner, storage: &Storage, stage: &mut Stage) ->
     *stage = Stage::LoggingIn;
     let mut channel = Channel::new(stream.into());
     let verified = log_in(&mut channel, director, password, storage).await?;
+    let storage_version = verified.storage_version;
     *stage = Stage::Asking;
-    let answer = question(&mut channel).await;
+    let answer = match question(&mut channel).await {
+        Ok(()) => {
+            *stage = Stage::AskingForRoom { storage_version };
+            Ok((storage_version, room(&mut channel, device).await))
+        }
+        Err(failure) => Err(failure),
+    };
     // A storage logs an error for a connection that ends without a word. It may be gone already.
     channel.outbox().signal(Signal::Terminate);
     let _ = channel.flush().await;
-    answer.map(|()| verified.storage_version)
+    answer
 }
 
 fn not_reached(error: DialError) -> Failure {
@@ -141,33 +162,62 @@ async fn log_in(
     })
 }
 
-/// Asks, and reads to the end of the answer.
+/// Asks how it is.
 async fn question(channel: &mut Channel) -> Result<(), Failure> {
-    channel.outbox().message(QUESTION);
+    let mut understood = false;
+    let mut strange = None;
+    read_answer(channel, QUESTION, |text| {
+        if !understood && !text.starts_with(ANSWER) {
+            strange.get_or_insert_with(|| shown(text).trim_end().to_owned());
+        }
+        understood = true;
+        strange.is_none()
+    })
+    .await?;
+    match strange {
+        Some(strange) => Err(no_answer(format_args!("it says {strange}"))),
+        None if understood => Ok(()),
+        None => Err(no_answer("it ended before it began")),
+    }
+}
+
+/// Asks for the room on its devices. A storage that does not tell is at work all the same.
+async fn room(channel: &mut Channel, device: Option<&DeviceName>) -> Option<Space> {
+    let mut reader = DevicesReader::new();
+    let answered = read_answer(channel, DEVICES, |text| {
+        reader.push(text);
+        true
+    });
+    answered.await.ok()?;
+    reader.finish().space(device)
+}
+
+/// Asks `question` and hands each message of the answer to `take`, to the end or until it wants no more.
+async fn read_answer(
+    channel: &mut Channel,
+    question: &str,
+    mut take: impl FnMut(&[u8]) -> bool,
+) -> Result<(), Failure> {
+    channel.outbox().message(question);
     channel.flush().await.map_err(cut_off)?;
     let mut scratch = Vec::new();
-    let mut understood = false;
     let mut bytes = 0_usize;
     loop {
         let frame = channel.receive().await.map_err(cut_off)?;
         match frame.signal() {
-            Some(Signal::Eod) if understood => return Ok(()),
-            Some(Signal::Eod) => return Err(no_answer("it ended before it began")),
+            Some(Signal::Eod) => return Ok(()),
             Some(Signal::Terminate) => return Err(no_answer("the storage took its leave instead")),
             Some(_) => continue,
             None => {}
         }
-        bytes = bytes.saturating_add(frame.as_bytes().len());
+        let text = frame.text(&mut scratch).map_err(|error| cut_off(error.into()))?;
+        let text = text.unwrap_or_default();
+        bytes = bytes.saturating_add(text.len());
         if bytes > MAX_ANSWER_BYTES {
             return Err(no_answer(format_args!("it is longer than {MAX_ANSWER_BYTES} bytes")));
         }
-        if !understood {
-            let text = frame.text(&mut scratch).map_err(|error| cut_off(error.into()))?;
-            let text = text.unwrap_or_default();
-            if !text.starts_with(ANSWER) {
-                return Err(no_answer(format_args!("it says {}", shown(text).trim_end())));
-            }
-            understood = true;
+        if !take(text) {
+            return Ok(());
         }
     }
 }
@@ -201,8 +251,10 @@ mod tests {
     /// What the storage that is probed does once the Director has logged in.
     #[derive(Clone, Copy)]
     enum Manner {
-        /// These lines, an EOD, and then it waits for the farewell.
-        Says(&'static [&'static str]),
+        /// These lines and an EOD to the first question, and these to the second; then it waits for the farewell.
+        Says(&'static [&'static str], &'static [&'static str]),
+        /// A good answer to the first question, and no word to the second.
+        HangsAtDevices,
         /// Never an end.
         Rambles,
         /// It closes.
@@ -262,13 +314,14 @@ mod tests {
                 heard.push(String::from_utf8_lossy(&text).into_owned());
             }
             match manner {
-                Manner::Says(lines) => {
-                    for line in lines {
-                        channel.outbox().message(line);
+                Manner::Says(status, devices) => {
+                    say(&mut channel, status).await;
+                    if let Packet::Message(text) = channel.receive_packet().await.unwrap() {
+                        heard.push(String::from_utf8_lossy(&text).into_owned());
+                        say(&mut channel, devices).await;
                     }
-                    channel.outbox().signal(Signal::Eod);
-                    channel.flush().await.unwrap();
                 }
+                Manner::HangsAtDevices => say(&mut channel, &["3000 OK .status\n"]).await,
                 Manner::Rambles => {
                     channel.outbox().message("3000 OK .status\n");
                     let line = vec![b'x'; 100_000];
@@ -287,6 +340,14 @@ mod tests {
         })
     }
 
+    async fn say(channel: &mut Channel, lines: &[&str]) {
+        for line in lines {
+            channel.outbox().message(line);
+        }
+        channel.outbox().signal(Signal::Eod);
+        channel.flush().await.unwrap();
+    }
+
     async fn failure(manner: Manner) -> (Layer, Arc<str>) {
         let (listener, port) = listener();
         let serving = serve(listener, manner);
@@ -294,29 +355,51 @@ mod tests {
             Manner::Silent => Duration::from_millis(300),
             _ => Duration::from_secs(20),
         };
-        let outcome = ask(&questioner(timeout), &storage(port, "right")).await;
+        let outcome = ask(&questioner(timeout), &storage(port, "right"), None).await;
         serving.await.unwrap();
         let failure = outcome.result.expect_err("it was to fail");
         (failure.layer, failure.text)
     }
 
+    const AT_WORK: &[&str] = &["3000 OK .status\n", "JobId=7 JobStatus=R JobErrors=0\n"];
+    const DEVICE: &str = "\nname=Drive1\narchive_device=/a\ntype=File\nenabled=1\nfree_space=512000\n\
+                          total_space=1024000\ndevno=0\n\n";
+
     #[tokio::test]
     async fn a_storage_at_work_is_asked_and_left_politely() {
         let (listener, port) = listener();
-        let lines = &["3000 OK .status\n", "JobId=7 JobStatus=R JobErrors=0\n"];
-        let serving = serve(listener, Manner::Says(lines));
-        let outcome = ask(&questioner(Duration::from_secs(20)), &storage(port, "right")).await;
+        let serving = serve(listener, Manner::Says(AT_WORK, &[DEVICE]));
+        let outcome = ask(&questioner(Duration::from_secs(20)), &storage(port, "right"), None).await;
         assert_eq!(outcome.label(), "ok");
         let probed = outcome.result.expect("it is at work");
         assert_eq!((probed.storage_version, probed.took), (306, outcome.took));
-        assert_eq!(serving.await.unwrap(), [QUESTION, "Signal(Terminate)"]);
+        assert_eq!(probed.space.expect("it tells its room").free.0, 512_000);
+        assert_eq!(serving.await.unwrap(), [QUESTION, DEVICES, "Signal(Terminate)"]);
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_does_not_tell_its_room_is_at_work_all_the_same() {
+        let table = [
+            (Manner::Says(AT_WORK, &[]), 20_000),
+            (Manner::Says(AT_WORK, &["3900 Bad .status command\n"]), 20_000),
+            (Manner::HangsAtDevices, 1_000),
+        ];
+        for (manner, millis) in table {
+            let (listener, port) = listener();
+            let serving = serve(listener, manner);
+            let questioner = questioner(Duration::from_millis(millis));
+            let outcome = ask(&questioner, &storage(port, "right"), None).await;
+            let probed = outcome.result.expect("it is at work");
+            assert_eq!((probed.storage_version, probed.space), (306, None));
+            serving.await.unwrap();
+        }
     }
 
     #[tokio::test]
     async fn a_port_where_nobody_listens_is_refused() {
         let (listener, port) = listener();
         drop(listener);
-        let outcome = ask(&questioner(Duration::from_secs(20)), &storage(port, "right")).await;
+        let outcome = ask(&questioner(Duration::from_secs(20)), &storage(port, "right"), None).await;
         assert_eq!(outcome.label(), "connect");
         assert_eq!(&*outcome.result.expect_err("nobody listens").text, "connection refused");
     }
@@ -325,7 +408,7 @@ mod tests {
     async fn another_password_fails_at_the_login() {
         let (listener, port) = listener();
         let serving = serve(listener, Manner::Silent);
-        let outcome = ask(&questioner(Duration::from_secs(20)), &storage(port, "wrong")).await;
+        let outcome = ask(&questioner(Duration::from_secs(20)), &storage(port, "wrong"), None).await;
         serving.await.unwrap();
         let failure = outcome.result.expect_err("the passwords differ");
         assert_eq!(failure.layer, Layer::Login);
@@ -336,7 +419,7 @@ mod tests {
     async fn a_missing_password_is_told() {
         let mut storage = storage(1, "right");
         storage.password = None;
-        let outcome = ask(&questioner(Duration::from_secs(20)), &storage).await;
+        let outcome = ask(&questioner(Duration::from_secs(20)), &storage, None).await;
         let failure = outcome.result.expect_err("no password");
         assert_eq!(failure.layer, Layer::Login);
         assert!(
@@ -348,7 +431,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_accepts_and_says_nothing_is_timed_out_at_the_login() {
         let (listener, port) = listener();
-        let outcome = ask(&questioner(Duration::from_millis(300)), &storage(port, "right")).await;
+        let outcome = ask(&questioner(Duration::from_millis(300)), &storage(port, "right"), None).await;
         drop(listener);
         let failure = outcome.result.expect_err("nobody answers");
         assert_eq!(
@@ -361,11 +444,11 @@ mod tests {
     async fn what_is_no_answer_fails_at_the_answer() {
         let table = [
             (
-                Manner::Says(&["3900 Bad .status command\n"]),
+                Manner::Says(&["3900 Bad .status command\n"], &[]),
                 Layer::Answer,
                 "it says 3900 Bad",
             ),
-            (Manner::Says(&[]), Layer::Answer, "it ended before it began"),
+            (Manner::Says(&[], &[]), Layer::Answer, "it ended before it began"),
             (Manner::Rambles, Layer::Answer, "it is longer than"),
             (Manner::Closes, Layer::Answer, "the connection was closed"),
             (

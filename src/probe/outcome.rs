@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::group::{Layer, ProbeFailure, Probed};
+use crate::types::Space;
 
 /// What came of one probe of one storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +16,14 @@ pub struct Outcome {
 
 impl Outcome {
     /// A probe that found the storage at work.
-    pub(super) fn good(storage_version: u32, took: Duration) -> Self {
+    pub(super) fn good(storage_version: u32, space: Option<Space>, took: Duration) -> Self {
         Self {
             took,
-            result: Ok(Probed { storage_version, took }),
+            result: Ok(Probed {
+                storage_version,
+                space,
+                took,
+            }),
         }
     }
 

@@ -90,7 +90,7 @@ pub(super) fn start(
     lost: &CancellationToken,
 ) -> Arc<Context> {
     let directory = Directory::new(model);
-    probes::start(&model.probe, &directory, stop);
+    probes::start(model, &directory, stop);
     let signs = Arc::new(Signs::new(phases.watch(), &directory));
     let ledger = Ledger::new(Arc::new(opened.store));
     let pipes = PipePool::new(PoolOptions::default());

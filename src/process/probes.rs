@@ -5,14 +5,16 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::Probe;
+use crate::config::Model;
 use crate::group::policy::Dice;
 use crate::group::{Directory, StorageLive};
 use crate::probe::{Outcome, Questioner, Rhythm, ask, keep_asking};
 use crate::session;
+use crate::types::DeviceName;
 
 /// Starts to ask every storage of `directory`, each in a task of its own, until `stop`.
-pub(super) fn start(probe: &Probe, directory: &Arc<Directory>, stop: &CancellationToken) {
+pub(super) fn start(model: &Model, directory: &Arc<Directory>, stop: &CancellationToken) {
+    let probe = &model.probe;
     let questioner = Arc::new(Questioner {
         director: probe.director.clone(),
         timeout: probe.timeout,
@@ -26,6 +28,7 @@ pub(super) fn start(probe: &Probe, directory: &Arc<Directory>, stop: &Cancellati
             dice,
             Arc::clone(directory),
             Arc::clone(live),
+            model.device_at(live.storage()).cloned(),
             stop.clone(),
         );
         tokio::spawn(asking);
@@ -38,9 +41,10 @@ async fn watch(
     dice: Dice,
     directory: Arc<Directory>,
     live: Arc<StorageLive>,
+    device: Option<DeviceName>,
     stop: CancellationToken,
 ) {
-    let question = || ask(&questioner, live.storage());
+    let question = || ask(&questioner, live.storage(), device.as_ref());
     let note = |outcome: Outcome| {
         session::probed(&directory, live.name(), outcome.result, outcome.took, Instant::now());
     };

@@ -47,6 +47,7 @@ impl Vitals for Signs {
                 jobs_limit: view.limit,
                 up: view.availability == Availability::Up,
                 ejected: view.ejected_for.is_some(),
+                space: view.room.map(|room| room.space),
             });
         }
         for (group, meters) in &self.groups {
@@ -101,6 +102,7 @@ mod tests {
     use crate::group::{Cause, Layer, ProbeFailure, Probed};
     use crate::process::Phases;
     use crate::telemetry::testing::Scrape;
+    use crate::types::{Bytes, Space};
 
     const CONFIG: &str = r#"
         [Sdgroup]
@@ -186,6 +188,10 @@ mod tests {
         };
         let up = Ok(Probed {
             storage_version: 306,
+            space: Some(Space {
+                free: Bytes(512),
+                total: Bytes(2048),
+            }),
             took: std::time::Duration::from_millis(1),
         });
         assert!(file4.observe_probe(up, now).flip.is_some());
@@ -198,6 +204,9 @@ mod tests {
             (r#"sdgroup_storage_ejected{storage="File5"}"#, "1"),
             (r#"sdgroup_storage_jobs{storage="File4"}"#, "0"),
             (r#"sdgroup_storage_jobs_limit{storage="File4"}"#, "7"),
+            (r#"sdgroup_storage_free_bytes{storage="File4"}"#, "512"),
+            (r#"sdgroup_storage_total_bytes{storage="File4"}"#, "2048"),
+            (r#"sdgroup_storage_free_bytes{storage="File5"}"#, "NaN"),
             (r#"sdgroup_group_usable_storages{group="Files"}"#, "1"),
             (r#"sdgroup_group_queued_jobs{group="Files"}"#, "0"),
         ] {

@@ -1,13 +1,14 @@
 //! What a Director sends outside jobs: an operator's commands, and the cancelling of jobs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::director::Caller;
 use super::error::StorageError;
 use super::free_space;
 use super::jobs::Stop;
 use super::storage::{self, Patience};
+use super::table;
 use crate::channel::Channel;
 use crate::config::model;
 use crate::types::JobName;
@@ -119,7 +120,7 @@ async fn cancel(caller: &Caller, to_director: &mut Outbox, name: &JobName, line:
 /// The group's table, then each member's own text.
 async fn status(caller: &Caller, to_director: &mut Outbox, line: &[u8]) {
     if line.starts_with(b"status") {
-        for text in table(caller) {
+        for text in table::lines(caller) {
             to_director.message_with_nul(text);
         }
     }
@@ -144,35 +145,6 @@ async fn status(caller: &Caller, to_director: &mut Outbox, line: &[u8]) {
         }
     }
     to_director.signal(Signal::Eod);
-}
-
-fn table(caller: &Caller) -> Vec<String> {
-    let group = &caller.group;
-    let mut lines = vec![format!(
-        "\n{} Version: {}  group {} by {}\n",
-        caller.context.model.name,
-        env!("CARGO_PKG_VERSION"),
-        group.name,
-        group.policy
-    )];
-    let now = Instant::now();
-    let members = caller.context.directory.group(&group.name);
-    for live in members.iter().flat_map(|group| group.members()) {
-        let view = live.view(now);
-        let trouble = view
-            .trouble
-            .as_ref()
-            .map(|cause| format!(", {}", cause.text))
-            .unwrap_or_default();
-        lines.push(format!(
-            "  {}: {} of {} jobs, {}, {}{trouble}\n",
-            view.storage, view.running, view.limit, view.state, view.availability
-        ));
-    }
-    if let Some(warning) = members.iter().find_map(|group| group.releases().warning()) {
-        lines.push(format!("  Warning: {warning}\n"));
-    }
-    lines
 }
 
 /// Gives the command to the only member there is.

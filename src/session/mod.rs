@@ -18,6 +18,7 @@ mod job;
 mod jobs;
 mod routes;
 mod storage;
+mod table;
 
 pub use context::{Admission, Context};
 pub use front::serve;

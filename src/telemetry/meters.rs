@@ -3,7 +3,7 @@
 use metrics::{Counter, Gauge};
 
 use super::names;
-use crate::types::{GroupName, StorageName};
+use crate::types::{Bytes, GroupName, Space, StorageName};
 
 /// The meters of one storage. Made once per storage of the configuration.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct StorageMeters {
     jobs_limit: Gauge,
     up: Gauge,
     ejected: Gauge,
+    free: Gauge,
+    total: Gauge,
     to_storage: Counter,
     from_storage: Counter,
 }
@@ -27,12 +29,20 @@ pub struct StorageReading {
     pub up: bool,
     /// It was ejected for failing jobs.
     pub ejected: bool,
+    /// The room on it, if that is known.
+    pub space: Option<Space>,
 }
 
 /// Gauges are doubles; what we count stays far below 2^53.
 #[allow(clippy::cast_precision_loss)]
 fn real(count: usize) -> f64 {
     count as f64
+}
+
+/// The same of bytes. What is not known is no number: a rule or a graph that compares it finds nothing.
+#[allow(clippy::cast_precision_loss)]
+fn real_bytes(bytes: Option<Bytes>) -> f64 {
+    bytes.map_or(f64::NAN, |bytes| bytes.0 as f64)
 }
 
 impl StorageMeters {
@@ -45,6 +55,8 @@ impl StorageMeters {
             jobs_limit: names::STORAGE_JOBS_LIMIT.with([name]),
             up: names::STORAGE_UP.with([name]),
             ejected: names::STORAGE_EJECTED.with([name]),
+            free: names::STORAGE_FREE.with([name]),
+            total: names::STORAGE_TOTAL.with([name]),
             to_storage: names::RELAY_BYTES.with([name, "to_storage"]),
             from_storage: names::RELAY_BYTES.with([name, "from_storage"]),
         }
@@ -56,6 +68,8 @@ impl StorageMeters {
         self.jobs_limit.set(f64::from(reading.jobs_limit));
         self.up.set(f64::from(u8::from(reading.up)));
         self.ejected.set(f64::from(u8::from(reading.ejected)));
+        self.free.set(real_bytes(reading.space.map(|space| space.free)));
+        self.total.set(real_bytes(reading.space.map(|space| space.total)));
     }
 
     /// A meter for one data connection with this storage, whose running totals in bytes are these so far.
@@ -208,6 +222,10 @@ mod tests {
                 jobs_limit: 20,
                 up: true,
                 ejected: false,
+                space: Some(Space {
+                    free: Bytes(512_000),
+                    total: Bytes(1_024_000),
+                }),
             });
             GroupMeters::new(&GroupName::new("Files").unwrap()).show(&GroupReading {
                 queued_jobs: 2,
@@ -220,6 +238,11 @@ mod tests {
         assert_eq!(scrape.value(r#"sdgroup_storage_jobs_limit{storage="File5"}"#), "20");
         assert_eq!(scrape.value(r#"sdgroup_storage_up{storage="File5"}"#), "1");
         assert_eq!(scrape.value(r#"sdgroup_storage_ejected{storage="File5"}"#), "0");
+        assert_eq!(scrape.value(r#"sdgroup_storage_free_bytes{storage="File5"}"#), "512000");
+        assert_eq!(
+            scrape.value(r#"sdgroup_storage_total_bytes{storage="File5"}"#),
+            "1024000"
+        );
         assert_eq!(scrape.value(r#"sdgroup_group_queued_jobs{group="Files"}"#), "2");
         assert_eq!(scrape.value(r#"sdgroup_group_usable_storages{group="Files"}"#), "1");
         assert_eq!(scrape.value(r#"sdgroup_group_releases{group="Files"}"#), "3");

@@ -203,6 +203,10 @@ list! {
         "Jobs on the storage now, of all Directors and groups, counted from their placement.";
     gauge STORAGE_JOBS_LIMIT = "sdgroup_storage_jobs_limit" [storage]:
         "How many jobs the storage may have at once (MaximumConcurrentJobs).";
+    gauge STORAGE_FREE = "sdgroup_storage_free_bytes" [storage]:
+        "Room left on the storage's file systems as it told the last probe, each counted once; NaN while it is not known.";
+    gauge STORAGE_TOTAL = "sdgroup_storage_total_bytes" [storage]:
+        "Size of the storage's file systems as it told the last probe, each counted once; NaN while it is not known.";
     gauge STORAGE_UP = "sdgroup_storage_up" [storage]:
         "1 when the probes find the storage up, 0 when they find it down or have not yet found out.";
     gauge STORAGE_EJECTED = "sdgroup_storage_ejected" [storage]:

@@ -4,6 +4,7 @@ mod job;
 mod names;
 mod release;
 mod secret;
+mod space;
 mod tls;
 
 pub use job::{JobId, JobLevel, JobStatus, JobType};
@@ -13,4 +14,5 @@ pub use names::{
 };
 pub use release::{Release, Severity};
 pub use secret::{Secret, SessionKey};
+pub use space::{Bytes, Space};
 pub use tls::{Need, Needs};

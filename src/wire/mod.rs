@@ -18,3 +18,4 @@ pub mod progress;
 pub mod refusal;
 pub mod reserve;
 pub mod starttls;
+pub mod status;

@@ -139,6 +139,10 @@ async fn probes_close_the_door_of_a_storage_and_open_it_again() {
     let place = Place::with(plot).await;
     let up = "sdgroup_storage_up{storage=\"File4\"}";
     place.binary.until_metric(up, "1").await;
+    let free = "sdgroup_storage_free_bytes{storage=\"File4\"}";
+    place.binary.until_metric(free, "NaN").await;
+    place.storages[0].tell_space(512_000, 1_024_000);
+    place.binary.until_metric(free, "512000").await;
     place.storages[0].refuse_connections().await;
     place.binary.until_metric(up, "0").await;
     let (report, _) = place.back_up("Elsewhere").await;

@@ -56,7 +56,7 @@ proptest! {
     fn every_parser_takes_a_mutated_message(bytes in mutated()) {
         for body in [
             bodies::hello, bodies::challenge, bodies::command, bodies::job, bodies::reserve, bodies::bootstrap,
-            bodies::catalog, bodies::progress, bodies::packet, bodies::lz4,
+            bodies::catalog, bodies::progress, bodies::packet, bodies::lz4, bodies::status,
         ] {
             body(&bytes);
         }
@@ -110,5 +110,14 @@ proptest! {
     #[test]
     fn what_storages_tell(bytes in text(&["Jmsg JobId=1 type=", "Status JobId=", "3099 Job J end JobStatus=84 JobFiles=1 JobBytes=", "3010 Job ", "BlastAttr JobId=1 File=", ""])) {
         bodies::progress(&bytes);
+    }
+
+    #[test]
+    fn devices(bytes in text(&[
+        "autochanger=C\nname=D\ndevice=/a\nname=D\narchive_device=/a\ntype=File\nfree_space=512\ntotal_space=",
+        "name=D\narchive_device=/a\ntype=File\ntotal_space=1024\nfree_space=",
+        "",
+    ])) {
+        bodies::status(&bytes);
     }
 }

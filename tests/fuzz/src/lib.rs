@@ -11,6 +11,7 @@ use sdgroup::wire::job::{JobAnswer, JobCommand};
 use sdgroup::wire::packet::{Frame, Outbox, Packet};
 use sdgroup::wire::progress::{Kind, StorageMessage};
 use sdgroup::wire::reserve::{DeviceAnswer, UseDevice, UseStorage};
+use sdgroup::wire::status::DevicesReader;
 use sdgroup::wire::{line, lz4};
 
 const LIMIT: usize = 100_000;
@@ -143,5 +144,14 @@ pub fn progress(bytes: &[u8]) {
         }
         Ok(StorageMessage::Reply { code, .. }) => assert_eq!(kind, Kind::Reply(code)),
         Ok(_) | Err(_) => {}
+    }
+}
+
+/// The devices of a storage: what they have free is never more than what there is.
+pub fn status(bytes: &[u8]) {
+    let mut reader = DevicesReader::new();
+    bytes.split(|&byte| byte == 0).for_each(|message| reader.push(message));
+    if let Some(space) = reader.finish().space(None) {
+        assert!(space.free <= space.total && space.total.0 > 0);
     }
 }

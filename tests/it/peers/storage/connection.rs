@@ -162,6 +162,18 @@ fn status(core: &Core, wire: &mut Wire) -> bool {
 }
 
 fn dot_status(core: &Core, wire: &mut Wire, what: &[u8]) -> bool {
+    if what.eq_ignore_ascii_case(b"devices") {
+        let state = core.state();
+        if let Some((free, total)) = state.space {
+            wire.put(format!(
+                "\nname={0}\narchive_device=/{0}\ntype=File\nread_only=0\nenabled=1\nfree_space={free}\n\
+                 total_space={total}\ndevno=0\n\n\0",
+                core.settings.changer
+            ));
+        }
+        wire.put_signal(Signal::Eod);
+        return true;
+    }
     if !what.eq_ignore_ascii_case(b"current") {
         wire.put("3900 Unknown .status\n");
         wire.put_signal(Signal::Eod);

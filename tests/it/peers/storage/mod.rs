@@ -100,6 +100,8 @@ struct State {
     reached: BTreeMap<Point, usize>,
     refuses_jobs: bool,
     refuses_logins: bool,
+    /// Free and total bytes, if it tells.
+    space: Option<(u64, u64)>,
     last_session: u32,
     last_block: u64,
     strangers: Vec<Stranger>,
@@ -265,6 +267,11 @@ impl Storage {
     /// Directors are turned away with 3999, whatever they prove.
     pub(crate) fn refuse_logins(&self, refuses: bool) {
         self.core.state().refuses_logins = refuses;
+    }
+
+    /// From now on it tells probes that it has this much room, in bytes: free, and in all.
+    pub(crate) fn tell_space(&self, free: u64, total: u64) {
+        self.core.state().space = Some((free, total));
     }
 
     // What a test can see of it.
