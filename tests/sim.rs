@@ -23,7 +23,7 @@ use sdgroup::config::{self, MachineSecrets, Model};
 use sdgroup::group::policy::Dice;
 use sdgroup::group::{
     Access, Availability, Cause, Directory, Group, Layer, Placement, PlacementRequest, ProbeFailure, Probed, Refused,
-    RefusedReason, State, StorageView, Tried,
+    RefusedReason, State, StorageView, Trial, Tried,
 };
 use sdgroup::types::{
     ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, StorageName,
@@ -254,9 +254,10 @@ impl Sim {
         let cause = Cause::new("reset", "connection reset");
         let _ = self.directory.storages()[at].observe_failure(cause, now());
         drop(placement);
-        job.tried_log.add(self.names[at].clone(), "connection reset");
+        job.tried_log
+            .add(self.names[at].clone(), Trial::Failed, "connection reset");
         // What the wait before forgave is gone from the list.
-        job.tried.retain(|at| job.tried_log.why(&self.names[*at]).is_some());
+        job.tried.retain(|at| job.tried_log.trial(&self.names[*at]).is_some());
         job.tried.insert(at);
         job.began = now();
         job.cancel = CancellationToken::new();
@@ -385,7 +386,7 @@ impl Sim {
             RefusedReason::QueueFull => assert_eq!(refused.queued, MAXIMUM_QUEUED_JOBS),
             RefusedReason::Down => assert!(waited >= DOWN_WAIT, "{refused}"),
             RefusedReason::Busy => assert!(waited >= BUSY_WAIT, "{refused}"),
-            RefusedReason::Unknown => panic!("{refused}"),
+            RefusedReason::Unfit | RefusedReason::Unknown => panic!("{refused}"),
         }
         assert!(waited <= now() - job.first_began, "{refused}");
     }

@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::config::model::PolicyName;
-    use crate::group::{Cause, Layer, ProbeFailure, Probed, Slot, State, rig};
+    use crate::group::{Cause, Layer, ProbeFailure, Probed, Slot, State, Trial, rig};
 
     fn built(policy: PolicyName) -> (Arc<Directory>, Arc<Group>) {
         let directory = Directory::seeded(&rig::model(policy), 1);
@@ -277,7 +277,7 @@ mod tests {
         let mut order = Vec::new();
         while let Ok(placement) = directory.place(&group, &request, &tried, now) {
             order.push(placement.storage.name.to_string());
-            tried.add(placement.storage.name.clone(), "login refused");
+            tried.add(placement.storage.name.clone(), Trial::Failed, "login refused");
         }
         assert_eq!(order, ["File4", "File5", "File6"]);
         let unplaced = directory.place(&group, &request, &tried, now).expect_err("all tried");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::explain::Spoken;
 use super::health::Availability;
 use super::member::Member;
-use super::request::{Access, Tried};
+use super::request::{Access, Trial, Tried};
 use super::state::State;
 
 /// Why a member may not take a job.
@@ -16,6 +16,10 @@ use super::state::State;
 pub enum Ineligible {
     /// It failed for this very job, because of this.
     Tried(Arc<str>),
+    /// It has no device free for this job, in its words.
+    Busy(Arc<str>),
+    /// It will not run this job, because of this.
+    Unfit(Arc<str>),
     /// It is of another release than the Director, and the two do not understand each other.
     Release {
         /// The number that it says.
@@ -52,6 +56,8 @@ impl Ineligible {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Tried(_) => "tried",
+            Self::Busy(_) => "busy",
+            Self::Unfit(_) => "unfit",
             Self::Release { .. } => "release",
             Self::State(state) => state.as_str(),
             Self::Down { .. } => "down",
@@ -60,11 +66,19 @@ impl Ineligible {
         }
     }
 
+    /// Whether it is well and has too much to do.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Busy(_))
+    }
+
     /// The rest of a sentence that begins with the storage's name.
     #[must_use]
     pub fn predicate(&self) -> String {
         match self {
             Self::Tried(why) => format!("failed this job ({why})"),
+            Self::Busy(why) => format!("is busy ({why})"),
+            Self::Unfit(why) => format!("cannot run this job ({why})"),
             Self::Release { version } => format!("is of another release than the Director (it says {version})"),
             Self::State(state) => format!("is in state {state}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
@@ -78,6 +92,8 @@ impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tried(why) => write!(f, "tried, {why}"),
+            Self::Busy(why) => write!(f, "busy, {why}"),
+            Self::Unfit(why) => write!(f, "unfit, {why}"),
             Self::Release { version } => write!(f, "another release, {version}"),
             Self::State(state) => state.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
@@ -99,8 +115,13 @@ pub(super) struct Question<'a> {
 
 /// Whether `member` may take the job, or the first reason why not, the most lasting reason first.
 pub(super) fn eligible(member: &Member, question: Question<'_>) -> Result<(), Ineligible> {
-    if let Some(why) = question.tried.why(&member.name) {
-        return Err(Ineligible::Tried(Arc::clone(why)));
+    if let Some((trial, why)) = question.tried.trial(&member.name) {
+        let why = Arc::clone(why);
+        return Err(match trial {
+            Trial::Failed => Ineligible::Tried(why),
+            Trial::Busy => Ineligible::Busy(why),
+            Trial::Unfit => Ineligible::Unfit(why),
+        });
     }
     if let Some(version) = member
         .gauges()
@@ -151,7 +172,7 @@ pub(super) fn pardon<'a>(
         let availability = member.health.availability();
         let out = availability == Availability::Down
             || !member.state.allows(access)
-            || tried.why(&member.name).is_some()
+            || tried.trial(&member.name).is_some()
             || member
                 .gauges()
                 .storage_version()
@@ -233,7 +254,7 @@ mod tests {
         assert_eq!(verdict_among(&[]), "eligible");
 
         let mut tried = Tried::new();
-        tried.add(full.name.clone(), "login refused");
+        tried.add(full.name.clone(), Trial::Failed, "login refused");
         assert_eq!(
             verdict(&full, Access::Write, &tried, false, later),
             "tried, login refused"
@@ -269,7 +290,7 @@ mod tests {
         assert!(judge(&members, &nothing));
 
         let mut tried = Tried::new();
-        tried.add(members[1].name.clone(), "refused");
+        tried.add(members[1].name.clone(), Trial::Failed, "refused");
         assert!(!judge(&members, &tried), "the only one that is up has been tried");
 
         members[2].state = State::Sealed;

@@ -40,6 +40,6 @@ pub use live::{Observed, Room, StorageLive, StorageView};
 pub use place::{Placement, Unplaced, UnplacedReason};
 pub use queue::{Refused, RefusedReason, Waiting};
 pub use releases::Releases;
-pub use request::{Access, PlacementRequest, Tried};
+pub use request::{Access, PlacementRequest, Trial, Tried};
 pub use slot::Slot;
 pub use state::State;

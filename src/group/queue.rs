@@ -13,7 +13,7 @@ use super::group::Group;
 use super::line::{Clock, Condition, Waiter};
 use super::place::{Choice, Placement};
 use super::request::{PlacementRequest, Tried};
-use super::table::{Board, Grant, Look, condition};
+use super::table::{Board, Grant, Look, condition, is_hopeless};
 
 /// The present, by the clock that tests can stop.
 pub(super) fn now() -> Instant {
@@ -29,6 +29,8 @@ pub enum RefusedReason {
     Down,
     /// Everything was full for as long as the group's `BusyWait`.
     Busy,
+    /// Every storage has said that it will not run the job.
+    Unfit,
     /// The wait was cancelled.
     Cancelled,
     /// There is no such storage or group.
@@ -43,6 +45,7 @@ impl RefusedReason {
             Self::QueueFull => "queue_full",
             Self::Down => "down",
             Self::Busy => "busy",
+            Self::Unfit => "unfit",
             Self::Cancelled => "cancelled",
             Self::Unknown => "unknown",
         }
@@ -96,6 +99,7 @@ impl fmt::Display for Refused {
         f.write_str(&self.subject)?;
         match self.reason {
             RefusedReason::Unknown => return Ok(()),
+            RefusedReason::Unfit => {}
             RefusedReason::QueueFull => write!(f, " and its queue is full ({} wait)", self.queued)?,
             RefusedReason::Cancelled => write!(f, " and its wait was cancelled after {}", Spoken(self.waited))?,
             RefusedReason::Down | RefusedReason::Busy => write!(f, " after {}", Spoken(self.waited))?,
@@ -208,6 +212,10 @@ impl<'a> Wish<'a> {
             }
             Err(unplaced) => unplaced.explanation,
         };
+        if is_hopeless(&explanation) {
+            let waited = tried.waited_down + tried.waited_busy;
+            return Err(self.refused(RefusedReason::Unfit, waited, 0, explanation));
+        }
         let condition = condition(&explanation);
         let clock = Clock::start(self.group, tried, condition, now);
         let queued = table.waiting(self.group.line);
@@ -285,7 +293,7 @@ mod tests {
 
     use super::*;
     use crate::config::model::{Model, PolicyName};
-    use crate::group::{Access, Cause, Directory, Layer, ProbeFailure, Probed, State, StorageLive, rig};
+    use crate::group::{Access, Cause, Directory, Layer, ProbeFailure, Probed, State, StorageLive, Trial, rig};
 
     /// A directory with its one group, all of it in one process.
     struct Site {
@@ -522,6 +530,46 @@ mod tests {
         );
     }
 
+    /// Tries storages until none is left, and says when which was tried.
+    async fn attempts(site: &Site, trial_of: impl Fn(&str) -> Trial) -> (Vec<(u64, String)>, Refused) {
+        let begun = now();
+        let request = rig::request("dir", 1);
+        let mut tried = Tried::new();
+        let mut attempts = Vec::new();
+        loop {
+            let wait = site
+                .directory
+                .wait_for_place(&site.group, &request, &mut tried, &site.cancel, |_| {});
+            match wait.await {
+                Ok(placement) => {
+                    let name = placement.storage.name.clone();
+                    attempts.push(((now() - begun).as_secs(), name.to_string()));
+                    tried.add(name.clone(), trial_of(name.as_str()), "3924 no device");
+                }
+                Err(refused) => return (attempts, refused),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn storages_that_will_never_take_the_job_are_tried_once_and_nobody_waits_for_them() {
+        let (attempts, refused) = attempts(&Site::new(), |_| Trial::Unfit).await;
+        assert_eq!(attempts.len(), 3);
+        assert_eq!((refused.reason, refused.waited), (RefusedReason::Unfit, Duration::ZERO));
+        let text = refused.to_string();
+        assert!(text.contains("File4 cannot run this job (3924 no device)"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn devices_that_are_busy_are_waited_for_as_places_are() {
+        let trial_of = |name: &str| if name == "File5" { Trial::Busy } else { Trial::Unfit };
+        let (attempts, refused) = attempts(&Site::new(), trial_of).await;
+        assert_eq!(refused.reason, RefusedReason::Busy);
+        assert_eq!(refused.waited, Duration::from_secs(1800), "the rig's BusyWait");
+        assert!(attempts.iter().skip(3).all(|(_, name)| name == "File5"), "{attempts:?}");
+        assert!(attempts.len() > 6, "{attempts:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_failed_is_tried_again_after_a_while_and_the_waits_of_all_rounds_add_up() {
         let site = Site::new();
@@ -536,7 +584,7 @@ mod tests {
             match wait.await {
                 Ok(placement) => {
                     attempts.push((now() - begun).as_secs());
-                    tried.add(placement.storage.name.clone(), "login refused");
+                    tried.add(placement.storage.name.clone(), Trial::Failed, "login refused");
                 }
                 Err(refused) => break refused,
             }

@@ -39,11 +39,22 @@ pub struct PlacementRequest {
     pub access: Access,
 }
 
+/// What trying a storage has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trial {
+    /// It failed, and may do better when the job has waited.
+    Failed,
+    /// It is well, but all its devices are busy: the job waits as it waits for a place.
+    Busy,
+    /// It is well and will not run this job, however long that waits.
+    Unfit,
+}
+
 /// The storages that failed for one job, and how long that job has waited in all. A session keeps one for as long
 /// as it looks for a storage, so that the waits of several rounds add up to no more than the configured ones.
 #[derive(Debug, Clone, Default)]
 pub struct Tried {
-    storages: Vec<(StorageName, Arc<str>)>,
+    storages: Vec<(StorageName, Trial, Arc<str>)>,
     versions: &'static [u32],
     pub(super) waited_down: Duration,
     pub(super) waited_busy: Duration,
@@ -70,21 +81,18 @@ impl Tried {
         !self.versions.is_empty() && !self.versions.contains(&version)
     }
 
-    /// `storage` was tried and failed, because of `why`.
-    pub fn add(&mut self, storage: StorageName, why: impl Into<Arc<str>>) {
-        let why = why.into();
-        match self.storages.iter_mut().find(|(name, _)| *name == storage) {
-            Some((_, last)) => *last = why,
-            None => self.storages.push((storage, why)),
-        }
+    /// `storage` was tried and did not take the job, because of `why`.
+    pub fn add(&mut self, storage: StorageName, trial: Trial, why: impl Into<Arc<str>>) {
+        self.storages.retain(|(name, ..)| *name != storage);
+        self.storages.push((storage, trial, why.into()));
     }
 
-    /// Why `storage` failed, if it did.
+    /// What trying `storage` has shown and why, if it was tried.
     #[must_use]
-    pub fn why(&self, storage: &StorageName) -> Option<&Arc<str>> {
+    pub fn trial(&self, storage: &StorageName) -> Option<(Trial, &Arc<str>)> {
         self.storages
             .iter()
-            .find_map(|(name, why)| (name == storage).then_some(why))
+            .find_map(|(name, trial, why)| (name == storage).then_some((*trial, why)))
     }
 
     /// Whether nothing failed.
@@ -93,14 +101,20 @@ impl Tried {
         self.storages.is_empty()
     }
 
+    /// Whether a new round would try something again.
+    pub(super) fn can_be_forgiven(&self) -> bool {
+        self.storages.iter().any(|(_, trial, _)| *trial != Trial::Unfit)
+    }
+
     /// How many storages failed in this round.
     #[must_use]
     pub fn len(&self) -> usize {
         self.storages.len()
     }
 
-    /// Starts a new round: every storage may be tried again. The time waited stays.
+    /// Starts a new round: every storage may be tried again but those which will never take the job. The time waited
+    /// stays.
     pub(super) fn forgive(&mut self) {
-        self.storages.clear();
+        self.storages.retain(|(_, trial, _)| *trial == Trial::Unfit);
     }
 }

@@ -392,18 +392,18 @@ impl Table {
             return Look::Unknown;
         };
         let question = self.question(&waiter.choice, waiter.request.access, &waiter.tried, now);
-        let full = |live: &Arc<StorageLive>| {
+        let busy = |live: &Arc<StorageLive>| {
             self.member(live)
-                .is_some_and(|member| matches!(eligible(member, question), Err(Ineligible::Full { .. })))
+                .is_some_and(|member| eligible(member, question).is_err_and(|why| why.is_busy()))
         };
-        let busy = waiter.choice.members().iter().any(full);
+        let busy = waiter.choice.members().iter().any(busy);
         let next_return = waiter
             .choice
             .members()
             .iter()
             .filter_map(|live| self.member(live)?.ejection.active(now).map(|ejected| ejected.until))
             .min();
-        let forgiven_at = (!waiter.tried.is_empty()).then_some(waiter.forgiven_at);
+        let forgiven_at = waiter.tried.can_be_forgiven().then_some(waiter.forgiven_at);
         let Some(waiter) = self.lines.get_mut(line).and_then(|line| line.waiter_mut(number)) else {
             return Look::Unknown;
         };
@@ -424,7 +424,7 @@ impl Table {
     fn forgive(&mut self, line: usize, number: u64, now: Instant) {
         let waiter = self.lines.get_mut(line).and_then(|line| line.waiter_mut(number));
         if let Some(waiter) = waiter
-            && !waiter.tried.is_empty()
+            && waiter.tried.can_be_forgiven()
             && waiter.forgiven_at <= now
         {
             waiter.tried.forgive();
@@ -454,6 +454,12 @@ pub(super) fn condition(explanation: &Explanation) -> Condition {
     let busy = explanation
         .members
         .iter()
-        .any(|member| matches!(member.ineligible, Some(Ineligible::Full { .. })));
+        .any(|member| member.ineligible.as_ref().is_some_and(Ineligible::is_busy));
     if busy { Condition::Busy } else { Condition::Down }
+}
+
+/// Whether no time and no recovery can give the job a place.
+pub(super) fn is_hopeless(explanation: &Explanation) -> bool {
+    let mut members = explanation.members.iter();
+    !explanation.members.is_empty() && members.all(|member| matches!(member.ineligible, Some(Ineligible::Unfit(_))))
 }

@@ -10,7 +10,7 @@ use super::reserve::BlockError;
 use super::{Facts, finish, refuse};
 use crate::channel::{Channel, ChannelError};
 use crate::config::model;
-use crate::group::{Access, Condition, Group, Placement, PlacementRequest, Slot, Tried};
+use crate::group::{Access, Condition, Group, Placement, PlacementRequest, Slot, Trial, Tried};
 use crate::session::error::{Stage, StorageError};
 use crate::session::health;
 use crate::session::jobs::{Job, Stop};
@@ -343,6 +343,6 @@ impl Search<'_> {
         .emit();
         let text = format!("Storage {storage} did not take the job: {error}");
         facts.note(director.outbox(), Severity::Warning, &text);
-        self.tried.add(storage.clone(), error.to_string());
+        self.tried.add(storage.clone(), Trial::Failed, error.to_string());
     }
 }
