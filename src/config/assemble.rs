@@ -131,6 +131,7 @@ fn group(table: &GroupTable) -> Option<Group> {
         maximum_queued_jobs: written(table.maximum_queued_jobs.as_ref(), model::DEFAULT_MAXIMUM_QUEUED_JOBS),
         connect_timeout: written(table.connect_timeout.as_ref(), model::DEFAULT_CONNECT_TIMEOUT),
         login_timeout: written(table.login_timeout.as_ref(), model::DEFAULT_STORAGE_LOGIN_TIMEOUT),
+        reserve_timeout: written(table.reserve_timeout.as_ref(), model::DEFAULT_RESERVE_TIMEOUT),
     })
 }
 

@@ -76,6 +76,7 @@ const GROUP: Schema = Schema {
         "MaximumQueuedJobs",
         "ConnectTimeout",
         "LoginTimeout",
+        "ReserveTimeout",
     ],
 };
 const PROBE: Schema = Schema {
@@ -205,6 +206,7 @@ pub(super) struct GroupTable {
     pub(super) maximum_queued_jobs: Option<At<usize>>,
     pub(super) connect_timeout: Option<At<Duration>>,
     pub(super) login_timeout: Option<At<Duration>>,
+    pub(super) reserve_timeout: Option<At<Duration>>,
     /// Whether its own Device or MediaType is written, well or badly.
     pub(super) has_device: bool,
     pub(super) has_media_type: bool,
@@ -354,6 +356,7 @@ fn group(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> GroupTable {
         maximum_queued_jobs: table.optional("MaximumQueuedJobs", value::whole(0..=1_000_000), reader),
         connect_timeout: table.optional("ConnectTimeout", value::time(MOMENT..=TEN_MINUTES), reader),
         login_timeout: table.optional("LoginTimeout", value::time(MOMENT..=TEN_MINUTES), reader),
+        reserve_timeout: table.optional("ReserveTimeout", value::time(MOMENT..=TEN_MINUTES), reader),
         has_device: table.has("Device"),
         has_media_type: table.has("MediaType"),
     }

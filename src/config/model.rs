@@ -43,6 +43,8 @@ pub const DEFAULT_MAXIMUM_QUEUED_JOBS: usize = 1000;
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// `Group.LoginTimeout`: sdgroup's login at one member.
 pub const DEFAULT_STORAGE_LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// `Group.ReserveTimeout`: a member's silence when it is asked for a device. One of 9.6 is silent while it is busy.
+pub const DEFAULT_RESERVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// `Probe.Interval`.
 pub const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// `Probe.Timeout`.
@@ -303,6 +305,8 @@ pub struct Group {
     pub connect_timeout: Duration,
     /// How long sdgroup's login at one member may take.
     pub login_timeout: Duration,
+    /// How long a member that is asked for a device may be silent before a writing job goes on to the next one.
+    pub reserve_timeout: Duration,
 }
 
 /// How a group ranks its members. The names are those of Bacula's `StorageGroupPolicy`.

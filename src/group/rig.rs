@@ -55,6 +55,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             maximum_queued_jobs: 1000,
             connect_timeout: model::DEFAULT_CONNECT_TIMEOUT,
             login_timeout: model::DEFAULT_STORAGE_LOGIN_TIMEOUT,
+            reserve_timeout: model::DEFAULT_RESERVE_TIMEOUT,
         })],
         probe: model::Probe {
             director,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::error::ProcessError;
 use super::phase::Phases;
@@ -78,14 +77,12 @@ fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ProcessEr
     listen::bind(address).map_err(|source: io::Error| ProcessError::Listen { address, key, source })
 }
 
-/// Begins to serve on what was opened, until `stop`. Every session is a task of `sessions`; `lost` is cancelled when
-/// a listener ends before it was told to.
+/// Begins to serve on what was opened, until `stop`; `lost` is cancelled when a listener ends before it was told to.
 pub(super) fn start(
     model: &Arc<Model>,
     opened: Opened,
     exposition: Exposition,
     phases: &Phases,
-    sessions: &TaskTracker,
     stop: &CancellationToken,
     lost: &CancellationToken,
 ) -> Arc<Context> {
@@ -112,7 +109,7 @@ pub(super) fn start(
     };
     tokio::spawn(tasks::watch_pipes(read, stop.clone()));
     for (listener, group) in opened.listeners {
-        let serving = session::serve(Arc::clone(&context), listener, group, sessions.clone(), stop.clone());
+        let serving = session::serve(Arc::clone(&context), listener, group, stop.clone());
         tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));
     }
     context

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::admin::metrics::{self, Exposition};
 use crate::config::Loaded;
@@ -80,11 +79,11 @@ async fn serve(model: &Arc<Model>, exposition: Exposition, notifier: &Notifier) 
     let phases = Phases::new();
     let mut stops = signals::listen().map_err(ProcessError::Signals)?;
     let opened = boot::open(model)?;
-    let sessions = TaskTracker::new();
     let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
     // Whatever makes this function return, nothing that it started outlives it.
     let _stopped = stop.clone().drop_guard();
-    let context = boot::start(model, opened, exposition, &phases, &sessions, &stop, &lost);
+    let context = boot::start(model, opened, exposition, &phases, &stop, &lost);
+    let sessions = &context.sessions;
     phases.enter(Phase::Ready, "everything is open", 0);
     notifier.ready();
 
@@ -92,7 +91,7 @@ async fn serve(model: &Arc<Model>, exposition: Exposition, notifier: &Notifier) 
     phases.enter(Phase::Draining, reason, sessions.len());
     notifier.stopping();
     let patience = drain::Patience::default();
-    let reason = match drain::drain(&*context, &sessions, &mut stops, notifier, patience).await {
+    let reason = match drain::drain(&*context, sessions, &mut stops, notifier, patience).await {
         drain::Ended::JobsDone => "no job is left",
         drain::Ended::AtOnce => "a second signal",
     };

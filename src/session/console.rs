@@ -98,6 +98,10 @@ async fn cancel(caller: &Caller, to_director: &mut Outbox, name: &JobName, line:
         Some(storage) => ask(caller, &storage, line, None).await,
         None => Ok(Vec::new()),
     };
+    // A storage that looks for a device hears of it late, and another would be asked next.
+    if !job.is_settled() {
+        job.stop(Stop::Canceled);
+    }
     match asked {
         Ok(frames) if !frames.is_empty() => {
             for frame in &frames {

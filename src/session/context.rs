@@ -6,17 +6,21 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
+use super::dice;
 use super::jobs::{Jobs, Stop};
 use super::routes::Routes;
 use crate::config::Model;
 use crate::group::Directory;
 use crate::relay::PipePool;
 use crate::telemetry::meters::StorageMeters;
-use crate::types::StorageName;
+use crate::types::{SessionIdentity, StorageName};
 use crate::volumes::Ledger;
 
-/// Our own session numbers begin here, far from those that storages count from 1: both end up in catalogs.
+/// Our own session numbers begin somewhere between this and its double less a quarter, far from those that storages count
+/// from 1: both end up in catalogs, whose columns have 31 bits. Where exactly is left to chance, so that two sdgroups that
+/// start in the same second do not count alike.
 const FIRST_SESSION: u32 = 1 << 30;
 
 /// How many callers that have not logged in may be connected at once. Further ones wait to be accepted, for as long
@@ -40,6 +44,8 @@ pub struct Context {
     pub pipes: PipePool,
     /// Places for callers that have not logged in yet, so that strangers cannot use up the descriptors of jobs.
     pub(super) strangers: Arc<Semaphore>,
+    /// Every session is one of these tasks, and so is what a session leaves to be done.
+    pub sessions: TaskTracker,
     /// Whether new jobs are taken.
     pub admission: Admission,
     meters: HashMap<StorageName, StorageMeters>,
@@ -68,15 +74,19 @@ impl Context {
             routes: Arc::default(),
             pipes,
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
+            sessions: TaskTracker::new(),
             admission: Admission::default(),
             session_time: u32::try_from(now).unwrap_or(u32::MAX),
-            next_session: AtomicU32::new(FIRST_SESSION),
+            next_session: AtomicU32::new(FIRST_SESSION + dice::below(FIRST_SESSION / 4 * 3)),
         }
     }
 
-    /// A session identity (SDid, SDtime) for a job that sdgroup answers for itself.
-    pub(super) fn mint_session(&self) -> (u32, u32) {
-        (self.next_session.fetch_add(1, Ordering::Relaxed), self.session_time)
+    /// A session identity of our own.
+    pub(super) fn mint_session(&self) -> SessionIdentity {
+        SessionIdentity {
+            id: self.next_session.fetch_add(1, Ordering::Relaxed),
+            time: self.session_time,
+        }
     }
 
     /// The meters of one storage.

@@ -1,6 +1,8 @@
 //! Two control connections, message by message: what the Director says goes to the storage and the other way
 //! round, through a [`Traffic`] that reads along.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{Channel, ChannelError};
@@ -51,10 +53,21 @@ pub(super) enum Coupled<E> {
     DirectorGone(ChannelError),
     /// The storage's connection ended.
     StorageGone(ChannelError),
+    /// Neither has said a word for so long.
+    Silent(Duration),
     /// It was asked to stop.
     Stopped,
     /// The traffic failed.
     Failed(E),
+}
+
+/// What ends coupling from outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Until<'a> {
+    /// When it is cancelled.
+    pub(super) stop: &'a CancellationToken,
+    /// When neither has said a word for so long, if there is a limit.
+    pub(super) silence: Option<Duration>,
 }
 
 /// Couples the two until one of the ends in [`Coupled`] comes. Everything that was decided before has been sent.
@@ -62,20 +75,11 @@ pub(super) async fn couple<T: Traffic>(
     director: &mut Channel,
     storage: &mut Channel,
     traffic: &mut T,
-    stop: &CancellationToken,
+    until: Until<'_>,
 ) -> Coupled<T::Error> {
+    let Until { stop, silence } = until;
+    let mut burst = Ok(Flow::On);
     loop {
-        let event = tokio::select! {
-            frame = director.receive() => Event::Director(frame),
-            frame = storage.receive() => Event::Storage(frame),
-            () = stop.cancelled() => return Coupled::Stopped,
-        };
-        let burst = match event {
-            Event::Director(Ok(frame)) => pass_burst(Side::Director, frame, director, storage, traffic).await,
-            Event::Storage(Ok(frame)) => pass_burst(Side::Storage, frame, director, storage, traffic).await,
-            Event::Director(Err(error)) => return Coupled::DirectorGone(error),
-            Event::Storage(Err(error)) => return Coupled::StorageGone(error),
-        };
         // What was decided before a failure still holds, and is sent.
         tokio::select! {
             sent = flush_both(director, storage) => if let Err(end) = sent { return end },
@@ -87,6 +91,29 @@ pub(super) async fn couple<T: Traffic>(
             Ok(Flow::Caught(frame)) => return Coupled::Caught(frame),
             Err(error) => return Coupled::Failed(error),
         }
+        let event = tokio::select! {
+            frame = director.receive() => Event::Director(frame),
+            frame = storage.receive() => Event::Storage(frame),
+            within = passed(silence) => return Coupled::Silent(within),
+            () = stop.cancelled() => return Coupled::Stopped,
+        };
+        burst = match event {
+            Event::Director(Ok(frame)) => pass_burst(Side::Director, frame, director, storage, traffic).await,
+            Event::Storage(Ok(frame)) => pass_burst(Side::Storage, frame, director, storage, traffic).await,
+            Event::Director(Err(error)) => return Coupled::DirectorGone(error),
+            Event::Storage(Err(error)) => return Coupled::StorageGone(error),
+        };
+    }
+}
+
+/// Waits for as long as `limit` says, or for ever.
+async fn passed(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,12 @@ pub(super) fn key_random() -> [u8; 16] {
     random()
 }
 
+/// A number below `bound`, which is not 0. For spreading, not for secrets.
+pub(super) fn below(bound: u32) -> u32 {
+    let [a, b, c, d, ..] = random();
+    u32::from_be_bytes([a, b, c, d]).checked_rem(bound).unwrap_or_default()
+}
+
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     // Without randomness every login could be replayed. The system call cannot fail once the system has booted;

@@ -7,6 +7,7 @@ use crate::channel::{ChannelError, LoginError};
 use crate::handshake::{Blame, HandshakeError};
 use crate::net::dial::DialError;
 use crate::net::tls::TlsError;
+use crate::volumes::Lack;
 
 /// At which step a storage failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,21 @@ pub(super) enum StorageError {
         #[source]
         source: ChannelError,
     },
+    /// It took the job, but under an identity of its own: what it wrote could not be restored.
+    #[error("it did not take over the session identity that it was given")]
+    Identity,
+    /// All its devices are busy, or it waits for something else and does not say so.
+    #[error("no device within {} s", .within.as_secs_f32())]
+    Busy {
+        /// How long it was given.
+        within: Duration,
+    },
+    /// It has a device, but nothing to write on.
+    #[error("{}", match .0 {
+        Lack::Volumes => "it has no volume of its own for the job",
+        Lack::Room => "its file system is full",
+    })]
+    Lacks(Lack),
     /// It refused, in its own words.
     #[error("refused ({}): {line}", .stage.as_str())]
     Refused {
@@ -113,7 +129,13 @@ impl StorageError {
     /// nor does a lack of our own; silence and loss do.
     pub(super) fn ejects(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::NoPassword | Self::Release { .. } | Self::NoCertificates => false,
+            Self::Refused { .. }
+            | Self::NoPassword
+            | Self::Release { .. }
+            | Self::NoCertificates
+            | Self::Identity
+            | Self::Busy { .. }
+            | Self::Lacks(_) => false,
             Self::Tls(error) => matches!(error, TlsError::Closed | TlsError::Failed { .. }),
             Self::Login(error) => error.blame() == Blame::Peer,
             Self::Dial(error) => !error.is_ours(),
@@ -134,6 +156,10 @@ impl StorageError {
             Self::NoCertificates => "tls_setup",
             Self::Lost { .. } => "lost",
             Self::Refused { .. } => "refused",
+            Self::Identity => "identity",
+            Self::Busy { .. } => "busy",
+            Self::Lacks(Lack::Volumes) => "no_volume",
+            Self::Lacks(Lack::Room) => "no_room",
         }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::context::Context;
 use super::{data, director};
@@ -18,14 +17,8 @@ use crate::telemetry::event::{AcceptFailed, LiveSession, PacketCause, PacketRefu
 use crate::wire::hello::Hello;
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
 
-/// Accepts connections for `group` until `stop`; each becomes a task of `sessions`.
-pub async fn serve(
-    context: Arc<Context>,
-    listener: TcpListener,
-    group: Arc<model::Group>,
-    sessions: TaskTracker,
-    stop: CancellationToken,
-) {
+/// Accepts connections for `group` until `stop`; each becomes a session.
+pub async fn serve(context: Arc<Context>, listener: TcpListener, group: Arc<model::Group>, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = accept(&context, &listener) => accepted,
@@ -33,7 +26,8 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, arrival)) => {
-                sessions.spawn(greet(Arc::clone(&context), stream, arrival, Arc::clone(&group)));
+                let session = greet(Arc::clone(&context), stream, arrival, Arc::clone(&group));
+                context.sessions.spawn(session);
             }
             Err(error) => {
                 if let Ok(address) = listener.local_addr() {

@@ -1,6 +1,7 @@
 //! The jobs whose control connections are open: who runs them, where, and how to end them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ pub struct Job {
     stop: CancellationToken,
     why: Mutex<Option<Stop>>,
     storage: Mutex<Option<StorageName>>,
+    settled: AtomicBool,
 }
 
 impl Job {
@@ -45,6 +47,17 @@ impl Job {
     /// Notes where it was placed.
     pub fn placed_on(&self, storage: StorageName) {
         *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Some(storage);
+    }
+
+    /// It stays where it is from now on: whoever wants it to end tells its storage.
+    pub fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+
+    /// Whether it stays where it is. Until then its session may take it elsewhere.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     /// Asks its session to end.
@@ -94,6 +107,7 @@ impl Jobs {
             stop: CancellationToken::new(),
             why: Mutex::new(None),
             storage: Mutex::new(None),
+            settled: AtomicBool::new(false),
         });
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(earlier) = live.insert((key(&job.director), job.name.clone()), Arc::clone(&job)) {

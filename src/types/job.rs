@@ -133,6 +133,16 @@ code! {
     }
 }
 
+/// What tells the sessions on a volume apart, and one session's records from all others in the catalog (Bacula's
+/// VolSessionId and VolSessionTime, which a storage announces as SDid and SDtime).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionIdentity {
+    /// A number.
+    pub id: u32,
+    /// When the storage was started, in seconds since 1970.
+    pub time: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

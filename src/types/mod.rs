@@ -7,7 +7,7 @@ mod secret;
 mod space;
 mod tls;
 
-pub use job::{JobId, JobLevel, JobStatus, JobType};
+pub use job::{JobId, JobLevel, JobStatus, JobType, SessionIdentity};
 pub use names::{
     ClientName, DeviceName, DirectorName, FileSetName, GroupName, JobName, JobResourceName, MAX_NAME_BYTES, MediaType,
     NameError, PoolName, StorageName, VolumeName,

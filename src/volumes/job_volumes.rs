@@ -30,6 +30,16 @@ pub struct JobVolumes {
     pool: Option<PoolName>,
     claims: HashMap<VolumeName, Claim>,
     turned: Option<(VolumeName, Place)>,
+    lack: Option<Lack>,
+}
+
+/// Why a storage has no volume that a job can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// Its last search found only volumes of others.
+    Volumes,
+    /// Its file system is full, by its own word.
+    Room,
 }
 
 impl JobVolumes {
@@ -45,6 +55,7 @@ impl JobVolumes {
             pool: None,
             claims: HashMap::new(),
             turned: None,
+            lack: None,
         }
     }
 
@@ -63,6 +74,10 @@ impl JobVolumes {
     pub async fn on_request(&mut self, line: &[u8]) -> Result<(Vec<u8>, Option<Learned>), StoreError> {
         let learned = match catalog::parse(line) {
             Ok(CatalogRequest::UpdateMedia(update)) => self.learn(&update).await?,
+            Ok(CatalogRequest::FindMedia(find)) => {
+                self.lack = (find.creates == Some(false)).then_some(Lack::Room);
+                None
+            }
             _ => None,
         };
         Ok((self.guard.on_request(line), learned))
@@ -77,7 +92,11 @@ impl JobVolumes {
             return Ok(Verdict::Pass { note: None });
         }
         let Some(answer) = MediaAnswer::parse(line)? else {
-            return Ok(self.guard.on_refusal(line));
+            let verdict = self.guard.on_refusal(line);
+            if let Verdict::Pass { note: Some(_) } = verdict {
+                self.lack.get_or_insert(Lack::Volumes);
+            }
+            return Ok(verdict);
         };
         let moving = self.guard.would_move(&answer);
         let (place, claim) = self.ledger.claim(&answer.volume, self.guard.storage(), moving).await?;
@@ -87,9 +106,18 @@ impl JobVolumes {
                 self.claims.insert(answer.volume, claim);
             }
             (Verdict::AskAgain { .. }, _) => self.turned = Some((answer.volume, place)),
+            (Verdict::Refuse { .. }, _) => {
+                self.lack.get_or_insert(Lack::Volumes);
+            }
             _ => {}
         }
         Ok(verdict)
+    }
+
+    /// What the storage lacks after its last search, if it lacks anything that another storage may have.
+    #[must_use]
+    pub fn lack(&self) -> Option<Lack> {
+        self.lack
     }
 
     /// The volume that was swallowed last, and where it is.

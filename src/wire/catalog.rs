@@ -138,6 +138,9 @@ pub struct FindMedia {
     pub pool: PoolName,
     /// The storage's media type. The Director does not use it.
     pub media_type: MediaType,
+    /// Whether a new volume may be made, or an old one's content be given up for it. No (since 13.0) means that the
+    /// storage's file system is full. 9.6 does not say.
+    pub creates: Option<bool>,
 }
 
 /// `GetVolInfo`: what about this volume?
@@ -287,6 +290,10 @@ fn find_media(fields: &Fields<'_>) -> Result<FindMedia, CatalogError> {
             field: "media_type",
             source,
         })?,
+        creates: match fields.number("create") {
+            Err(CatalogError::Missing(_)) => None,
+            creates => Some(creates? != 0),
+        },
     })
 }
 

@@ -2,7 +2,9 @@
 //! connection (Bacula `src/dird/msgchan.c`, `src/stored/job.c`).
 
 use super::line::{LineError, LineWriter, Scanner};
-use crate::types::{ClientName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, SessionKey};
+use crate::types::{
+    ClientName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, SessionIdentity, SessionKey,
+};
 
 /// The longest key that a Director stores, in bytes.
 pub const MAX_KEY_BYTES: usize = 99;
@@ -151,6 +153,15 @@ pub struct JobAnswer {
 }
 
 impl JobAnswer {
+    /// What tells its session from all others.
+    #[must_use]
+    pub fn identity(&self) -> SessionIdentity {
+        SessionIdentity {
+            id: self.sd_id,
+            time: self.sd_time,
+        }
+    }
+
     /// Reads the answer.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::line::{LineError, LineWriter, Scanner, shown, unescape};
+use super::line::{LineError, LineWriter, Scanner, shown, unescape, with_field};
 use super::packet::{Frame, PacketError};
 use crate::types::{JobId, JobName, JobStatus, Release, Severity};
 
@@ -245,6 +245,20 @@ pub fn jmsg_line(job_id: JobId, release: Release, severity: Severity, unix_time:
         .finish()
 }
 
+/// A line for a job's log with the weight of a warning, if it has more: what is fatal for a storage is not for a job
+/// that goes on to another.
+#[must_use]
+pub fn as_warning(line: &[u8], release: Release) -> Option<Vec<u8>> {
+    let StorageMessage::Jmsg(jmsg) = StorageMessage::parse(line).ok()? else {
+        return None;
+    };
+    let number = |severity| release.message_type(severity);
+    let heavy = [number(Severity::Fatal), number(Severity::Error)].contains(&jmsg.message_type);
+    heavy
+        .then(|| with_field(line, "type", number(Severity::Warning).to_string().as_bytes()))
+        .flatten()
+}
+
 /// That the Client is there and the job runs.
 #[must_use]
 pub fn start_line(job: &JobName) -> Vec<u8> {
@@ -325,6 +339,25 @@ impl JobEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_fatal_for_a_storage_is_a_warning_to_a_job_that_goes_on() {
+        let line = b"Jmsg JobId=7 type=3 level=1795393237 Device reservation failed, type=3\n";
+        assert_eq!(
+            as_warning(line, Release::V9).unwrap(),
+            b"Jmsg JobId=7 type=5 level=1795393237 Device reservation failed, type=3\n"
+        );
+        let line = b"Jmsg JobId=7 type=4 level=1795393237 x\n";
+        assert_eq!(
+            as_warning(line, Release::V15).unwrap(),
+            b"Jmsg JobId=7 type=6 level=1795393237 x\n"
+        );
+        assert_eq!(
+            as_warning(b"Jmsg JobId=7 type=6 level=1795393237 x\n", Release::V9),
+            None
+        );
+        assert_eq!(as_warning(b"Status JobId=7 JobStatus=82\n", Release::V9), None);
+    }
     use crate::wire::packet::MAX_WIRE_BYTES;
     use bytes::{BufMut as _, BytesMut};
     use proptest::prelude::*;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sdgroup::types::JobStatus;
 
 use crate::harness::meters::Meters;
-use crate::harness::running::{AT_ONCE, back_up, refusal};
+use crate::harness::running::{AT_ONCE, back_up};
 use crate::harness::site::{POOL, Plot, Site};
 use crate::harness::wait::soon;
 use crate::peers::director::{Plan, Report};
@@ -124,28 +124,4 @@ async fn a_storage_that_dies_between_announcement_and_run_fails_the_job_and_the_
     let (next, _) = back_up(&site.director, "Next").await;
     assert_eq!(site.home(&next).settings().name, "File5");
     site.until_quiet(&[&report, &next]).await;
-}
-
-#[tokio::test]
-async fn a_storage_that_dies_before_or_during_the_reservation_fails_the_job_in_words() {
-    let site = Site::new(Plot::listed()).await;
-    let mut job = site.director.begin(&Plan::backup("Before", POOL)).await.unwrap();
-    site.storages[0].die().await;
-    let said = refusal(soon("the answer", job.reserve()).await.unwrap_err());
-    assert!(said.contains("File4") && said.contains("connection lost"), "{said}");
-    drop(job);
-
-    let mut job = site.director.begin(&Plan::backup("During", POOL)).await.unwrap();
-    site.storages[1].hold(Point::UseDevice);
-    let dies = async {
-        site.storages[1].until_reached(Point::UseDevice, 1).await;
-        site.storages[1].die().await;
-    };
-    let (refused, ()) = tokio::join!(job.reserve(), dies);
-    let said = refusal(refused.unwrap_err());
-    assert!(said.starts_with("3999 ") && said.contains("File5"), "{said}");
-    drop(job);
-    let (next, _) = back_up(&site.director, "Next").await;
-    assert_eq!(site.home(&next).settings().name, "File6");
-    site.until_quiet(&[&next]).await;
 }

@@ -140,30 +140,50 @@ async fn a_pool_that_allows_one_volume_for_each_storage_gets_no_more() {
 }
 
 #[tokio::test]
-async fn a_storage_for_which_the_pool_has_no_volume_gets_none_and_the_others_keep_theirs() {
+async fn a_job_for_which_its_storage_has_no_volume_goes_to_the_one_that_has() {
+    let pool = Pool {
+        maximum_volumes: 1,
+        ..Pool::endless(POOL)
+    };
+    let site = Site::new(plot(pool)).await;
+    let mut done = vec![back_up(site.director.clone(), 1).await];
+    let before = site.director.catalog.searches();
+
+    for number in 2..=3 {
+        let (report, records) = back_up(site.director.clone(), number).await;
+        assert_eq!(
+            site.home(&report).settings().name,
+            site.home(&done[0].0).settings().name
+        );
+        assert!(report.told.says(&["no volume of its own"]), "{:?}", report.told.log);
+        done.push((report, records));
+    }
+
+    let asked = site.director.catalog.searches() - before;
+    assert!(asked < 100, "the Director was asked {asked} times");
+    site.assert_volumes_stayed_home();
+    assert_eq!(restore_all(&site, &done).await, done.len());
+}
+
+#[tokio::test]
+async fn a_pool_without_a_volume_for_anybody_ends_where_an_operator_is_needed() {
     let pool = Pool {
         maximum_volumes: 1,
         ..Pool::endless(POOL)
     };
     let site = Site::new(plot(pool)).await;
     let (first, records) = back_up(site.director.clone(), 1).await;
-    let before = site.director.catalog.media();
-    let searches = site.director.catalog.searches();
+    let volume = site.director.catalog.media()[0].name.clone();
+    site.director
+        .catalog
+        .change(&volume, |media| media.status = "Full".to_owned());
 
     let plan = Plan::backup("Homeless", POOL);
     let (second, client) = soon("the job", site.director.back_up(&plan, &records)).await.unwrap();
+
     assert!(client.is_err());
     assert_eq!(second.status(), Some(JobStatus::FatalError));
     assert!(second.told.says(&["an operator is needed"]), "{:?}", second.told.log);
-    assert_eq!(
-        site.director.catalog.media(),
-        before,
-        "the volume of the other storage is as it was"
-    );
-    let asked = site.director.catalog.searches() - searches;
-    assert!(asked < 40, "the Director was asked {asked} times");
-    let strangers: Vec<_> = site.storages.iter().flat_map(|storage| storage.strangers()).collect();
-    assert_eq!(strangers, []);
     assert_eq!(restore_all(&site, &[(first, records)]).await, 1);
 }
 

@@ -15,6 +15,7 @@ mod failover;
 mod faults;
 mod guard;
 mod hostile;
+mod moved;
 mod names;
 mod process;
 mod queue;

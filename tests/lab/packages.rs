@@ -12,6 +12,8 @@ use std::process::{Command, Output, Stdio};
 
 /// Set to the folder of a root that is unpacked already, this variable saves the download.
 pub(crate) const ROOT_VARIABLE: &str = "SDGROUP_LAB_ROOT";
+/// The same for the later release. It may also hold other daemons, for example those of 13.0.
+pub(crate) const LATER_ROOT_VARIABLE: &str = "SDGROUP_LAB_ROOT_15";
 
 const PACKAGES: [&str; 8] = [
     "bacula-director",
@@ -46,6 +48,15 @@ impl Release {
             Self::Bookworm => "bacula-9.6.7",
             Self::Trixie => "bacula-15.0.3",
         }
+    }
+
+    /// The root that is there already, by the word of whoever runs this.
+    fn given(self) -> Option<PathBuf> {
+        let variable = match self {
+            Self::Bookworm => ROOT_VARIABLE,
+            Self::Trixie => LATER_ROOT_VARIABLE,
+        };
+        std::env::var_os(variable).map(PathBuf::from)
     }
 }
 
@@ -97,8 +108,8 @@ impl Root {
     /// The daemons of `release`: those that are there, or fetched and unpacked now. Several processes may ask at
     /// the same time; one fetches and the others wait for it.
     pub(crate) fn of(release: Release) -> Result<Self> {
-        if let Some(given) = std::env::var_os(ROOT_VARIABLE).filter(|_| release == Release::Bookworm) {
-            return Self::open(PathBuf::from(given));
+        if let Some(given) = release.given() {
+            return Self::open(given);
         }
         let folder = build_folder().join("lab").join(release.folder());
         if let Ok(root) = Self::open(folder.clone()) {
@@ -124,8 +135,7 @@ impl Root {
 
     /// Whether [`Root::of`] has nothing to fetch.
     pub(crate) fn is_unpacked(release: Release) -> bool {
-        let given = std::env::var_os(ROOT_VARIABLE).filter(|_| release == Release::Bookworm);
-        given.is_some() || Self::open(build_folder().join("lab").join(release.folder())).is_ok()
+        release.given().is_some() || Self::open(build_folder().join("lab").join(release.folder())).is_ok()
     }
 
     fn open(folder: PathBuf) -> Result<Self> {

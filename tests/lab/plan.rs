@@ -71,6 +71,12 @@ pub(crate) struct Plan {
     pub(crate) client_release: Release,
     /// A storage that is of another one.
     pub(crate) other_release: Option<(&'static str, Release)>,
+    /// Further directives of every Device of the storage of this name.
+    pub(crate) device_of: BTreeMap<&'static str, Vec<(&'static str, String)>>,
+    /// The storage of this name calls its changer this, whatever the others call theirs.
+    pub(crate) changer_of: Option<(&'static str, &'static str)>,
+    /// Further directives of the group's Pool.
+    pub(crate) pool: Vec<(&'static str, String)>,
     pub(crate) tls: Tls,
     /// Daemons whose communication lines are not to be compressed by them.
     pub(crate) uncompressed: &'static [Party],
@@ -125,6 +131,9 @@ impl Plan {
             release: crate::BACULA,
             client_release: crate::BACULA,
             other_release: None,
+            device_of: BTreeMap::new(),
+            changer_of: None,
+            pool: Vec::new(),
             tls: Tls::default(),
             uncompressed: &[],
             taps: false,

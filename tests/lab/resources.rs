@@ -189,7 +189,8 @@ fn pool(text: &mut String, plan: &Plan, name: &str, label: &str) {
     if let Some(size) = &size {
         directives.push(("Maximum Volume Bytes", size));
     }
-    resource(text, "Pool", &directives);
+    let added = if name == GROUP { plan.pool.as_slice() } else { &[] };
+    resource_with(text, "Pool", added, &directives);
 }
 
 fn jobs_of(text: &mut String, plan: &Plan, source: &Source, storage: &str, pool: &str) {
@@ -305,20 +306,26 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
     let drives: Vec<_> = (1..=plan.devices)
         .map(|number| format!("{}-drive{number}", storage.name))
         .collect();
+    let changer = match plan.changer_of {
+        Some((name, changer)) if name == storage.name => changer,
+        _ => &storage.device,
+    };
     resource(
         &mut text,
         "Autochanger",
         &[
-            ("Name", &storage.device),
+            ("Name", changer),
             ("Device", &drives.join(", ")),
             ("Changer Command", "\"\""),
             ("Changer Device", "/dev/null"),
         ],
     );
+    let added = plan.device_of.get(storage.name.as_str()).map_or(&[][..], Vec::as_slice);
     for (index, drive) in drives.iter().enumerate() {
-        resource(
+        resource_with(
             &mut text,
             "Device",
+            added,
             &[
                 ("Name", drive),
                 ("Media Type", &storage.media_type),

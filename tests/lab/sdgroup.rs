@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: &'static str,
     /// A storage's time to let us in, probes excepted.
     pub(crate) login_timeout: &'static str,
+    /// A storage's silence when it is asked for a device.
+    pub(crate) reserve_timeout: &'static str,
     /// A Director's or Client's time to log in at us, and to send its first packet.
     pub(crate) caller_timeout: &'static str,
     pub(crate) route_wait: &'static str,
@@ -43,6 +45,7 @@ impl Default for Settings {
             busy_wait: "2 minutes",
             connect_timeout: "2 seconds",
             login_timeout: "2 seconds",
+            reserve_timeout: "10 seconds",
             caller_timeout: "3 seconds",
             route_wait: "1 second",
             probe_interval: "2 seconds",
@@ -243,7 +246,7 @@ fn configuration_text(
         text,
         "[[Group]]\nName = \"{GROUP}\"\nStorages = [{names}]\nStorageGroupPolicy = \"{}\"\n\
          Device = \"{GROUP_DEVICE}\"\nMediaType = \"{GROUP_MEDIA_TYPE}\"\nDownWait = \"{}\"\nBusyWait = \"{}\"\n\
-         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\n\n\
+         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\nReserveTimeout = \"{}\"\n\n\
          [Probe]\nInterval = \"{}\"\nTimeout = \"1 second\"\nRise = 1\nFall = 2\n\n\
          [Ejection]\nFailures = 1\nTime = \"{}\"\nMaximumTime = \"1 minute\"\n",
         settings.policy,
@@ -251,6 +254,7 @@ fn configuration_text(
         settings.busy_wait,
         settings.connect_timeout,
         settings.login_timeout,
+        settings.reserve_timeout,
         settings.probe_interval,
         settings.ejection_time,
     )

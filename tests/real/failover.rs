@@ -155,44 +155,6 @@ fn a_storage_that_is_killed_in_the_middle_of_a_backup_ends_the_job_soon() {
 }
 
 #[test]
-fn a_storage_that_is_killed_between_a_jobs_announcement_and_its_run_fails_the_job_clearly() {
-    let mut plan = plan();
-    // With its only drive in use, File4 takes the second job's announcement and then looks for a drive.
-    (plan.devices, plan.jobs_per_device) = (1, 1);
-    plan.tree("Docs", 54);
-    let mut gate = plan.gate("Slow");
-    let mut lab = plan.start(SDGROUP);
-    let slow = lab.run_job("Slow", "Full");
-    gate.feed(200_000, JOB_WITHIN);
-    let id = lab.run_job("Docs", "Full");
-    // 3609: a job that waits for a drive.
-    let waits = format!("3609 JobId={id} ");
-    wait::until("File4 to have the job", JOB_WITHIN, || {
-        lab.console(&["status storage=File4"]).contains(&waits).then_some(())
-    });
-
-    lab.storage("File4").kill();
-    let begun = Instant::now();
-    let (report, time) = over_after(&lab, id, begun, || gate.trickle());
-
-    report.must_have_failed().log_must_say("File4");
-    assert!(
-        time < OVER_WITHIN + crate::DIRECTORS_OWN,
-        "{time:?}; the job's log:\n{}",
-        report.log
-    );
-    let (report, time) = over_after(&lab, slow, begun, || gate.trickle());
-    report.must_have_failed();
-    // Looked at after the other job's end.
-    assert!(
-        time < OVER_WITHIN + CLIENTS_OWN + crate::DIRECTORS_OWN,
-        "{time:?}; the job's log:\n{}",
-        report.log
-    );
-    assert_eq!(lab.job("Docs", "Full").must_be_ok().only_storage(), "File5");
-}
-
-#[test]
 fn the_job_log_says_why_when_all_storages_are_dead() {
     let mut plan = Plan::with_policy("RoundRobin");
     plan.settings.down_wait = "3 seconds";

@@ -13,6 +13,7 @@ mod compression;
 mod demo;
 mod failover;
 mod figures;
+mod moved;
 mod peer;
 mod placement;
 mod probe;

@@ -108,6 +108,8 @@ fn least_used_gives_each_new_job_to_the_least_busy_storage() {
         lab.job("Docs", "Full").must_be_ok().only_storage(),
         format!("File{}", idle + 4)
     );
+    // A place is free when both the job's connections are over, which may be after its end.
+    wait_for_loads(&mut lab, &expected);
     let (fourth, again) = start_slow(&mut lab, "Slow4", &mut gates[2]);
     assert_eq!(again, idle, "the long job goes to the idle storage");
     assert_eq!(loads(&mut lab), [1, 1, 1]);

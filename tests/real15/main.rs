@@ -16,6 +16,8 @@ mod compression;
 mod failover;
 #[path = "../real/figures.rs"]
 mod figures;
+#[path = "../real/moved.rs"]
+mod moved;
 #[path = "../real/peer.rs"]
 mod peer;
 #[path = "../real/placement.rs"]
@@ -32,6 +34,7 @@ mod shared_media_type;
 mod shutdown;
 
 mod free_space;
+mod full_disk;
 mod releases;
 mod tls;
 mod wire;

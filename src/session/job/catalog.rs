@@ -5,7 +5,7 @@ use super::Facts;
 use super::traffic::TrafficError;
 use crate::telemetry::event::{VolumeConflict, VolumeGuarded, VolumeLearned, VolumeMoved};
 use crate::types::{MediaType, PoolName, Severity, StorageName, VolumeName};
-use crate::volumes::{JobVolumes, Learned, Note, Place, Strangers, Verdict};
+use crate::volumes::{JobVolumes, Lack, Learned, Note, Place, Strangers, Verdict};
 use crate::wire::catalog::{self, CatalogRequest};
 use crate::wire::packet::Outbox;
 
@@ -51,6 +51,11 @@ impl<'a> CatalogDialogue<'a> {
     /// Notes the words that the ledger keeps beside the volumes of this job.
     pub(super) fn note_names(&mut self, media_type: MediaType, pool: PoolName) {
         self.volumes.note_names(Some(media_type), Some(pool));
+    }
+
+    /// What the storage lacks after its last search for a volume, if another storage may have it.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        self.volumes.lack()
     }
 
     /// Whether a message from the Director is the answer to a request of the storage's: no other can come while one

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::Facts;
 use super::ending::Ending;
-use super::traffic::{JobTraffic, TrafficError};
+use super::stint::Stint;
+use super::traffic::TrafficError;
 use crate::channel::{Channel, ChannelError};
 use crate::session::couple::Coupled;
 use crate::session::error::{Stage, StorageError};
@@ -13,7 +14,7 @@ use crate::session::routes::Announced;
 use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
 use crate::telemetry::event::StoreFailed;
-use crate::types::{JobStatus, Severity};
+use crate::types::{DirectorName, JobStatus, Release, Severity};
 use crate::wire::packet::Signal;
 use crate::wire::refusal::Refusal;
 
@@ -21,40 +22,56 @@ use crate::wire::refusal::Refusal;
 pub(super) struct Finish<'a, 't> {
     pub(super) facts: &'a Facts,
     pub(super) live: &'a Job,
-    pub(super) announced: Announced,
-    pub(super) storage: Channel,
-    pub(super) traffic: JobTraffic<'t>,
+    pub(super) stint: Stint<'t>,
     pub(super) ending: &'a mut Ending,
 }
 
-/// What is left when the Director's last words are ready: the storage's connection, and the job's place there.
+/// What is left when nothing more is wanted of a storage: the connection there, and the job's place.
 #[derive(Debug)]
 pub(super) struct Left {
     announced: Announced,
     storage: Channel,
-    /// The storage still runs the job, and nobody else will tell it to stop.
-    orphaned: bool,
+    cancel: Option<Cancel>,
+}
+
+/// What it takes to tell a storage that it need not go on with a job.
+#[derive(Debug)]
+struct Cancel {
+    director: DirectorName,
+    release: Release,
+    patience: Patience,
+    line: String,
 }
 
 impl Left {
-    /// Parts from the storage. One that waits for its Client does not watch its Director, and would keep the job for
-    /// half an hour and turn a later run of it away; so it is told to cancel it.
-    pub(super) async fn part(self, facts: &Facts) {
-        if self.orphaned {
-            let cancel = format!("cancel Job={}\n", facts.command.job);
-            let storage = &self.announced.route().storage;
-            let patience = Patience::from(&*facts.group);
-            // A storage that cannot be told any more has nobody to tell it.
-            let time = patience.login;
-            let _ = storage::command(
-                storage,
-                &facts.director,
-                facts.release,
+    pub(super) fn new(facts: &Facts, announced: Announced, storage: Channel, cancels: bool) -> Self {
+        let cancel = cancels.then(|| Cancel {
+            director: facts.director.clone(),
+            release: facts.release,
+            patience: Patience::from(&*facts.group),
+            line: format!("cancel Job={}\n", facts.command.job),
+        });
+        Self {
+            announced,
+            storage,
+            cancel,
+        }
+    }
+
+    /// Parts from the storage. One that waits for its Client, or for a device, does not watch its Director, and would
+    /// keep the job for half an hour and turn a later run of it away; so it is told to cancel it.
+    pub(super) async fn part(self) {
+        if let Some(cancel) = self.cancel {
+            let Cancel {
+                director,
+                release,
                 patience,
-                cancel.as_bytes(),
-                time,
-            )
-            .await;
+                line,
+            } = cancel;
+            let storage = &self.announced.route().storage;
+            let time = patience.login;
+            // A storage that cannot be told any more has nobody to tell it.
+            let _ = storage::command(storage, &director, release, patience, line.as_bytes(), time).await;
         }
         end::part(self.storage).await;
     }
@@ -63,13 +80,14 @@ impl Left {
 impl Finish<'_, '_> {
     /// Readies the Director's last words, in the form that it expects at this step.
     pub(super) fn run(mut self, director: &mut Channel, coupled: Coupled<TrafficError>) -> Left {
-        self.ending.status = self.traffic.end.as_ref().map(|end| end.status);
-        let reported = self.traffic.end.is_some();
+        let traffic = &self.stint.traffic;
+        self.ending.status = traffic.end.as_ref().map(|end| end.status);
+        let reported = traffic.end.is_some();
         let unheard = matches!(
             coupled,
             Coupled::DirectorGone(_) | Coupled::Stopped | Coupled::Failed(_)
         );
-        let orphaned = unheard && !reported && self.traffic.stage == Stage::Running;
+        let orphaned = unheard && !reported && traffic.stage == Stage::Running;
         match coupled {
             Coupled::Over | Coupled::Caught(_) => self.ending.orderly(if reported { "ended" } else { "terminated" }),
             // All has been said but for the goodbye.
@@ -79,8 +97,10 @@ impl Finish<'_, '_> {
             }
             Coupled::DirectorGone(_) if reported => self.ending.orderly("ended"),
             Coupled::StorageGone(source) => self.storage_lost(director, source),
+            // Nobody is silent too long where there is no limit.
+            Coupled::Silent(_) => self.storage_lost(director, ChannelError::Closed),
             Coupled::DirectorGone(source) => {
-                self.announced.route().stop.cancel();
+                self.stint.announced.route().stop.cancel();
                 self.ending.failed("director_gone", source.to_string());
             }
             Coupled::Stopped => self.stopped(director),
@@ -97,25 +117,21 @@ impl Finish<'_, '_> {
                 self.ending.failed(error.label(), text);
             }
         }
-        Left {
-            announced: self.announced,
-            storage: self.storage,
-            orphaned,
-        }
+        self.stint.leave(self.facts, orphaned)
     }
 
     /// The storage vanished: the Director is told at once, so that it does not go on for half an hour to dial a
     /// storage that is dead, and no further job goes there.
     fn storage_lost(&mut self, director: &mut Channel, source: ChannelError) {
-        let stage = self.traffic.stage;
+        let stage = self.stint.traffic.stage;
         let error = StorageError::Lost { stage, source };
         health::failed(
             &self.facts.context,
-            &self.announced.route().storage.name,
+            &self.stint.announced.route().storage.name,
             &error,
             Instant::now(),
         );
-        let text = format!("Storage {}: {error}", self.announced.route().storage.name);
+        let text = format!("Storage {}: {error}", self.stint.announced.route().storage.name);
         self.fail(director, JobStatus::FatalError, &text);
         self.ending.failed("storage_lost", text);
     }
@@ -133,7 +149,7 @@ impl Finish<'_, '_> {
 
     /// Ends the job in the Director, in the form that it expects at this step, and cuts the data connection.
     fn fail(&mut self, director: &mut Channel, status: JobStatus, text: &str) {
-        self.announced.route().stop.cancel();
+        self.stint.announced.route().stop.cancel();
         self.ending.status = Some(status);
         let severity = if status == JobStatus::Canceled {
             Severity::Info
@@ -141,7 +157,7 @@ impl Finish<'_, '_> {
             Severity::Fatal
         };
         self.facts.note(director.outbox(), severity, text);
-        match self.traffic.stage {
+        match self.stint.traffic.stage {
             Stage::Reserve => director.outbox().message(
                 Refusal::Failed {
                     reason: text.to_owned(),

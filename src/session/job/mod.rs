@@ -10,8 +10,10 @@ mod notes;
 mod read;
 mod reserve;
 mod seat;
+mod stint;
 mod traffic;
 mod translate;
+mod unseated;
 mod write;
 
 use std::net::SocketAddr;
@@ -19,19 +21,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::ending::Ending;
-use self::seat::Unseated;
+use self::unseated::{Awaits, Unseated};
 use super::context::Context;
 use super::end;
 use super::routes::NameInUse;
-
 use crate::channel::Channel;
 use crate::config::model;
 use crate::group::{Access, PlacementRequest};
 use crate::telemetry::event::{JobRef, LiveSession};
-use crate::types::{DirectorName, JobLevel, JobType, Release, Severity};
+use crate::types::{DirectorName, JobLevel, JobType, Release};
 use crate::wire::job::JobCommand;
-use crate::wire::packet::Signal;
-use crate::wire::refusal::Refusal;
 
 /// What is known of a job from the start.
 #[derive(Debug)]
@@ -85,6 +84,11 @@ impl Facts {
         }
     }
 
+    /// Whether another storage than the first could run the job, if it writes.
+    fn is_movable(&self) -> bool {
+        self.group.members.len() > 1
+    }
+
     /// Whether the job is placed by what it reads. A VirtualFull reads and writes in one storage: the one that has
     /// what it reads.
     fn reads(&self) -> bool {
@@ -101,7 +105,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
     let context = &facts.context;
     let mut ending = Ending::default();
     if let Some(unseated) = facts.obstacle() {
-        seat::tell(&facts, &mut director, &mut ending, unseated);
+        unseated.tell(&facts, &mut director, &mut ending, Awaits::Job);
         end::part(director).await;
     } else {
         let (name, id) = (facts.director.clone(), facts.command.job_id);
@@ -115,7 +119,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
         };
         let part = async {
             if let Some(left) = left {
-                left.part(&facts).await;
+                left.part().await;
             }
         };
         // The Director does not wait for a storage that is slow to part.
@@ -123,16 +127,4 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
     }
     ending.emit(&facts);
     drop(session);
-}
-
-/// Refuses the job before any storage has it, in the form that the Director prints.
-fn refuse(facts: &Facts, director: &mut Channel, reason: &str) {
-    facts.note(director.outbox(), Severity::Fatal, reason);
-    director.outbox().message(
-        Refusal::Job {
-            reason: reason.to_owned(),
-        }
-        .to_line(),
-    );
-    director.outbox().signal(Signal::Terminate);
 }

@@ -4,27 +4,25 @@
 //! known it is asked again, of the storage that holds them, and from then on the job is coupled like any other. The
 //! Client's key is ours, the storage has its own, so the data connection is a bridge.
 
-use std::sync::Arc;
-
-use super::ending::{Ending, tell_refused};
-use super::finish::{self, Finish, Left};
+use super::Facts;
+use super::ending::Ending;
+use super::finish::{Finish, Left};
 use super::reserve::{self, Block};
-use super::seat::{self, Seat, Unseated, Wanted};
-use super::traffic::{JobTraffic, TrafficError};
-use super::{Facts, write};
+use super::seat::{Search, Seat, Wanted};
+use super::stint::Stint;
+use super::traffic::TrafficError;
+use super::unseated::{Awaits, Unseated};
 use crate::channel::{Channel, ChannelError};
-use crate::session::couple::{Coupled, couple};
+use crate::session::couple::Coupled;
 use crate::session::dice;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
-use crate::session::routes::NameInUse;
-use crate::types::{JobLevel, Release, SessionKey, Severity};
+use crate::types::{JobLevel, Release, SessionIdentity, SessionKey};
 use crate::volumes::segments;
 use crate::wire::bootstrap::{Bootstrap, BootstrapReader};
 use crate::wire::job::JobAnswer;
 use crate::wire::line::shown;
-use crate::wire::packet::{Frame, Signal};
-use crate::wire::refusal::Refusal;
+use crate::wire::packet::Signal;
 use crate::wire::reserve::{DeviceAnswer, DeviceFeatures};
 
 /// The longest piece of a bootstrap line that goes into one message (9.6 and 13 read no more at once).
@@ -33,86 +31,68 @@ const MAX_PIECE_BYTES: usize = 900;
 /// What the Director asked for before its volumes were known.
 #[derive(Debug)]
 struct Asked {
+    identity: SessionIdentity,
     answer: JobAnswer,
     blocks: Vec<Block>,
 }
 
 /// Runs the job to its end.
 pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, ending: &mut Ending) -> Option<Left> {
-    let (sd_id, sd_time) = facts.context.mint_session();
+    let identity = facts.context.mint_session();
     let answer = JobAnswer {
-        sd_id,
-        sd_time,
+        sd_id: identity.id,
+        sd_time: identity.time,
         key: SessionKey::mint(dice::key_random()),
     };
     director.outbox().message(answer.to_line());
     let mut asked = Asked {
+        identity,
         answer,
         blocks: Vec::new(),
     };
-    let mut awaits = Awaits::Reply;
+    let mut awaits = Awaits::Device;
     let heard = tokio::select! {
         heard = listen(facts, director, &mut asked, &mut awaits) => heard,
         () = live.stop_token().cancelled() => Err(Unseated::stopped(live)),
     };
-    let seated = match heard {
-        Ok(bootstrap) => place(facts, director, live, &bootstrap, &asked)
-            .await
-            .map(|seat| (bootstrap, seat)),
+    let read = match heard {
+        Ok(bootstrap) => read(facts, director, live, ending, &asked, &bootstrap).await,
         Err(unseated) => Err(unseated),
     };
-    let unseated = match seated {
-        Ok((bootstrap, seat)) => {
-            ending.placed = Some((seat.storage.name.clone(), seat.policy, seat.reason.clone()));
-            match (Replay {
-                facts,
-                live,
-                asked,
-                bootstrap,
-            })
-            .run(director, seat, ending)
-            .await
-            {
-                Ok(left) => return Some(left),
-                Err(error) => error.into(),
-            }
+    match read {
+        Ok(left) => Some(left),
+        Err(unseated) => {
+            unseated.tell(facts, director, ending, awaits);
+            None
         }
-        Err(unseated) => unseated,
-    };
-    tell(facts, director, ending, unseated, awaits);
-    None
+    }
 }
 
-/// What the Director waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaits {
-    /// Nothing, or the reply to a command.
-    Reply,
-    /// The reply to its bootstrap.
-    Bootstrap,
-}
-
-/// Tells the Director, in the form that it waits for, why nobody will serve the job, and notes the end.
-fn tell(facts: &Facts, director: &mut Channel, ending: &mut Ending, unseated: Unseated, awaits: Awaits) {
-    let reason = match unseated {
-        Unseated::DirectorGone(error) => return ending.failed("director_gone", error.to_string()),
-        Unseated::Stopped(stop) => {
-            ending.orderly(finish::stop_label(stop));
-            finish::stop_reason(stop).to_owned()
+/// Gives the job to the storage that has what it reads, asks it what the Director asked us, and couples to the end.
+async fn read(
+    facts: &Facts,
+    director: &mut Channel,
+    live: &Job,
+    ending: &mut Ending,
+    asked: &Asked,
+    bootstrap: &Bootstrap,
+) -> Result<Left, Unseated> {
+    let seat = place(facts, director, live, bootstrap, asked).await?;
+    let mut stint = Stint::begin(facts, seat, &asked.answer.key, director, ending)?;
+    let coupled = match replay(&mut stint, director, live, asked, bootstrap).await {
+        Ok(()) => {
+            live.settle();
+            stint.couple(director, live, None).await
         }
-        Unseated::Refused { cause, reason } => {
-            tell_refused(facts, cause, &reason);
-            ending.refused(cause, reason.clone());
-            reason
-        }
+        Err(ended) => ended,
     };
-    facts.note(director.outbox(), Severity::Fatal, &reason);
-    let refusal = match awaits {
-        Awaits::Reply => Refusal::Failed { reason },
-        Awaits::Bootstrap => Refusal::Bootstrap,
-    };
-    director.outbox().message(refusal.to_line());
-    director.outbox().signal(Signal::Terminate);
+    Ok(Finish {
+        facts,
+        live,
+        stint,
+        ending,
+    }
+    .run(director, coupled))
 }
 
 /// Answers in the storage's place until the bootstrap has been read.
@@ -208,11 +188,11 @@ async fn place(
             return Err(refused("several_storages", reason));
         }
     };
-    let wanted = Wanted::This {
-        storage: &storage,
-        identity: facts.imposes_identity().then_some(&asked.answer),
-    };
-    seat::find(facts, director, live, wanted).await
+    let mut search = Search::new(facts, live, Wanted::This(storage))?;
+    if facts.imposes_identity() {
+        search.impose(asked.identity);
+    }
+    search.next(director).await
 }
 
 impl Facts {
@@ -222,121 +202,46 @@ impl Facts {
     }
 }
 
-/// Asks the storage what the Director asked us.
-struct Replay<'a> {
-    facts: &'a Facts,
-    live: &'a Job,
-    asked: Asked,
-    bootstrap: Bootstrap,
-}
-
-impl Replay<'_> {
-    async fn run(&self, director: &mut Channel, seat: Seat, ending: &mut Ending) -> Result<Left, NameInUse> {
-        let Self { facts, live, .. } = self;
-        let Seat {
-            storage,
-            mut link,
-            slot,
-            answer,
-            reason,
-            ..
-        } = seat;
-        let route = write::route(facts, &storage, link.version, &self.asked.answer.key, &answer.key);
-        let announced = facts.context.routes.announce(route, slot)?;
-        ending.tally = Some(Arc::clone(&announced.route().tally));
-        facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
-        let mut traffic = JobTraffic::new(facts, &storage);
-        let coupled = match self.replay(director, &mut link.channel, &mut traffic).await {
-            Ok(()) => couple(director, &mut link.channel, &mut traffic, live.stop_token()).await,
-            Err(ended) => ended,
-        };
-        let finish = Finish {
-            facts,
-            live,
-            announced,
-            storage: link.channel,
-            traffic,
-            ending,
-        };
-        Ok(finish.run(director, coupled))
-    }
-
-    /// Reservations, then the bootstrap; the storage's answer to the last is the Director's.
-    async fn replay(
-        &self,
-        director: &mut Channel,
-        storage: &mut Channel,
-        traffic: &mut JobTraffic<'_>,
-    ) -> Result<(), Coupled<TrafficError>> {
+/// Asks the storage what the Director asked us: reservations, then the bootstrap. The storage's answer to the last is
+/// the Director's.
+async fn replay(
+    stint: &mut Stint<'_>,
+    director: &mut Channel,
+    live: &Job,
+    asked: &Asked,
+    bootstrap: &Bootstrap,
+) -> Result<(), Coupled<TrafficError>> {
+    for block in &asked.blocks {
+        let (traffic, storage) = (&mut stint.traffic, &mut stint.channel);
+        let asked = traffic.ask_for_device(block, None, false, storage.outbox());
+        asked.map_err(Coupled::Failed)?;
         // Whatever the storage is asked first, this is what the Director waits for.
         traffic.stage = Stage::Bootstrap;
-        for block in &self.asked.blocks {
-            for frame in &block.frames {
-                pass(frame, storage, traffic).map_err(Coupled::Failed)?;
-            }
-            let reply = self.reply(director, storage, traffic).await?;
-            if !reply.starts_with(b"3000 ") {
-                let line = shown(&reply).trim_end().to_owned();
-                return Err(Coupled::Failed(TrafficError::Refused {
-                    stage: Stage::Reserve,
-                    line,
-                }));
-            }
-        }
-        storage.outbox().message(b"bootstrap\n");
-        for line in traffic
-            .translation()
-            .bootstrap(self.bootstrap.text())
-            .split_inclusive(|&byte| byte == b'\n')
-        {
-            for piece in line.chunks(MAX_PIECE_BYTES) {
-                storage.outbox().message(piece);
-            }
-        }
-        storage.outbox().signal(Signal::Eod);
-        self.send(storage).await
-    }
-
-    /// Sends what the storage is asked; one that does not read it keeps nobody from stopping the job.
-    async fn send(&self, storage: &mut Channel) -> Result<(), Coupled<TrafficError>> {
-        tokio::select! {
-            sent = storage.flush() => sent.map_err(Coupled::StorageGone),
-            () = self.live.stop_token().cancelled() => Err(Coupled::Stopped),
+        let reply = match stint.couple(director, live, None).await {
+            Coupled::Caught(reply) => reply,
+            // It took its leave instead.
+            Coupled::Over => return Err(Coupled::StorageGone(ChannelError::Closed)),
+            ended => return Err(ended),
+        };
+        let mut scratch = Vec::new();
+        let text = reply.text(&mut scratch);
+        let text = text.map_err(|error| Coupled::Failed(error.into()))?.unwrap_or_default();
+        if !text.starts_with(b"3000 ") {
+            return Err(Coupled::Failed(TrafficError::Refused {
+                stage: Stage::Reserve,
+                line: shown(text).trim_end().to_owned(),
+            }));
         }
     }
-
-    /// Waits for the storage's reply; whatever else it says or asks meanwhile goes between it and the Director.
-    async fn reply(
-        &self,
-        director: &mut Channel,
-        storage: &mut Channel,
-        traffic: &mut JobTraffic<'_>,
-    ) -> Result<Vec<u8>, Coupled<TrafficError>> {
-        self.send(storage).await?;
-        traffic.catches_reply = true;
-        match couple(director, storage, traffic, self.live.stop_token()).await {
-            Coupled::Caught(frame) => {
-                let mut scratch = Vec::new();
-                let text = frame
-                    .text(&mut scratch)
-                    .map_err(|error| Coupled::Failed(error.into()))?;
-                Ok(text.unwrap_or_default().to_vec())
-            }
-            other => Err(other),
+    stint.traffic.stage = Stage::Bootstrap;
+    let text = stint.traffic.translation().bootstrap(bootstrap.text());
+    let storage = stint.channel.outbox();
+    storage.message(b"bootstrap\n");
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        for piece in line.chunks(MAX_PIECE_BYTES) {
+            storage.message(piece);
         }
     }
-}
-
-/// Sends one frame of a reservation in the member's words.
-fn pass(frame: &Frame, storage: &mut Channel, traffic: &JobTraffic<'_>) -> Result<(), TrafficError> {
-    let mut scratch = Vec::new();
-    let line = match frame.text(&mut scratch)? {
-        Some(text) => traffic.translation().to_storage(Stage::Reserve, text),
-        None => None,
-    };
-    match line {
-        Some(line) => storage.outbox().message(line),
-        None => storage.outbox().frame(frame),
-    }
+    storage.signal(Signal::Eod);
     Ok(())
 }

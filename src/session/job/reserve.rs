@@ -1,10 +1,12 @@
 //! `use storage` and its devices, as far as sdgroup has to understand them when it answers in the storage's place.
 
+use super::translate::Translation;
 use crate::channel::{Channel, ChannelError};
-use crate::types::DeviceName;
-use crate::wire::line::LineError;
-use crate::wire::packet::{Frame, Signal};
-use crate::wire::reserve::UseDevice;
+use crate::session::error::Stage;
+use crate::types::{DeviceName, MediaType, PoolName};
+use crate::wire::line::{self, LineError};
+use crate::wire::packet::{Frame, Outbox, PacketError, Signal};
+use crate::wire::reserve::{UseDevice, UseStorage};
 
 /// The most frames of one block: a Director sends one per storage of its list and one per device of each.
 const MAX_FRAMES: usize = 1000;
@@ -12,9 +14,40 @@ const MAX_FRAMES: usize = 1000;
 /// One `use storage` block: everything from the first line to the EOD behind the last storage's EOD.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub(super) frames: Vec<Frame>,
+    frames: Vec<Frame>,
     /// The last device that it names, in the Director's words.
     pub(super) device: DeviceName,
+    /// The MediaType and the Pool that it writes to, if it writes.
+    pub(super) written: Option<(MediaType, PoolName)>,
+    /// Whether the storage is to wait for a busy device. 9.6 does not say.
+    pub(super) wait: Option<bool>,
+}
+
+impl Block {
+    /// Asks a storage for what the block says, in its own words, and with another wish about waiting if one is given.
+    pub(super) fn send(
+        &self,
+        storage: &mut Outbox,
+        translation: &Translation,
+        wait: Option<bool>,
+    ) -> Result<(), PacketError> {
+        let mut scratch = Vec::new();
+        for frame in &self.frames {
+            let Some(text) = frame.text(&mut scratch)? else {
+                storage.frame(frame);
+                continue;
+            };
+            let translated = translation.to_storage(Stage::Reserve, text);
+            let line = translated.as_deref().unwrap_or(text);
+            let waits = wait.and_then(|wait| line::with_field(line, "wait", if wait { b"1" } else { b"0" }));
+            match (waits, &translated) {
+                (Some(line), _) => storage.message(line),
+                (None, Some(line)) => storage.message(line),
+                (None, None) => storage.frame(frame),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a block could not be read.
@@ -39,9 +72,13 @@ pub(super) enum BlockError {
 
 /// Reads the rest of the block that `first` begins.
 pub(super) async fn read(director: &mut Channel, first: Frame) -> Result<Block, BlockError> {
+    let mut scratch = Vec::new();
+    let text = first.text(&mut scratch).map_err(ChannelError::from)?;
+    let used = UseStorage::parse(text.unwrap_or_default())?;
+    let wait = used.wait;
+    let written = used.append.then_some((used.media_type, used.pool));
     let mut frames = vec![first];
     let mut device = None;
-    let mut scratch = Vec::new();
     let mut closed_storage = false;
     loop {
         let frame = director.receive().await?;
@@ -50,7 +87,12 @@ pub(super) async fn read(director: &mut Channel, first: Frame) -> Result<Block, 
                 frames.push(frame);
                 if closed_storage {
                     let device = device.ok_or(BlockError::NoDevice)?;
-                    return Ok(Block { frames, device });
+                    return Ok(Block {
+                        frames,
+                        device,
+                        written,
+                        wait,
+                    });
                 }
                 closed_storage = true;
             }

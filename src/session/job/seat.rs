@@ -5,19 +5,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::ending::{Ending, tell_refused};
-use super::reserve::BlockError;
-use super::{Facts, finish, refuse};
+use super::Facts;
+use super::unseated::Unseated;
 use crate::channel::{Channel, ChannelError};
 use crate::config::model;
-use crate::group::{Access, Condition, Group, Placement, PlacementRequest, Slot, Trial, Tried};
+use crate::group::{Access, Condition, Directory, Group, Placement, PlacementRequest, Slot, Trial, Tried};
 use crate::session::error::{Stage, StorageError};
 use crate::session::health;
-use crate::session::jobs::{Job, Stop};
-use crate::session::routes::NameInUse;
+use crate::session::jobs::Job;
 use crate::session::storage::{self, Patience, StorageLink, within};
 use crate::telemetry::event::{JobFailedOver, JobPlaced, JobQueued, QueueCause};
-use crate::types::{Severity, StorageName};
+use crate::types::{SessionIdentity, Severity, StorageName};
 use crate::wire::job::{JobAnswer, JobCommand};
 use crate::wire::line::shown;
 use crate::wire::packet::{Frame, Signal};
@@ -27,17 +25,12 @@ use crate::wire::progress::Kind;
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Which storage a job may go to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
     /// Any of the group.
     Any,
     /// This one, which has what the job reads.
-    This {
-        /// The storage.
-        storage: &'a StorageName,
-        /// The session identity that the storage has to take over, if it does.
-        identity: Option<&'a JobAnswer>,
-    },
+    This(StorageName),
 }
 
 /// A storage that has taken the job.
@@ -53,132 +46,99 @@ pub(super) struct Seat {
     pub(super) reason: String,
 }
 
-/// Why no storage took it.
-#[derive(Debug)]
-pub(super) enum Unseated {
-    /// The Director went away in the meantime.
-    DirectorGone(ChannelError),
-    /// The job's session was asked to end.
-    Stopped(Stop),
-    /// Nobody could take it.
-    Refused {
-        /// One of a fixed set of words.
-        cause: &'static str,
-        /// What the Director is told.
-        reason: String,
-    },
-}
-
-impl Unseated {
-    /// A Director says nothing while it waits for an answer, so anything that comes then is its end.
-    fn gone(received: Result<Frame, ChannelError>) -> Self {
-        Self::DirectorGone(received.err().unwrap_or(ChannelError::Closed))
-    }
-
-    pub(super) fn stopped(live: &Job) -> Self {
-        Self::Stopped(live.stopped().unwrap_or(Stop::Shutdown))
-    }
-}
-
-impl From<NameInUse> for Unseated {
-    fn from(error: NameInUse) -> Self {
-        Self::Refused {
-            cause: "name_in_use",
-            reason: error.to_string(),
-        }
-    }
-}
-
-impl From<BlockError> for Unseated {
-    fn from(error: BlockError) -> Self {
-        match error {
-            BlockError::Channel(error) => Self::DirectorGone(error),
-            other => Self::Refused {
-                cause: "protocol",
-                reason: other.to_string(),
-            },
-        }
-    }
-}
-
-/// Tells a Director that waits for the answer to `JobId=` that there is no storage, and notes the end.
-pub(super) fn tell(facts: &Facts, director: &mut Channel, ending: &mut Ending, unseated: Unseated) {
-    match unseated {
-        Unseated::DirectorGone(error) => ending.failed("director_gone", error.to_string()),
-        Unseated::Stopped(stop) => {
-            refuse(facts, director, finish::stop_reason(stop));
-            ending.orderly(finish::stop_label(stop));
-        }
-        Unseated::Refused { cause, reason } => {
-            refuse(facts, director, &reason);
-            tell_refused(facts, cause, &reason);
-            ending.refused(cause, reason);
-        }
-    }
-}
-
-/// Finds a storage that takes the job.
-pub(super) async fn find(
-    facts: &Facts,
-    director: &mut Channel,
-    live: &Job,
-    wanted: Wanted<'_>,
-) -> Result<Seat, Unseated> {
-    let unknown = || Unseated::Refused {
-        cause: "unknown",
-        reason: format!("there is no group {}", facts.group.name),
-    };
-    let group = facts.context.directory.group(&facts.group.name).ok_or_else(unknown)?;
-    let access = if matches!(wanted, Wanted::Any) {
-        Access::Write
-    } else {
-        Access::Read
-    };
-    let mut search = Search {
-        facts,
-        live,
-        group,
-        request: facts.request(access),
-        wanted,
-        tried: Tried::among(facts.release.storage_versions()),
-    };
-    loop {
-        let placement = search.place(director).await?;
-        let mut said = Vec::new();
-        let begun = tokio::select! {
-            begun = search.begin(&placement.storage, &mut said) => begun,
-            gone = director.receive() => return Err(Unseated::gone(gone)),
-            () = live.stop_token().cancelled() => return Err(Unseated::stopped(live)),
-        };
-        for frame in &said {
-            director.outbox().frame(frame);
-        }
-        match begun {
-            Ok((link, frame, answer)) => {
-                live.placed_on(placement.storage.name.clone());
-                return Ok(search.seated(placement, link, frame, answer));
-            }
-            Err(error) => {
-                search.fail_over(director, &placement.storage.name, &error);
-            }
-        }
-    }
-}
-
-struct Search<'a> {
+/// Looks for a storage that takes the job, for as long as the job has none that it can stay with.
+pub(super) struct Search<'a> {
     facts: &'a Facts,
     live: &'a Job,
     group: Arc<Group>,
     request: PlacementRequest,
-    wanted: Wanted<'a>,
+    wanted: Wanted,
+    identity: Option<SessionIdentity>,
     tried: Tried,
+    /// Whether the job may wait for a place. A Director that has other storages to ask does not.
+    pub(super) waits: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    pub(super) fn new(facts: &'a Facts, live: &'a Job, wanted: Wanted) -> Result<Self, Unseated> {
+        let unknown = || Unseated::Refused {
+            cause: "unknown",
+            reason: format!("there is no group {}", facts.group.name),
+        };
+        let group = facts.context.directory.group(&facts.group.name).ok_or_else(unknown)?;
+        let access = if wanted == Wanted::Any {
+            Access::Write
+        } else {
+            Access::Read
+        };
+        Ok(Self {
+            facts,
+            live,
+            group,
+            request: facts.request(access),
+            wanted,
+            identity: None,
+            tried: Tried::among(facts.release.storage_versions()),
+            waits: true,
+        })
+    }
+
+    /// Whatever storage takes the job takes over this session identity.
+    pub(super) fn impose(&mut self, identity: SessionIdentity) {
+        self.identity = Some(identity);
+    }
+
+    /// Finds a storage that takes the job, waiting for a place if need be.
+    pub(super) async fn next(&mut self, director: &mut Channel) -> Result<Seat, Unseated> {
+        let placement = self.place(director).await?;
+        self.seat(director, placement).await
+    }
+
+    /// A place on another storage, if there is one at once.
+    pub(super) fn another(&self, than: &StorageName, because: &StorageError) -> Option<Placement> {
+        let mut tried = self.tried.clone();
+        tried.add(than.clone(), Trial::Busy, because.to_string());
+        let directory = &self.facts.context.directory;
+        let placed = match &self.wanted {
+            Wanted::Any => directory.place(&self.group, &self.request, &tried, Instant::now()),
+            Wanted::This(_) => return None,
+        };
+        placed.ok()
+    }
+
+    /// Gives the job to this storage, or finds another when it does not take it.
+    pub(super) async fn seat(&mut self, director: &mut Channel, placement: Placement) -> Result<Seat, Unseated> {
+        let mut placement = placement;
+        loop {
+            let mut said = Vec::new();
+            let begun = tokio::select! {
+                begun = self.begin(&placement.storage, &mut said) => begun,
+                gone = director.receive() => return Err(Unseated::gone(gone)),
+                () = self.live.stop_token().cancelled() => return Err(Unseated::stopped(self.live)),
+            };
+            for frame in &said {
+                director.outbox().frame(frame);
+            }
+            match begun {
+                Ok((link, frame, answer)) => {
+                    self.live.placed_on(placement.storage.name.clone());
+                    return Ok(self.seated(placement, link, frame, answer));
+                }
+                Err(error) => {
+                    self.fail_over(director, &placement.storage.name, Trial::Failed, &error);
+                    placement = self.place(director).await?;
+                }
+            }
+        }
+    }
+
     /// Waits for a place, with an eye on the Director: one that has gone leaves the queue.
     async fn place(&mut self, director: &mut Channel) -> Result<Placement, Unseated> {
         let (facts, live) = (self.facts, self.live);
         let directory = Arc::clone(&facts.context.directory);
+        if !self.waits {
+            return self.place_now(&directory);
+        }
         let (told, mut waits) = oneshot::channel();
         let on_wait = |waiting: &crate::group::Waiting| {
             JobQueued {
@@ -197,13 +157,13 @@ impl Search<'_> {
         };
         let (group, request, stop) = (&self.group, &self.request, live.stop_token());
         let place = async {
-            match self.wanted {
+            match &self.wanted {
                 Wanted::Any => {
                     directory
                         .wait_for_place(group, request, &mut self.tried, stop, on_wait)
                         .await
                 }
-                Wanted::This { storage, .. } => {
+                Wanted::This(storage) => {
                     directory
                         .wait_for_place_on(group, storage, request, &mut self.tried, stop, on_wait)
                         .await
@@ -234,6 +194,18 @@ impl Search<'_> {
             }
             director.flush().await.map_err(Unseated::DirectorGone)?;
         }
+    }
+
+    fn place_now(&self, directory: &Directory) -> Result<Placement, Unseated> {
+        let now = Instant::now();
+        let placed = match &self.wanted {
+            Wanted::Any => directory.place(&self.group, &self.request, &self.tried, now),
+            Wanted::This(storage) => directory.place_on(storage, &self.request, &self.tried, now),
+        };
+        placed.map_err(|unplaced| Unseated::Refused {
+            cause: unplaced.reason.label(),
+            reason: unplaced.to_string(),
+        })
     }
 
     /// Dials, logs in and gives the storage the job. What else the storage says is for the Director.
@@ -271,6 +243,7 @@ impl Search<'_> {
         })
         .await?;
         match JobAnswer::parse(&text) {
+            Ok(answer) if self.identity.is_some_and(|it| it != answer.identity()) => Err(StorageError::Identity),
             Ok(answer) => Ok((link, frame, answer)),
             Err(_) => Err(StorageError::Refused {
                 stage,
@@ -280,17 +253,13 @@ impl Search<'_> {
     }
 
     fn command_line(&self) -> Vec<u8> {
-        let Wanted::This {
-            identity: Some(identity),
-            ..
-        } = self.wanted
-        else {
+        let Some(identity) = self.identity else {
             return self.facts.line.clone();
         };
         let command = JobCommand {
             rerunning: true,
-            vol_session_id: identity.sd_id,
-            vol_session_time: identity.sd_time,
+            vol_session_id: identity.id,
+            vol_session_time: identity.time,
             ..self.facts.command.clone()
         };
         command.to_line()
@@ -306,7 +275,7 @@ impl Search<'_> {
         let reason = explanation.to_string();
         let policy = match self.wanted {
             Wanted::Any => facts.group.policy.as_str(),
-            Wanted::This { .. } => "ledger",
+            Wanted::This(_) => "ledger",
         };
         health::succeeded(&facts.context, &storage.name, Instant::now());
         JobPlaced {
@@ -329,8 +298,14 @@ impl Search<'_> {
         }
     }
 
-    /// Remembers the failure and tells it.
-    fn fail_over(&mut self, director: &mut Channel, storage: &StorageName, error: &StorageError) {
+    /// Remembers that the storage did not take the job, or could not keep it, and tells it.
+    pub(super) fn fail_over(
+        &mut self,
+        director: &mut Channel,
+        storage: &StorageName,
+        trial: Trial,
+        error: &StorageError,
+    ) {
         let facts = self.facts;
         health::failed(&facts.context, storage, error, Instant::now());
         JobFailedOver {
@@ -343,6 +318,6 @@ impl Search<'_> {
         .emit();
         let text = format!("Storage {storage} did not take the job: {error}");
         facts.note(director.outbox(), Severity::Warning, &text);
-        self.tried.add(storage.clone(), Trial::Failed, error.to_string());
+        self.tried.add(storage.clone(), trial, error.to_string());
     }
 }

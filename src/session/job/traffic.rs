@@ -2,15 +2,19 @@
 
 use super::Facts;
 use super::catalog::{CatalogDialogue, Reply};
+use super::reserve::Block;
 use super::translate::Translation;
 use crate::config::model;
 use crate::session::couple::{Flow, Legs, Traffic};
 use crate::session::error::Stage;
 use crate::store::StoreError;
-use crate::volumes::JudgeError;
+use crate::volumes::{JudgeError, Lack};
 use crate::wire::packet::{Frame, Outbox, PacketError, Signal};
-use crate::wire::progress::{JobEnd, Kind};
+use crate::wire::progress::{self, JobEnd, Kind};
 use crate::wire::reserve::UseStorage;
+
+/// How many lines for the job's messages are kept; a storage that looks for a device says a handful.
+const MAX_HELD: usize = 100;
 
 /// Why reading along failed.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,11 @@ pub(super) struct JobTraffic<'a> {
     translation: Translation,
     catalog: CatalogDialogue<'a>,
     scratch: Vec<u8>,
+    /// The next `use storage` of the Director is the caller's, not the storage's.
+    pub(super) catches_block: bool,
+    /// Lines for the job's messages are kept until it is known whether the job stays here.
+    holds: bool,
+    held: Vec<Frame>,
     /// The next reply of the storage is the caller's, not the Director's.
     pub(super) catches_reply: bool,
     /// What the Director waits for from the storage.
@@ -65,6 +74,9 @@ impl<'a> JobTraffic<'a> {
             translation: Translation::new(&facts.group, storage),
             catalog: CatalogDialogue::new(facts, storage.name.clone()),
             scratch: Vec::new(),
+            catches_block: false,
+            holds: false,
+            held: Vec::new(),
             catches_reply: false,
             stage: Stage::Between,
             end: None,
@@ -73,6 +85,51 @@ impl<'a> JobTraffic<'a> {
 
     pub(super) fn translation(&self) -> &Translation {
         &self.translation
+    }
+
+    /// Asks the storage for a device; its reply is the caller's. `movable` is a job that may leave for another storage
+    /// when it does not like the reply.
+    pub(super) fn ask_for_device(
+        &mut self,
+        block: &Block,
+        wait: Option<bool>,
+        movable: bool,
+        storage: &mut Outbox,
+    ) -> Result<(), TrafficError> {
+        self.catches_block = false;
+        self.stage = Stage::Reserve;
+        self.catches_reply = true;
+        self.holds = movable;
+        if let Some((media_type, pool)) = &block.written {
+            self.catalog.note_names(media_type.clone(), pool.clone());
+        }
+        Ok(block.send(storage, &self.translation, wait)?)
+    }
+
+    /// What the storage lacks after its last search for a volume, if another storage may have it.
+    pub(super) fn lack(&self) -> Option<Lack> {
+        self.catalog.lack()
+    }
+
+    /// The storage has reserved a device and keeps the job: passes on its reply, and what it said before.
+    pub(super) fn reserved(&mut self, reply: &Frame, to_director: &mut Outbox) -> Result<(), TrafficError> {
+        self.holds = false;
+        for frame in self.held.drain(..) {
+            to_director.frame(&frame);
+        }
+        self.on_reply(reply, to_director)
+    }
+
+    /// The storage does not keep the job: what it said is passed on as what it is now, a warning.
+    pub(super) fn lower_held(&mut self, facts: &Facts, to_director: &mut Outbox) {
+        self.holds = false;
+        for frame in self.held.drain(..) {
+            let text = frame.text(&mut self.scratch).ok().flatten().unwrap_or_default();
+            match progress::as_warning(text, facts.release) {
+                Some(line) => to_director.message(line),
+                None => to_director.frame(&frame),
+            }
+        }
     }
 }
 
@@ -103,6 +160,9 @@ impl Traffic for JobTraffic<'_> {
             }
             return Ok(Flow::On);
         }
+        if text.starts_with(b"use storage=") && self.catches_block {
+            return Ok(Flow::Caught(frame));
+        }
         if text.starts_with(b"use storage=") {
             self.stage = Stage::Reserve;
             if let Ok(UseStorage {
@@ -128,9 +188,11 @@ impl Traffic for JobTraffic<'_> {
 
     async fn on_storage(&mut self, frame: Frame, legs: Legs<'_>) -> Result<Flow, TrafficError> {
         let Some(kind) = Kind::of(&frame)? else {
-            // Heartbeats, and the end.
-            legs.to_director.frame(&frame);
+            // Heartbeats, and the end, which is the caller's where the reply is.
             let over = frame.signal() == Some(Signal::Terminate);
+            if !(over && self.catches_reply) {
+                legs.to_director.frame(&frame);
+            }
             return Ok(if over { Flow::Over } else { Flow::On });
         };
         match kind {
@@ -143,7 +205,12 @@ impl Traffic for JobTraffic<'_> {
                 self.end = JobEnd::parse(frame.text(&mut self.scratch)?.unwrap_or_default()).ok();
                 legs.to_director.frame(&frame);
             }
-            Kind::Reply(_) if self.stage != Stage::Running => return self.on_reply(frame, legs.to_director),
+            Kind::Reply(_) if self.catches_reply => {
+                self.catches_reply = false;
+                return Ok(Flow::Caught(frame));
+            }
+            Kind::Reply(_) if self.stage != Stage::Running => self.on_reply(&frame, legs.to_director)?,
+            Kind::Jmsg if self.holds && self.held.len() < MAX_HELD => self.held.push(frame),
             _ => legs.to_director.frame(&frame),
         }
         Ok(Flow::On)
@@ -152,17 +219,13 @@ impl Traffic for JobTraffic<'_> {
 
 impl JobTraffic<'_> {
     /// A reply to a command; there are none once the job runs.
-    fn on_reply(&mut self, frame: Frame, to_director: &mut Outbox) -> Result<Flow, TrafficError> {
-        if self.catches_reply {
-            self.catches_reply = false;
-            return Ok(Flow::Caught(frame));
-        }
+    fn on_reply(&mut self, frame: &Frame, to_director: &mut Outbox) -> Result<(), TrafficError> {
         self.stage = Stage::Between;
         let text = frame.text(&mut self.scratch)?.unwrap_or_default();
         match self.translation.to_director(text) {
             Some(line) => to_director.message(line),
-            None => to_director.frame(&frame),
+            None => to_director.frame(frame),
         }
-        Ok(Flow::On)
+        Ok(())
     }
 }

@@ -1,95 +1,246 @@
-//! A job that writes: placed when `JobId=` arrives, and its control connection coupled until it ends.
+//! A job that writes: placed when `JobId=` arrives, moved on while no storage has reserved a device for it, and coupled
+//! from then until it ends.
+//!
+//! The Director holds the first storage's answer: a session identity and a key. A storage that the job is moved to takes
+//! over the identity, so that what it writes on its volumes agrees with the catalog; so the identity is ours from the
+//! start, since two storages that were started in the same second count alike. The key is each storage's own, so that
+//! the data connection of a job that was moved is a bridge.
 
-use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
+use std::collections::HashSet;
 
 use super::Facts;
 use super::ending::Ending;
 use super::finish::{Finish, Left};
-use super::seat::{self, Seat, Wanted};
-use super::traffic::JobTraffic;
-use crate::channel::Channel;
-use crate::config::model;
-use crate::relay::Tally;
-use crate::session::couple::{Coupled, couple};
+use super::reserve::{self, Block};
+use super::seat::{Search, Wanted};
+use super::stint::Stint;
+use super::traffic::TrafficError;
+use super::unseated::{Awaits, Unseated};
+use crate::channel::{Channel, ChannelError};
+use crate::group::{Placement, Trial};
+use crate::session::couple::Coupled;
+use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::Job;
-use crate::session::routes::Route;
-use crate::types::{SessionKey, Severity};
+use crate::types::{SessionKey, StorageName};
+use crate::wire::line::shown;
+use crate::wire::packet::Frame;
 
 /// Runs the job to its end.
 pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, ending: &mut Ending) -> Option<Left> {
-    let seat = match seat::find(facts, director, live, Wanted::Any).await {
-        Ok(seat) => seat,
+    let (writing, stint) = match Writing::begin(facts, director, live, ending).await {
+        Ok(begun) => begun,
         Err(unseated) => {
-            seat::tell(facts, director, ending, unseated);
+            unseated.tell(facts, director, ending, Awaits::Job);
             return None;
         }
     };
-    ending.placed = Some((seat.storage.name.clone(), seat.policy, seat.reason.clone()));
-    let Seat {
-        storage,
-        mut link,
-        slot,
-        answer,
-        frame,
-        reason,
-        ..
-    } = seat;
-    let route = route(facts, &storage, link.version, &answer.key, &answer.key);
-    // A job that dials its data connection itself is called by nobody, and its key is a word that everybody knows.
-    let announced = if facts.command.sd_client {
-        facts.context.routes.unlisted(route, slot)
-    } else {
-        match facts.context.routes.announce(route, slot) {
-            Ok(announced) => announced,
-            Err(error) => {
-                seat::tell(facts, director, ending, error.into());
-                return None;
+    match writing.follow(stint, director, ending).await {
+        Ok((stint, coupled)) => Some(
+            Finish {
+                facts,
+                live,
+                stint,
+                ending,
             }
+            .run(director, coupled),
+        ),
+        Err(unseated) => {
+            unseated.tell(facts, director, ending, Awaits::Device);
+            None
         }
-    };
-    ending.tally = Some(Arc::clone(&announced.route().tally));
-    facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
-    director.outbox().frame(&frame);
-    let mut traffic = JobTraffic::new(facts, &storage);
-    let coupled = match director.flush().await {
-        Ok(()) => couple(director, &mut link.channel, &mut traffic, live.stop_token()).await,
-        Err(error) => Coupled::DirectorGone(error),
-    };
-    let finish = Finish {
-        facts,
-        live,
-        announced,
-        storage: link.channel,
-        traffic,
-        ending,
-    };
-    Some(finish.run(director, coupled))
+    }
 }
 
-/// Where the job's data connection goes.
-pub(super) fn route(
-    facts: &Facts,
-    storage: &Arc<model::Storage>,
-    storage_version: u32,
-    client_key: &SessionKey,
-    storage_key: &SessionKey,
-) -> Route {
-    Route {
-        director: facts.director.clone(),
-        job_id: facts.command.job_id,
-        job: facts.command.job.clone(),
-        client: facts.command.client.clone(),
-        group: facts.group.name.clone(),
-        storage: Arc::clone(storage),
-        connect_timeout: facts.group.connect_timeout,
-        login_timeout: facts.group.login_timeout,
-        client_key: client_key.clone(),
-        storage_key: storage_key.clone(),
-        storage_version,
-        tally: Arc::new(Tally::default()),
-        stop: CancellationToken::new(),
-        over: CancellationToken::new(),
+/// A job that has been announced to its Director.
+struct Writing<'a> {
+    facts: &'a Facts,
+    live: &'a Job,
+    search: Search<'a>,
+    /// The key that the Director has for the Client.
+    client_key: SessionKey,
+    /// Storages that had no free device when they were asked not to wait for one.
+    busy: HashSet<StorageName>,
+    /// Storages that were passed over once for what they lack. When all lack it, they are not a second time.
+    lacking: HashSet<StorageName>,
+}
+
+/// What came of asking a storage for a device.
+enum Asked {
+    /// The job may stay; this is the reply for the Director.
+    Stays(Frame),
+    /// The job goes on to the next storage: the one that has a place for it already, or whichever is found.
+    Turned(StorageError, Trial, Option<Placement>),
+    /// The job is over.
+    Ended(Coupled<TrafficError>),
+}
+
+impl<'a> Writing<'a> {
+    /// Places the job and answers `JobId=`.
+    async fn begin(
+        facts: &'a Facts,
+        director: &mut Channel,
+        live: &'a Job,
+        ending: &mut Ending,
+    ) -> Result<(Self, Stint<'a>), Unseated> {
+        let mut search = Search::new(facts, live, Wanted::Any)?;
+        // A job that is run again has its identity already.
+        if facts.is_movable() && !facts.command.rerunning {
+            search.impose(facts.context.mint_session());
+        }
+        let seat = search.next(director).await?;
+        let (client_key, answer) = (seat.answer.key.clone(), seat.frame.clone());
+        let stint = Stint::begin(facts, seat, &client_key, director, ending)?;
+        director.outbox().frame(&answer);
+        let writing = Self {
+            facts,
+            live,
+            search,
+            client_key,
+            busy: HashSet::new(),
+            lacking: HashSet::new(),
+        };
+        Ok((writing, stint))
+    }
+
+    /// Follows the job to its end, wherever it goes.
+    async fn follow(
+        mut self,
+        mut stint: Stint<'a>,
+        director: &mut Channel,
+        ending: &mut Ending,
+    ) -> Result<(Stint<'a>, Coupled<TrafficError>), Unseated> {
+        stint.traffic.catches_block = true;
+        let mut ended = stint.couple(director, self.live, None).await;
+        let mut turned = None;
+        if let Coupled::StorageGone(source) = ended {
+            // The Director does not wait for an answer now, so what it says next is waited for.
+            match self.next_word(director).await? {
+                Some(first) => {
+                    let stage = Stage::Between;
+                    let lost = StorageError::Lost { stage, source };
+                    turned = Some(Asked::Turned(lost, Trial::Failed, None));
+                    ended = Coupled::Caught(first);
+                }
+                None => ended = Coupled::StorageGone(source),
+            }
+        }
+        let Coupled::Caught(first) = ended else {
+            return Ok((stint, ended));
+        };
+        let block = reserve::read(director, first).await?;
+        self.search.waits = block.wait != Some(false);
+        loop {
+            let asked = match turned.take() {
+                Some(turned) => turned,
+                None => self.ask(&mut stint, &block, director).await,
+            };
+            match asked {
+                Asked::Stays(reply) => {
+                    let told = stint.traffic.reserved(&reply, director.outbox());
+                    if let Err(error) = told {
+                        return Ok((stint, Coupled::Failed(error)));
+                    }
+                    self.live.settle();
+                    let ended = stint.couple(director, self.live, None).await;
+                    return Ok((stint, ended));
+                }
+                Asked::Ended(ended) => return Ok((stint, ended)),
+                Asked::Turned(error, trial, next) => {
+                    self.turn_from(&mut stint, &error, trial, director);
+                    // One that is busy goes on looking for a device unless it is told.
+                    let left = stint.leave(self.facts, matches!(error, StorageError::Busy { .. }));
+                    self.facts.context.sessions.spawn(left.part());
+                    let seat = match next {
+                        Some(placement) => self.search.seat(director, placement).await?,
+                        None => self.search.next(director).await?,
+                    };
+                    stint = Stint::begin(self.facts, seat, &self.client_key, director, ending)?;
+                }
+            }
+        }
+    }
+
+    /// The Director's `use storage`, which the storage did not live to hear; `None` if the job cannot go on.
+    async fn next_word(&self, director: &mut Channel) -> Result<Option<Frame>, Unseated> {
+        if !self.facts.is_movable() {
+            return Ok(None);
+        }
+        let frame = tokio::select! {
+            received = director.receive() => received.map_err(Unseated::DirectorGone)?,
+            () = self.live.stop_token().cancelled() => return Err(Unseated::stopped(self.live)),
+        };
+        let mut scratch = Vec::new();
+        let text = frame.text(&mut scratch).ok().flatten().unwrap_or_default();
+        Ok(text.starts_with(b"use storage=").then_some(frame))
+    }
+
+    /// Has the storage reserve a device.
+    async fn ask(&mut self, stint: &mut Stint<'a>, block: &Block, director: &mut Channel) -> Asked {
+        let movable = self.facts.is_movable();
+        let name = stint.storage().name.clone();
+        // A storage that waits for a device would keep the job from those that have one free.
+        let quick = movable && block.wait == Some(true) && !self.busy.contains(&name);
+        let silence = movable.then_some(self.facts.group.reserve_timeout);
+        if let Err(error) = stint
+            .traffic
+            .ask_for_device(block, quick.then_some(false), movable, stint.channel.outbox())
+        {
+            return Asked::Ended(Coupled::Failed(error));
+        }
+        let lost = |source| {
+            let stage = Stage::Reserve;
+            Asked::Turned(StorageError::Lost { stage, source }, Trial::Failed, None)
+        };
+        match stint.couple(director, self.live, silence).await {
+            Coupled::Caught(reply) => self.judge(stint, block, reply, quick),
+            Coupled::Silent(within) => Asked::Turned(StorageError::Busy { within }, Trial::Busy, None),
+            Coupled::Over if movable => lost(ChannelError::Closed),
+            Coupled::StorageGone(source) if movable => lost(source),
+            Coupled::Over => Asked::Ended(Coupled::StorageGone(ChannelError::Closed)),
+            ended => Asked::Ended(ended),
+        }
+    }
+
+    /// What a reply to `use storage` means.
+    fn judge(&mut self, stint: &mut Stint<'a>, block: &Block, reply: Frame, quick: bool) -> Asked {
+        let mut scratch = Vec::new();
+        let line = match reply.text(&mut scratch) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(error) => return Asked::Ended(Coupled::Failed(error.into())),
+        };
+        let name = stint.storage().name.clone();
+        if line.starts_with(b"3000 ") {
+            if self.facts.is_movable()
+                && let Some(lack) = stint.traffic.lack().map(StorageError::Lacks)
+                && self.lacking.insert(name.clone())
+                && let Some(next) = self.search.another(&name, &lack)
+            {
+                return Asked::Turned(lack, Trial::Busy, Some(next));
+            }
+            return Asked::Stays(reply);
+        }
+        if !self.facts.is_movable() {
+            return Asked::Stays(reply);
+        }
+        let error = StorageError::Refused {
+            stage: Stage::Reserve,
+            line: shown(line).trim_end().to_owned(),
+        };
+        // Asked not to wait, a storage says of a busy device what it says of one that it does not have.
+        if quick {
+            self.busy.insert(name);
+        }
+        let trial = if quick || block.wait == Some(false) {
+            Trial::Busy
+        } else {
+            Trial::Unfit
+        };
+        Asked::Turned(error, trial, None)
+    }
+
+    /// Tells why the job does not stay.
+    fn turn_from(&mut self, stint: &mut Stint<'a>, error: &StorageError, trial: Trial, director: &mut Channel) {
+        self.search.fail_over(director, &stint.storage().name, trial, error);
+        stint.traffic.lower_held(self.facts, director.outbox());
     }
 }

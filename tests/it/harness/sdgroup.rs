@@ -14,7 +14,6 @@ use sdgroup::types::{JobName, VolumeName};
 use sdgroup::volumes::Ledger;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::wait::until_told;
 
@@ -22,7 +21,6 @@ use super::wait::until_told;
 pub(crate) struct Sdgroup {
     pub(crate) address: SocketAddr,
     pub(crate) context: Arc<Context>,
-    sessions: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -38,20 +36,9 @@ impl Sdgroup {
         let context = Arc::new(Context::new(Arc::new(model), directory, ledger, PipePool::default()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let (sessions, stop) = (TaskTracker::new(), CancellationToken::new());
-        tokio::spawn(session::serve(
-            Arc::clone(&context),
-            listener,
-            group,
-            sessions.clone(),
-            stop.clone(),
-        ));
-        Self {
-            address,
-            context,
-            sessions,
-            stop,
-        }
+        let stop = CancellationToken::new();
+        tokio::spawn(session::serve(Arc::clone(&context), listener, group, stop.clone()));
+        Self { address, context, stop }
     }
 
     /// Jobs that have a place on the storage.
@@ -87,7 +74,7 @@ impl Sdgroup {
 
     /// Sessions that live.
     pub(crate) fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.context.sessions.len()
     }
 
     /// Which storage holds the volume.

@@ -208,7 +208,16 @@ impl Director {
         plan: &Plan,
         records: &[Record],
     ) -> Result<(Report, Result<u8, ClientError>), DirectorError> {
-        let mut job = self.begin(plan).await?;
+        let job = self.begin(plan).await?;
+        self.back_up_as(job, records).await
+    }
+
+    /// The rest of a backup that a storage has taken.
+    pub(crate) async fn back_up_as(
+        &self,
+        mut job: Job,
+        records: &[Record],
+    ) -> Result<(Report, Result<u8, ClientError>), DirectorError> {
         job.reserve().await?;
         job.run().await?;
         let errand = job.errand();

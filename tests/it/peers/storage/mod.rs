@@ -99,6 +99,7 @@ struct State {
     sessions: BTreeMap<u32, JobName>,
     reached: BTreeMap<Point, usize>,
     refuses_jobs: bool,
+    refuses_devices: bool,
     refuses_logins: bool,
     /// Free and total bytes, if it tells.
     space: Option<(u64, u64)>,
@@ -262,6 +263,11 @@ impl Storage {
     /// `JobId=` is answered with 3915.
     pub(crate) fn refuse_jobs(&self, refuses: bool) {
         self.core.state().refuses_jobs = refuses;
+    }
+
+    /// `use storage` is answered with 3924.
+    pub(crate) fn refuse_devices(&self, refuses: bool) {
+        self.core.state().refuses_devices = refuses;
     }
 
     /// Directors are turned away with 3999, whatever they prove.

@@ -260,7 +260,8 @@ impl<'a> Control<'a> {
         self.pool = block.pool.to_string();
         self.media_type = block.media_type.to_string();
         let device = devices.last().cloned().unwrap_or_default();
-        self.device = if self.media_type == self.core.settings.media_type {
+        let refuses = self.core.state().refuses_devices;
+        self.device = if self.media_type == self.core.settings.media_type && !refuses {
             self.reserve(&devices, block.append).await?
         } else {
             None
