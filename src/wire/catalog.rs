@@ -138,8 +138,8 @@ pub struct FindMedia {
     pub pool: PoolName,
     /// The storage's media type. The Director does not use it.
     pub media_type: MediaType,
-    /// Whether a new volume may be made, or an old one's content be given up for it. No (since 13.0) means that the
-    /// storage's file system is full. 9.6 does not say.
+    /// Whether a new volume may be made, or an old one's content be given up for it. No means that the storage's file
+    /// system is full: 15.0 looks before it asks, 13.0 knows once it could not write. 9.6 does not say.
     pub creates: Option<bool>,
 }
 

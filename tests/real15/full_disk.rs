@@ -1,4 +1,4 @@
-//! A storage whose file system is full says so before a job has begun, since 13.0.
+//! A storage whose file system is full says so before a job has begun, since 15.0.
 
 use crate::SDGROUP;
 use crate::lab::Plan;
