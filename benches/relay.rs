@@ -14,20 +14,18 @@
     reason = "a program for people who look at what it prints; any failure may end it"
 )]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod rig;
+
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use rig::{Arguments, GIB, MIB, Role, WRITE, cpu_time, median};
 use sdgroup::net::{dial, listen, options};
 use sdgroup::relay::{End, FirstBytes, PipePool, PoolOptions, Tally, duplex};
 use tokio_util::sync::CancellationToken;
 
-const GIB: u64 = 1 << 30;
-/// What Bacula's daemons write at once.
-const WRITE: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A way of getting bytes from the source to the sink.
@@ -50,15 +48,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn from_arguments() -> Self {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let given = |name: &str| arguments.iter().any(|argument| argument == name);
-        let number = |name: &str, default: f64| {
-            let at = arguments.iter().position(|argument| argument == name);
-            at.map_or(default, |at| arguments[at + 1].parse().expect("a number"))
-        };
-        // As criterion does: without cargo's `--bench` it is a test run.
-        let testing = given("--test") || !given("--bench");
+    fn from_arguments(arguments: &Arguments) -> Self {
+        let testing = arguments.testing();
         let mut ways = vec![
             ("direct".to_owned(), Way::Direct),
             ("tokio copy_bidirectional, 8 KiB".to_owned(), Way::Tokio(None)),
@@ -69,7 +60,7 @@ impl Plan {
             ("our copy, 256 KiB".to_owned(), copying(256 << 10)),
             ("our splice, 1 MiB".to_owned(), splicing(1 << 20)),
         ];
-        if given("--pipe-sizes") {
+        if arguments.given("--pipe-sizes") {
             ways.truncate(3);
             ways.extend([8, 64, 256, 1024].map(|kib| (format!("our copy, {kib} KiB"), copying(kib << 10))));
             ways.extend([8, 64, 256, 1024].map(|kib| (format!("our splice, {kib} KiB"), splicing(kib << 10))));
@@ -81,12 +72,12 @@ impl Plan {
         )]
         Self {
             bytes: if testing {
-                8 << 20
+                8 * MIB
             } else {
-                (number("--gib", 2.0) * GIB as f64) as u64
+                (arguments.value("--gib", 2.0) * GIB as f64) as u64
             },
-            streams: number("--streams", 1.0) as usize,
-            rounds: if testing { 1 } else { number("--rounds", 3.0) as usize },
+            streams: arguments.value("--streams", 1),
+            rounds: if testing { 1 } else { arguments.value("--rounds", 3) },
             ways,
             testing,
         }
@@ -116,13 +107,13 @@ struct Cost {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(1).map(String::as_str) {
-        Some("source") => return source(&arguments[2], &arguments[3], &arguments[4]),
-        Some("sink") => return sink(&arguments[2]),
+    let arguments = Arguments::of_this_program();
+    match arguments.role() {
+        Some(("source", known)) => return source(&known[0], &known[1], &known[2]),
+        Some(("sink", known)) => return sink(&known[0]),
         _ => {}
     }
-    let plan = Plan::from_arguments();
+    let plan = Plan::from_arguments(&arguments);
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); plan.ways.len()];
     for _ in 0..plan.rounds {
         for (at, (_, way)) in plan.ways.iter().enumerate() {
@@ -138,28 +129,23 @@ fn main() {
 
 fn report(plan: &Plan, costs: &[Vec<Cost>]) {
     let gib = plan.bytes as f64 / GIB as f64;
-    let median = |of: &dyn Fn(&Cost) -> f64, of_way: &[Cost]| {
-        let mut values: Vec<f64> = of_way.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     println!(
         "{gib} GiB over {} stream(s), median of {} rounds",
         plan.streams, plan.rounds
     );
     println!("{:<36}{:>14}{:>10}{:>10}", "", "CPU-s per GiB", "to last", "MiB/s");
-    let last = median(&|cost| cost.cpu, &costs[costs.len() - 1]);
+    let last = median(costs[costs.len() - 1].iter().map(|cost| cost.cpu));
     for ((name, _), of_way) in plan.ways.iter().zip(costs) {
-        let cpu = median(&|cost| cost.cpu, of_way);
-        let rate = gib * 1024.0 / median(&|cost| cost.wall, of_way);
+        let cpu = median(of_way.iter().map(|cost| cost.cpu));
+        let rate = gib * 1024.0 / median(of_way.iter().map(|cost| cost.wall));
         println!("{name:<36}{:>14.3}{:>10.2}{rate:>10.0}", cpu / gib, cpu / last);
     }
 }
 
 /// Moves `bytes` in all over `streams` connections.
 fn measure(way: Way, bytes: u64, streams: usize) -> Cost {
-    let (mut sink, mut sink_says) = role(&["sink", &streams.to_string()]);
-    let sink_at: SocketAddr = line(&mut sink_says).parse().expect("the sink's address");
+    let mut sink = Role::start(&["sink", &streams.to_string()]);
+    let sink_at: SocketAddr = sink.says();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -176,18 +162,18 @@ fn measure(way: Way, bytes: u64, streams: usize) -> Cost {
     };
     let (cpu, wall) = (cpu_time(), Instant::now());
     let each = bytes / streams as u64;
-    let (mut source, _) = role(&["source", &at.to_string(), &each.to_string(), &streams.to_string()]);
+    let source = Role::start(&["source", &at.to_string(), &each.to_string(), &streams.to_string()]);
     if let Some(relay) = relay {
         runtime.block_on(relay).expect("the relay");
     }
-    let arrived: u64 = line(&mut sink_says).parse().expect("a number of bytes");
+    let arrived: u64 = sink.says();
     let cost = Cost {
         cpu: cpu_time() - cpu,
         wall: wall.elapsed().as_secs_f64(),
     };
     assert_eq!(arrived, each * streams as u64, "bytes were lost");
-    assert!(source.wait().expect("the source").success());
-    assert!(sink.wait().expect("the sink").success());
+    source.end();
+    sink.end();
     cost
 }
 
@@ -230,29 +216,6 @@ async fn serve(listener: tokio::net::TcpListener, sink: SocketAddr, way: Way, st
     while let Some(done) = running.join_next().await {
         done.expect("a relay");
     }
-}
-
-/// CPU seconds of this process so far, in user and kernel mode.
-fn cpu_time() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-/// Starts this program again in another role.
-fn role(arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(std::env::current_exe().expect("a path"))
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("another process");
-    let says = BufReader::new(child.stdout.take().expect("a pipe"));
-    (child, says)
-}
-
-fn line(from: &mut BufReader<ChildStdout>) -> String {
-    let mut line = String::new();
-    from.read_line(&mut line).expect("a line");
-    line.trim().to_owned()
 }
 
 fn source(at: &str, bytes: &str, streams: &str) {

@@ -1,0 +1,115 @@
+//! What the benches of bulk bytes share: arguments, this program again in another role, clocks, figures.
+
+// Several binaries share this module, and not all of them use all of it.
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a program for people who look at what it prints; any failure may end it"
+)]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::str::FromStr;
+
+use rustix::time::{ClockId, clock_gettime};
+
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const GIB: u64 = 1 << 30;
+
+/// What Bacula's daemons write at once, in bytes.
+pub(crate) const WRITE: usize = 64 << 10;
+
+/// The command line.
+pub(crate) struct Arguments(Vec<String>);
+
+impl Arguments {
+    pub(crate) fn of_this_program() -> Self {
+        Self(std::env::args().skip(1).collect())
+    }
+
+    /// Whether this only has to show that it works. As criterion does: without cargo's `--bench` it is a test run.
+    pub(crate) fn testing(&self) -> bool {
+        self.given("--test") || !self.given("--bench")
+    }
+
+    pub(crate) fn given(&self, name: &str) -> bool {
+        self.0.iter().any(|argument| argument == name)
+    }
+
+    /// The value behind `name`.
+    pub(crate) fn value<T: FromStr>(&self, name: &str, default: T) -> T {
+        let Some(at) = self.0.iter().position(|argument| argument == name) else {
+            return default;
+        };
+        let value = self.0.get(at + 1).map(String::as_str).unwrap_or_default();
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} {value:?}: not what is expected there"))
+    }
+
+    /// The role in which this program was started again, and what it is to know.
+    pub(crate) fn role(&self) -> Option<(&str, &[String])> {
+        let (name, known) = self.0.split_first()?;
+        (!name.starts_with('-')).then_some((name, known))
+    }
+}
+
+/// This program again, in another role.
+pub(crate) struct Role {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Role {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("a path"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("another process");
+        let says = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, says }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).expect("a line");
+        line.trim().to_owned()
+    }
+
+    /// The same, as something else.
+    pub(crate) fn says<T: FromStr>(&mut self) -> T {
+        let line = self.line();
+        line.parse().unwrap_or_else(|_| panic!("another process said {line:?}"))
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn end(mut self) {
+        assert!(self.child.wait().expect("the other process").success());
+    }
+}
+
+/// CPU seconds of this process so far, in user and kernel mode.
+pub(crate) fn cpu_time() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The middle one of some figures.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// The machine's load of the last minute: figures are worth little while it is high.
+pub(crate) fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or("unknown").to_owned()
+}
