@@ -90,9 +90,14 @@ impl Lab {
 
     /// Restores these jobs, oldest first, below `folder`.
     pub(crate) fn start_restore(&self, jobs: &[JobId], folder: &Path) -> JobId {
+        self.start_restore_with(jobs, folder, "")
+    }
+
+    /// The same; `more` may name another storage than the one that the catalog has for the volumes.
+    pub(crate) fn start_restore_with(&self, jobs: &[JobId], folder: &Path, more: &str) -> JobId {
         let jobs = jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let command = format!(
-            "restore client={CLIENT} jobid={jobs} restorejob=Restore where={} all done yes",
+            "restore client={CLIENT} jobid={jobs} restorejob=Restore where={} {more} all done yes",
             folder.display()
         );
         queued(&self.console(&[&command]))

@@ -161,12 +161,17 @@ impl Plan {
         let path = self.folder().join("source").join(name);
         fs::create_dir_all(&path).expect("the source's folder");
         tree::plant(&path, seed);
+        self.folder_of_files(name, &path);
+        path
+    }
+
+    /// A Job that backs up a folder which is there already.
+    pub(crate) fn folder_of_files(&mut self, name: &str, path: &Path) {
         self.sources.push(Source {
             name: name.to_owned(),
-            path: path.clone(),
+            path: path.to_owned(),
             is_gate: false,
         });
-        path
     }
 
     /// A Job that backs up one file of this many bytes, the same for the same seed.
