@@ -23,6 +23,11 @@ impl Tally {
         self.to_near.load(Ordering::Relaxed)
     }
 
+    /// Counts bytes that went to the near side by another way than a relay.
+    pub fn add_to_near(&self, bytes: usize) {
+        self.to_near.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn far(&self) -> &AtomicU64 {
         &self.to_far
     }

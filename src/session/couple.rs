@@ -10,7 +10,7 @@ use crate::wire::packet::{Frame, Outbox, PacketError};
 
 /// How many bytes are gathered for one write before they are sent, so that a stream of small packets costs few
 /// system calls and memory stays bounded.
-const BURST_BYTES: usize = 256 * 1024;
+pub(super) const BURST_BYTES: usize = 256 * 1024;
 
 /// What each leg is to be sent.
 #[derive(Debug)]

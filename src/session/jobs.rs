@@ -35,6 +35,7 @@ pub struct Job {
     why: Mutex<Option<Stop>>,
     storage: Mutex<Option<StorageName>>,
     settled: AtomicBool,
+    canceled: AtomicBool,
 }
 
 impl Job {
@@ -58,6 +59,17 @@ impl Job {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
+    }
+
+    /// Its Director wants it canceled; its storage has been told, if it has one now.
+    pub fn note_cancel(&self) {
+        self.canceled.store(true, Ordering::Release);
+    }
+
+    /// Whether its Director wants it canceled: it is not taken to another storage any more.
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::Acquire)
     }
 
     /// Asks its session to end.
@@ -108,6 +120,7 @@ impl Jobs {
             why: Mutex::new(None),
             storage: Mutex::new(None),
             settled: AtomicBool::new(false),
+            canceled: AtomicBool::new(false),
         });
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(earlier) = live.insert((key(&job.director), job.name.clone()), Arc::clone(&job)) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model;
@@ -30,24 +30,65 @@ pub struct Route {
     pub group: GroupName,
     /// Whose files they are.
     pub client: ClientName,
-    /// The storage that runs it.
-    pub storage: Arc<model::Storage>,
-    /// How long dialling the storage may take.
+    /// How long dialling a storage may take.
     pub connect_timeout: Duration,
     /// How long the login there may take.
     pub login_timeout: Duration,
     /// The key that the Director gives the Client.
     pub client_key: SessionKey,
-    /// The key that the storage gave for the job: the same one, unless sdgroup answered in the storage's place.
-    pub storage_key: SessionKey,
-    /// The number that the storage announced in its Hello answer.
-    pub storage_version: u32,
+    /// The storage that runs the job, or those that do.
+    pub far: Far,
     /// Counts the data connection's bytes.
     pub tally: Arc<Tally>,
     /// Ends the data connection when the job's control session has ended in disorder.
     pub stop: CancellationToken,
     /// Tells that the job is over: a Client that keeps its connection open has a moment left.
     pub over: CancellationToken,
+}
+
+/// The storage's end of a data connection.
+#[derive(Debug, Clone)]
+pub struct FarEnd {
+    /// The storage.
+    pub storage: Arc<model::Storage>,
+    /// The key that it gave for the job: the Client's, unless sdgroup answered in its place or the job was moved.
+    pub key: SessionKey,
+    /// The number that it announced in its Hello answer.
+    pub version: u32,
+}
+
+/// Where a data connection leads.
+#[derive(Debug)]
+pub enum Far {
+    /// To one storage.
+    One(FarEnd),
+    /// To several, one after the other: a Client reads from them as if they were one.
+    InTurn {
+        /// The number that the first announced in its Hello answer.
+        version: u32,
+        /// The storages, as they are ready. The data connection takes it; there is no second one.
+        turns: Mutex<Option<mpsc::UnboundedReceiver<Turn>>>,
+    },
+}
+
+impl Far {
+    /// The number that the Client's storage announced in its Hello answer.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        match self {
+            Self::One(far) => far.version,
+            Self::InTurn { version, .. } => *version,
+        }
+    }
+}
+
+/// One storage of several, which waits for its Client now.
+#[derive(Debug)]
+pub struct Turn {
+    /// The storage.
+    pub far: FarEnd,
+    /// There is none after it.
+    pub last: bool,
 }
 
 #[derive(Debug)]
@@ -85,11 +126,11 @@ impl Routes {
     }
 
     /// Announces a route until the returned guard is dropped. An earlier one of the same Director's is replaced. The
-    /// place on the storage is taken until both ends of the job are over.
+    /// place on the storage, if it is given here, is taken until both ends of the job are over.
     ///
     /// # Errors
     /// When another Director's job has the same name.
-    pub fn announce(self: &Arc<Self>, route: Route, slot: Slot) -> Result<Announced, NameInUse> {
+    pub fn announce(self: &Arc<Self>, route: Route, slot: Option<Slot>) -> Result<Announced, NameInUse> {
         let announced = self.unlisted(route, slot);
         let entry = &announced.entry;
         let mut entries = self.lock();
@@ -108,12 +149,12 @@ impl Routes {
 
     /// A route that nobody finds: the storage makes the job's data connection itself, and its key is no secret.
     #[must_use]
-    pub fn unlisted(self: &Arc<Self>, route: Route, slot: Slot) -> Announced {
-        let slot = Arc::new(slot);
+    pub fn unlisted(self: &Arc<Self>, route: Route, slot: Option<Slot>) -> Announced {
+        let slot = slot.map(Arc::new);
         let entry = Entry {
             route: Arc::new(route),
             state: AtomicU8::new(FREE),
-            slot: Arc::downgrade(&slot),
+            slot: slot.as_ref().map_or_else(Weak::new, Arc::downgrade),
         };
         Announced {
             entry: Arc::new(entry),
@@ -154,7 +195,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
-    _slot: Arc<Slot>,
+    _slot: Option<Arc<Slot>>,
     routes: Arc<Routes>,
 }
 

@@ -81,6 +81,34 @@ pub(super) fn listed(parts: impl Iterator<Item = String>) -> String {
     }
 }
 
+/// The volumes of the segments on one storage, as the beginning of a sentence: `volume "A", volume "B" are`.
+#[must_use]
+pub fn volumes_on(segments: &[Segment], storage: &StorageName) -> String {
+    let mut volumes: Vec<&VolumeName> = Vec::new();
+    let there = segments.iter().filter(|segment| segment.storage == *storage);
+    for volume in there.flat_map(|segment| &segment.groups).flat_map(Group::volumes) {
+        if !volumes.contains(&volume) {
+            volumes.push(volume);
+        }
+    }
+    let verb = if volumes.len() == 1 { "is" } else { "are" };
+    let named = volumes.iter().map(|volume| format!("volume \"{volume}\""));
+    format!("{} {verb}", listed(named))
+}
+
+/// Where the volumes of the segments are: `volume "A" is on File4, volume "B" is on File5`.
+#[must_use]
+pub fn places(segments: &[Segment]) -> String {
+    let mut storages: Vec<&StorageName> = Vec::new();
+    for segment in segments {
+        if !storages.contains(&&segment.storage) {
+            storages.push(&segment.storage);
+        }
+    }
+    let place = |storage: &&StorageName| format!("{} on {storage}", volumes_on(segments, storage));
+    storages.iter().map(place).collect::<Vec<_>>().join(", ")
+}
+
 /// Cuts `bootstrap` into stretches, in its own order, by who holds the volumes.
 ///
 /// # Errors
@@ -172,6 +200,17 @@ mod tests {
                 ("File5", Bytes::from_static(b"Volume=C\n")),
                 ("File4", Bytes::from_static(b"Volume=A\n")),
             ]
+        );
+    }
+
+    #[test]
+    fn places_are_told_by_storage() {
+        let text = "Volume=A\nVolume=B\nVolume=C\nVolume=A\n";
+        let known = holders(&[("A", "File4"), ("B", "File4"), ("C", "File5")]);
+        let segments = plan(&bootstrap(text), &known).unwrap();
+        assert_eq!(
+            places(&segments),
+            "volume \"A\", volume \"B\" are on File4, volume \"C\" is on File5"
         );
     }
 

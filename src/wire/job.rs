@@ -49,8 +49,9 @@ pub struct JobCommand {
     pub vol_session_time: u32,
     /// `sd_client`: this storage will call another one, with the key given here.
     pub sd_client: bool,
-    /// `Authorization`: of no meaning unless `sd_client`.
-    pub authorization: SessionKey,
+    /// `Authorization`: of no meaning unless `sd_client`. A Director has none for the later sections of a restore, since
+    /// it has wiped the first one's.
+    pub authorization: Option<SessionKey>,
 }
 
 impl JobCommand {
@@ -79,7 +80,10 @@ impl JobCommand {
             vol_session_id: s.literal(" VolSessionId=")?.word32()?,
             vol_session_time: s.literal(" VolSessionTime=")?.word32()?,
             sd_client: s.literal(" sd_client=")?.flag()?,
-            authorization: key(s.literal(" Authorization=")?.word())?,
+            authorization: match s.literal(" Authorization=")?.word() {
+                [] => None,
+                word => Some(key(word)?),
+            },
         })
     }
 
@@ -124,7 +128,7 @@ impl JobCommand {
             .raw(" sd_client=")
             .flag(self.sd_client)
             .raw(" Authorization=")
-            .raw(self.authorization.reveal())
+            .raw(self.authorization.as_ref().map_or("", SessionKey::reveal))
             .raw("\n")
             .finish()
     }
@@ -224,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn a_later_section_of_a_restore_has_no_key() {
+        let line = LINE.replace("dummy", "");
+        let command = JobCommand::parse(line.as_bytes()).unwrap();
+        assert_eq!(command.authorization, None);
+        assert_eq!(String::from_utf8(command.to_line()).unwrap(), line);
+    }
+
+    #[test]
     fn an_id_may_be_printed_as_signed() {
         let command = JobCommand::parse(LINE.replace("SessionTime=0", "SessionTime=-1").as_bytes()).unwrap();
         assert_eq!(command.vol_session_time, u32::MAX);
@@ -244,6 +256,7 @@ mod tests {
             names in ("[A-Za-z][A-Za-z0-9_.-]{0,40}", "[A-Za-z][A-Za-z0-9 _.-]{0,40}"),
             md5 in "[!-~]{0,22}",
             key in "[A-P-]{1,39}",
+            has_key: bool,
         ) {
             let command = JobCommand {
                 job_id: JobId(numbers.0),
@@ -264,7 +277,7 @@ mod tests {
                 vol_session_id: numbers.4,
                 vol_session_time: numbers.5,
                 sd_client: flags.6,
-                authorization: SessionKey::new(key.clone()),
+                authorization: has_key.then(|| SessionKey::new(key.clone())),
             };
             prop_assert_eq!(JobCommand::parse(&command.to_line()), Ok(command));
             let answer = JobAnswer { sd_id: numbers.4, sd_time: numbers.5, key: SessionKey::new(key) };

@@ -15,6 +15,7 @@ pub mod line;
 pub mod lz4;
 pub mod packet;
 pub mod progress;
+pub mod read_session;
 pub mod refusal;
 pub mod reserve;
 pub mod starttls;

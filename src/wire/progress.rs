@@ -310,6 +310,25 @@ impl JobEnd {
         })
     }
 
+    /// The end of a job that two storages have run, one after the other: the sums, and the first that is bad of the
+    /// states and messages.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        let bad = self.status != JobStatus::Terminated;
+        Self {
+            job: self.job,
+            status: if bad { self.status } else { later.status },
+            files: self.files.saturating_add(later.files),
+            bytes: self.bytes.saturating_add(later.bytes),
+            errors: self.errors.saturating_add(later.errors),
+            message: if self.message.is_empty() {
+                later.message
+            } else {
+                self.message
+            },
+        }
+    }
+
     /// The line to send. A line break in the message becomes a blank.
     #[must_use]
     pub fn to_line(&self) -> Vec<u8> {

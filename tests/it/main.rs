@@ -15,6 +15,7 @@ mod failover;
 mod faults;
 mod guard;
 mod hostile;
+mod in_turn;
 mod moved;
 mod names;
 mod process;

@@ -177,19 +177,6 @@ async fn a_storage_that_dies_in_the_middle_of_a_restore_ends_it_everywhere() {
 }
 
 #[tokio::test]
-async fn a_restore_that_needs_several_storages_is_refused_with_the_places() {
-    let (site, done) = site_with_backups().await;
-    let mut job = begun(&site).await;
-    let both = bootstrap(&site, &[&done[0].0, &done[1].0]);
-    let refused = soon("the refusal", job.bootstrap(&both)).await.unwrap_err().to_string();
-    for (report, _) in &done {
-        assert!(refused.contains(&site.home(report).settings().name), "{refused}");
-    }
-    drop(job);
-    site.until_quiet(&[]).await;
-}
-
-#[tokio::test]
 async fn a_stranger_cannot_spoil_a_restore() {
     let (site, done) = site_with_backups().await;
     let mut job = begun(&site).await;

@@ -13,6 +13,7 @@ mod compression;
 mod demo;
 mod failover;
 mod figures;
+mod in_turn;
 mod moved;
 mod peer;
 mod placement;

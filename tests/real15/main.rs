@@ -16,6 +16,8 @@ mod compression;
 mod failover;
 #[path = "../real/figures.rs"]
 mod figures;
+#[path = "../real/in_turn.rs"]
+mod in_turn;
 #[path = "../real/moved.rs"]
 mod moved;
 #[path = "../real/peer.rs"]

@@ -1,5 +1,6 @@
 //! The end of a job that a storage had: what the Director is told, and what is learned from it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Facts;
@@ -7,6 +8,7 @@ use super::ending::Ending;
 use super::stint::Stint;
 use super::traffic::TrafficError;
 use crate::channel::{Channel, ChannelError};
+use crate::config::model;
 use crate::session::couple::Coupled;
 use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::{Job, Stop};
@@ -29,7 +31,8 @@ pub(super) struct Finish<'a, 't> {
 /// What is left when nothing more is wanted of a storage: the connection there, and the job's place.
 #[derive(Debug)]
 pub(super) struct Left {
-    announced: Announced,
+    at: Arc<model::Storage>,
+    _announced: Announced,
     storage: Channel,
     cancel: Option<Cancel>,
 }
@@ -44,7 +47,13 @@ struct Cancel {
 }
 
 impl Left {
-    pub(super) fn new(facts: &Facts, announced: Announced, storage: Channel, cancels: bool) -> Self {
+    pub(super) fn new(
+        facts: &Facts,
+        at: Arc<model::Storage>,
+        announced: Announced,
+        storage: Channel,
+        cancels: bool,
+    ) -> Self {
         let cancel = cancels.then(|| Cancel {
             director: facts.director.clone(),
             release: facts.release,
@@ -52,7 +61,8 @@ impl Left {
             line: format!("cancel Job={}\n", facts.command.job),
         });
         Self {
-            announced,
+            at,
+            _announced: announced,
             storage,
             cancel,
         }
@@ -68,7 +78,7 @@ impl Left {
                 patience,
                 line,
             } = cancel;
-            let storage = &self.announced.route().storage;
+            let storage = &*self.at;
             let time = patience.login;
             // A storage that cannot be told any more has nobody to tell it.
             let _ = storage::command(storage, &director, release, patience, line.as_bytes(), time).await;
@@ -125,13 +135,8 @@ impl Finish<'_, '_> {
     fn storage_lost(&mut self, director: &mut Channel, source: ChannelError) {
         let stage = self.stint.traffic.stage;
         let error = StorageError::Lost { stage, source };
-        health::failed(
-            &self.facts.context,
-            &self.stint.announced.route().storage.name,
-            &error,
-            Instant::now(),
-        );
-        let text = format!("Storage {}: {error}", self.stint.announced.route().storage.name);
+        health::failed(&self.facts.context, &self.stint.storage().name, &error, Instant::now());
+        let text = format!("Storage {}: {error}", self.stint.storage().name);
         self.fail(director, JobStatus::FatalError, &text);
         self.ending.failed("storage_lost", text);
     }

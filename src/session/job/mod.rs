@@ -6,6 +6,7 @@
 mod catalog;
 mod ending;
 mod finish;
+mod in_turn;
 mod notes;
 mod read;
 mod reserve;

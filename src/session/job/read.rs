@@ -2,13 +2,17 @@
 //!
 //! Until then sdgroup answers in the storage's place and keeps what the Director asked for. When the volumes are
 //! known it is asked again, of the storage that holds them, and from then on the job is coupled like any other. The
-//! Client's key is ours, the storage has its own, so the data connection is a bridge.
+//! Client's key is ours, the storage has its own, so the data connection is a bridge. A Client can read from several
+//! storages, one after the other ([`InTurn`]).
+
+use bytes::Bytes;
 
 use super::Facts;
 use super::ending::Ending;
 use super::finish::{Finish, Left};
+use super::in_turn::InTurn;
 use super::reserve::{self, Block};
-use super::seat::{Search, Seat, Wanted};
+use super::seat::{Search, Wanted};
 use super::stint::Stint;
 use super::traffic::TrafficError;
 use super::unseated::{Awaits, Unseated};
@@ -17,8 +21,8 @@ use crate::session::couple::Coupled;
 use crate::session::dice;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
-use crate::types::{JobLevel, Release, SessionIdentity, SessionKey};
-use crate::volumes::segments;
+use crate::types::{JobLevel, JobType, Release, SessionIdentity, SessionKey};
+use crate::volumes::{Segment, segments};
 use crate::wire::bootstrap::{Bootstrap, BootstrapReader};
 use crate::wire::job::JobAnswer;
 use crate::wire::line::shown;
@@ -30,9 +34,9 @@ const MAX_PIECE_BYTES: usize = 900;
 
 /// What the Director asked for before its volumes were known.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     identity: SessionIdentity,
-    answer: JobAnswer,
+    pub(super) answer: JobAnswer,
     blocks: Vec<Block>,
 }
 
@@ -60,7 +64,7 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, endin
         Err(unseated) => Err(unseated),
     };
     match read {
-        Ok(left) => Some(left),
+        Ok(left) => left,
         Err(unseated) => {
             unseated.tell(facts, director, ending, awaits);
             None
@@ -76,23 +80,37 @@ async fn read(
     ending: &mut Ending,
     asked: &Asked,
     bootstrap: &Bootstrap,
-) -> Result<Left, Unseated> {
-    let seat = place(facts, director, live, bootstrap, asked).await?;
+) -> Result<Option<Left>, Unseated> {
+    let segments = plan(facts, bootstrap).await?;
+    let [one] = segments.as_slice() else {
+        let job = InTurn {
+            facts,
+            live,
+            asked,
+            segments,
+        };
+        return job.run(director, ending).await;
+    };
+    let mut search = Search::new(facts, live, Wanted::This(one.storage.clone()))?;
+    if facts.imposes_identity() {
+        search.impose(asked.identity);
+    }
+    let seat = search.next(director).await?;
     let mut stint = Stint::begin(facts, seat, &asked.answer.key, director, ending)?;
-    let coupled = match replay(&mut stint, director, live, asked, bootstrap).await {
+    let coupled = match replay(&mut stint, director, live, asked, bootstrap.text()).await {
         Ok(()) => {
             live.settle();
             stint.couple(director, live, None).await
         }
         Err(ended) => ended,
     };
-    Ok(Finish {
+    let finish = Finish {
         facts,
         live,
         stint,
         ending,
-    }
-    .run(director, coupled))
+    };
+    Ok(Some(finish.run(director, coupled)))
 }
 
 /// Answers in the storage's place until the bootstrap has been read.
@@ -164,38 +182,26 @@ async fn read_bootstrap(director: &mut Channel) -> Result<Bootstrap, Unseated> {
     }
 }
 
-/// Finds the storage that holds what the bootstrap names, and gives it the job.
-async fn place(
-    facts: &Facts,
-    director: &mut Channel,
-    live: &Job,
-    bootstrap: &Bootstrap,
-    asked: &Asked,
-) -> Result<Seat, Unseated> {
+/// Which storages hold what the bootstrap names, in its order; several only for a job that can read from several.
+async fn plan(facts: &Facts, bootstrap: &Bootstrap) -> Result<Vec<Segment>, Unseated> {
     let refused = |cause, reason: String| Unseated::Refused { cause, reason };
     let holders = facts.context.ledger.holders(&bootstrap.volumes()).await;
     let holders = holders.map_err(|error| refused("ledger", format!("the volume ledger cannot be read: {error}")))?;
     let plan = segments::plan(bootstrap, &holders).map_err(|error| refused("volume", error.to_string()))?;
-    let storage = match plan.as_slice() {
-        [] => return Err(refused("volume", "the bootstrap names no volume".to_owned())),
-        [one] => one.storage.clone(),
-        several => {
-            let places: Vec<_> = several.iter().map(|segment| segment.storage.as_str()).collect();
-            let reason = format!(
-                "the volumes are on several storages ({}); restore from one of them at a time",
-                places.join(", ")
-            );
-            return Err(refused("several_storages", reason));
-        }
-    };
-    let mut search = Search::new(facts, live, Wanted::This(storage))?;
-    if facts.imposes_identity() {
-        search.impose(asked.identity);
+    if plan.len() > 1 && !facts.reads_for_a_client() {
+        let places = segments::places(&plan);
+        let reason = format!("{places}: a job that copies, or that makes a VirtualFull, reads from one storage only");
+        return Err(refused("several_storages", reason));
     }
-    search.next(director).await
+    Ok(plan)
 }
 
 impl Facts {
+    /// Whether it is a Client that reads, which takes records from whoever delivers them.
+    fn reads_for_a_client(&self) -> bool {
+        matches!(self.command.job_type, JobType::Restore | JobType::Verify)
+    }
+
     /// Whether the job writes volumes under the identity that sdgroup gave it.
     fn imposes_identity(&self) -> bool {
         self.command.level == JobLevel::VirtualFull
@@ -204,12 +210,12 @@ impl Facts {
 
 /// Asks the storage what the Director asked us: reservations, then the bootstrap. The storage's answer to the last is
 /// the Director's.
-async fn replay(
+pub(super) async fn replay(
     stint: &mut Stint<'_>,
     director: &mut Channel,
     live: &Job,
     asked: &Asked,
-    bootstrap: &Bootstrap,
+    bootstrap: &Bytes,
 ) -> Result<(), Coupled<TrafficError>> {
     for block in &asked.blocks {
         let (traffic, storage) = (&mut stint.traffic, &mut stint.channel);
@@ -223,18 +229,10 @@ async fn replay(
             Coupled::Over => return Err(Coupled::StorageGone(ChannelError::Closed)),
             ended => return Err(ended),
         };
-        let mut scratch = Vec::new();
-        let text = reply.text(&mut scratch);
-        let text = text.map_err(|error| Coupled::Failed(error.into()))?.unwrap_or_default();
-        if !text.starts_with(b"3000 ") {
-            return Err(Coupled::Failed(TrafficError::Refused {
-                stage: Stage::Reserve,
-                line: shown(text).trim_end().to_owned(),
-            }));
-        }
+        TrafficError::unless_ok(&reply, Stage::Reserve).map_err(Coupled::Failed)?;
     }
     stint.traffic.stage = Stage::Bootstrap;
-    let text = stint.traffic.translation().bootstrap(bootstrap.text());
+    let text = stint.traffic.translation().bootstrap(bootstrap);
     let storage = stint.channel.outbox();
     storage.message(b"bootstrap\n");
     for line in text.split_inclusive(|&byte| byte == b'\n') {

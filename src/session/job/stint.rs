@@ -12,15 +12,17 @@ use super::seat::Seat;
 use super::traffic::{JobTraffic, TrafficError};
 use crate::channel::Channel;
 use crate::config::model;
+use crate::group::Slot;
 use crate::relay::Tally;
 use crate::session::couple::{Coupled, Until, couple};
 use crate::session::jobs::Job;
-use crate::session::routes::{Announced, NameInUse, Route};
+use crate::session::routes::{Announced, Far, FarEnd, NameInUse, Route};
 use crate::types::{SessionKey, Severity};
 
 /// One storage that has the job. A job that is moved, or that reads from several, has one after the other.
 #[derive(Debug)]
 pub(super) struct Stint<'a> {
+    storage: Arc<model::Storage>,
     pub(super) announced: Announced,
     pub(super) channel: Channel,
     pub(super) traffic: JobTraffic<'a>,
@@ -36,34 +38,48 @@ impl<'a> Stint<'a> {
         director: &mut Channel,
         ending: &mut Ending,
     ) -> Result<Self, NameInUse> {
-        let route = route(facts, &seat, client_key);
-        let Seat {
-            storage,
-            link,
-            slot,
-            policy,
-            reason,
-            ..
-        } = seat;
+        let route = route(facts, Far::One(seat.far_end()), client_key);
+        let Begun { seat, slot } = Begun::of(facts, seat, director, ending);
         // A job that dials its data connection itself is called by nobody, and its key is a word that everybody knows.
         let announced = if facts.command.sd_client {
-            facts.context.routes.unlisted(route, slot)
+            facts.context.routes.unlisted(route, Some(slot))
         } else {
-            facts.context.routes.announce(route, slot)?
+            facts.context.routes.announce(route, Some(slot))?
         };
-        facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
-        ending.placed = Some((storage.name.clone(), policy, reason));
         ending.tally = Some(Arc::clone(&announced.route().tally));
-        Ok(Self {
-            announced,
-            channel: link.channel,
+        Ok(Self::on(facts, seat, announced))
+    }
+
+    /// Begins one of several whose data connection is `listed` already: it stops when that is stopped.
+    pub(super) fn begin_in_turn(
+        facts: &'a Facts,
+        seat: Seat,
+        listed: &Route,
+        director: &mut Channel,
+        ending: &mut Ending,
+    ) -> Self {
+        let route = Route {
+            stop: listed.stop.clone(),
+            tally: Arc::clone(&listed.tally),
+            ..route(facts, Far::One(seat.far_end()), &listed.client_key)
+        };
+        let Begun { seat, slot } = Begun::of(facts, seat, director, ending);
+        let announced = facts.context.routes.unlisted(route, Some(slot));
+        Self::on(facts, seat, announced)
+    }
+
+    fn on(facts: &'a Facts, (storage, channel): (Arc<model::Storage>, Channel), announced: Announced) -> Self {
+        Self {
             traffic: JobTraffic::new(facts, &storage),
-        })
+            storage,
+            announced,
+            channel,
+        }
     }
 
     /// The storage.
     pub(super) fn storage(&self) -> &Arc<model::Storage> {
-        &self.announced.route().storage
+        &self.storage
     }
 
     /// Passes messages between the storage and the Director, with a limit on the storage's silence if there is one.
@@ -82,26 +98,60 @@ impl<'a> Stint<'a> {
 
     /// Gives the storage up, which may have to be told to cancel the job.
     pub(super) fn leave(self, facts: &Facts, cancels: bool) -> Left {
-        Left::new(facts, self.announced, self.channel, cancels)
+        Left::new(facts, self.storage, self.announced, self.channel, cancels)
     }
 }
 
-/// Where the job's data connection goes.
-fn route(facts: &Facts, seat: &Seat, client_key: &SessionKey) -> Route {
+/// A seat, taken apart once it has been told.
+struct Begun {
+    seat: (Arc<model::Storage>, Channel),
+    slot: Slot,
+}
+
+impl Begun {
+    fn of(facts: &Facts, seat: Seat, director: &mut Channel, ending: &mut Ending) -> Self {
+        let Seat {
+            storage,
+            link,
+            slot,
+            policy,
+            reason,
+            ..
+        } = seat;
+        facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
+        ending.placed = Some((storage.name.clone(), policy, reason));
+        Self {
+            seat: (storage, link.channel),
+            slot,
+        }
+    }
+}
+
+/// Where the job's data connection goes. The Director has `client_key` for the Client.
+pub(super) fn route(facts: &Facts, far: Far, client_key: &SessionKey) -> Route {
     Route {
         director: facts.director.clone(),
         job_id: facts.command.job_id,
         job: facts.command.job.clone(),
         client: facts.command.client.clone(),
         group: facts.group.name.clone(),
-        storage: Arc::clone(&seat.storage),
         connect_timeout: facts.group.connect_timeout,
         login_timeout: facts.group.login_timeout,
         client_key: client_key.clone(),
-        storage_key: seat.answer.key.clone(),
-        storage_version: seat.link.version,
+        far,
         tally: Arc::new(Tally::default()),
         stop: CancellationToken::new(),
         over: CancellationToken::new(),
+    }
+}
+
+impl Seat {
+    /// What the job's data connection has to know of it.
+    pub(super) fn far_end(&self) -> FarEnd {
+        FarEnd {
+            storage: Arc::clone(&self.storage),
+            key: self.answer.key.clone(),
+            version: self.link.version,
+        }
     }
 }

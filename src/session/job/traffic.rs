@@ -9,6 +9,7 @@ use crate::session::couple::{Flow, Legs, Traffic};
 use crate::session::error::Stage;
 use crate::store::StoreError;
 use crate::volumes::{JudgeError, Lack};
+use crate::wire::line::shown;
 use crate::wire::packet::{Frame, Outbox, PacketError, Signal};
 use crate::wire::progress::{self, JobEnd, Kind};
 use crate::wire::reserve::UseStorage;
@@ -39,6 +40,17 @@ pub(super) enum TrafficError {
 }
 
 impl TrafficError {
+    /// Whether the storage's reply to what it was asked in the Director's place is a refusal.
+    pub(super) fn unless_ok(reply: &Frame, stage: Stage) -> Result<(), Self> {
+        let mut scratch = Vec::new();
+        let text = reply.text(&mut scratch)?.unwrap_or_default();
+        if text.starts_with(b"3000 ") {
+            return Ok(());
+        }
+        let line = shown(text).trim_end().to_owned();
+        Err(Self::Refused { stage, line })
+    }
+
     /// One of a fixed set of words, for metrics.
     pub(super) fn label(&self) -> &'static str {
         match self {

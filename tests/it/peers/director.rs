@@ -302,7 +302,7 @@ fn job_command(plan: &Plan, id: JobId, name: &JobName) -> JobCommand {
         vol_session_id: 0,
         vol_session_time: 0,
         sd_client: false,
-        authorization: SessionKey::new("dummy".to_owned()),
+        authorization: Some(SessionKey::new("dummy".to_owned())),
     }
 }
 

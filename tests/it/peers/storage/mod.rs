@@ -280,6 +280,11 @@ impl Storage {
         self.core.state().space = Some((free, total));
     }
 
+    /// A volume disappears from its disk.
+    pub(crate) fn lose(&self, volume: &str) {
+        self.core.state().volumes.remove(volume);
+    }
+
     // What a test can see of it.
 
     /// How often `point` was reached.

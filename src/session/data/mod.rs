@@ -1,0 +1,184 @@
+//! A data connection: a Client's, or that of a storage which copies from another.
+//!
+//! Its Hello names the job; the job's route names the storage. A caller that begins TLS with the key which the storage
+//! made is passed through from its first byte: it and the storage have that key, and nothing of theirs is opened.
+//! Any other is logged in on both legs, each with its own key: a caller in the clear, since one wrong key given to a
+//! storage fails the job there, and a caller whose key is ours, since sdgroup answered in the storage's place or the job
+//! was moved. From then on bytes pass ([`through`]), or, where a Client reads from several storages, messages
+//! ([`in_turn`]).
+
+mod far;
+mod in_turn;
+mod through;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::front::Arrival;
+use super::routes::{Far, FarEnd, Route, Taken};
+use super::{dice, storage};
+use crate::channel::{Channel, drive};
+use crate::handshake;
+use crate::net::deadline;
+use crate::telemetry::event::{JobRef, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
+use crate::types::{Release, StorageName};
+use crate::wire::hello::ClientHello;
+use crate::wire::packet::Frame;
+
+/// How long a Client may keep its connection once the storage has reported the job's end, all its data then being
+/// where they belong. A Client that hangs would hold the job's place for ever.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the connection to its end.
+pub(super) async fn run(
+    context: Arc<Context>,
+    channel: Channel,
+    hello: ClientHello,
+    frame: Frame,
+    arrival: Arrival,
+    kind: SessionKind,
+) {
+    let peer = arrival.peer;
+    let began = Instant::now();
+    let Some(found) = context.routes.find(&hello.job, context.model.route_wait).await else {
+        RouteMissing {
+            job: &hello.job,
+            peer,
+            waited: began.elapsed(),
+        }
+        .emit();
+        return;
+    };
+    let route = Arc::clone(found.route());
+    let call = Call {
+        context: &context,
+        route: &route,
+        hello: &hello,
+        peer,
+        kind,
+        began,
+    };
+    // A storage closes a second connection without a word, too.
+    if !found.is_free() {
+        return RouteTaken { job: &hello.job, peer }.emit();
+    }
+    if hello.exchanges_capabilities() && Release::from_storage(route.far.version()) == Some(Release::V9) {
+        call.refused(
+            "version",
+            &"a caller of this release cannot speak to a storage of 9.6, which has the job",
+        );
+        return;
+    }
+    let (client, verified) = match call.passed_through() {
+        Some(_) => (channel, None),
+        None => match call.log_in(channel).await {
+            Some((channel, verified)) => (channel, Some(verified)),
+            None => return,
+        },
+    };
+    let Some(taken) = found.take() else {
+        return RouteTaken { job: &hello.job, peer }.emit();
+    };
+    let session = arrival.known();
+    match (&route.far, verified) {
+        (Far::One(far), verified) => call.pass(far, client, &frame, verified, taken).await,
+        (Far::InTurn { turns, .. }, Some(verified)) => {
+            // Whoever takes the route takes its storages.
+            let turns = turns.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(turns) = turns {
+                call.read_in_turn(client, &verified, turns, taken).await;
+            }
+        }
+        // A key of ours is never passed through.
+        (Far::InTurn { .. }, None) => {}
+    }
+    drop(session);
+}
+
+/// One caller, and the job that it names.
+struct Call<'a> {
+    context: &'a Context,
+    route: &'a Route,
+    hello: &'a ClientHello,
+    peer: SocketAddr,
+    kind: SessionKind,
+    began: Instant,
+}
+
+impl Call<'_> {
+    /// The storage to which the caller is left, if it is: they begin TLS, which rests on a key that both have. Where they
+    /// do not, or have different keys, each is logged in.
+    fn passed_through(&self) -> Option<&FarEnd> {
+        let Far::One(far) = &self.route.far else { return None };
+        let begins_tls = self.hello.tls_psk.is_some_and(|number| number > 0);
+        // One of 9.6 would not begin TLS, and fail the job at whatever comes in place of its key.
+        let answers = Release::from_storage(far.version) != Some(Release::V9);
+        (begins_tls && answers && self.route.client_key == far.key).then_some(far)
+    }
+
+    /// Has the caller prove the job's key. A failure costs the caller its connection and the job nothing.
+    async fn log_in(&self, mut channel: Channel) -> Option<(Channel, handshake::client::Verified)> {
+        let tls = &self.context.model.tls;
+        let first = handshake::client::Login::start(
+            self.hello,
+            &self.route.client_key,
+            &self.context.model.name,
+            dice::challenge_random(),
+            self.route.far.version(),
+            storage::policy(tls),
+            channel.outbox(),
+        );
+        let certificates = storage::certificates(tls, None);
+        let login = drive(&mut channel, first, certificates);
+        match deadline::within(self.context.model.login_timeout, login).await {
+            Ok(Ok(verified)) => Some((channel, verified)),
+            Ok(Err(error)) => {
+                self.refused(error.label(), &error);
+                None
+            }
+            Err(expired) => {
+                self.refused("silent", &expired);
+                None
+            }
+        }
+    }
+
+    fn refused(&self, cause: &'static str, error: &dyn std::fmt::Display) {
+        let name = Some(self.hello.job.as_str());
+        LoginRefused {
+            kind: self.kind,
+            peer: self.peer,
+            name,
+            cause,
+            error,
+        }
+        .emit();
+    }
+
+    fn tell_end(&self, storage: Option<&StorageName>, end: &'static str, error: Option<&str>) {
+        let route = self.route;
+        SessionEnded {
+            kind: self.kind,
+            peer: self.peer,
+            job: Some(JobRef {
+                director: &route.director,
+                job: &route.job,
+                job_id: route.job_id,
+                client: Some(&route.client),
+            }),
+            group: Some(&route.group),
+            storage,
+            policy: None,
+            reason: None,
+            to_storage_bytes: route.tally.to_far(),
+            from_storage_bytes: route.tally.to_near(),
+            duration: self.began.elapsed(),
+            end,
+            status: None,
+            error: error.as_ref().map(|error| error as &dyn std::fmt::Display),
+        }
+        .emit();
+    }
+}
