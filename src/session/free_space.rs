@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::console::After;
+use super::device::{Address, Words};
 use super::director::Caller;
 use super::error::{Stage, StorageError};
 use super::storage::{self, Patience};
@@ -55,10 +56,16 @@ fn device(text: &[u8]) -> Option<DeviceName> {
     Scanner::new(text).literal(DEVICE).ok()?.name(DeviceName::new).ok()
 }
 
-/// The most free bytes of a member; 0, which stands for "unknown", when none tells.
+/// The most free bytes of a member, or of the one that the device addresses; 0, which stands for "unknown", when none
+/// tells.
 async fn most(caller: &Caller, device: &DeviceName) -> u64 {
     let mut asked = Vec::new();
-    for name in &caller.group.members {
+    let members = &caller.group.members;
+    let addressed = Address::read(members, device).member;
+    for name in members
+        .iter()
+        .filter(|name| addressed.is_none_or(|member| member == *name))
+    {
         if let Some(storage) = caller.context.model.storage(name.as_str()) {
             let (caller, storage, device) = (caller.clone(), Arc::clone(storage), device.clone());
             asked.push(tokio::spawn(async move { ask(&caller, &storage, &device).await }));
@@ -78,8 +85,12 @@ async fn ask(caller: &Caller, storage: &model::Storage, device: &DeviceName) -> 
     let stage = Stage::Command;
     let mut link = storage::call(storage, &caller.name, caller.release, patience).await?;
     link.ask(QUESTION, stage, patience.login).await?;
-    let device = storage.device.as_ref().unwrap_or(device).as_str();
-    let question = line::LineWriter::new().raw(DEVICE).name(device).raw("\n").finish();
+    let device = Words::new(&caller.group, storage).device(device);
+    let question = line::LineWriter::new()
+        .raw(DEVICE)
+        .name(device.as_str())
+        .raw("\n")
+        .finish();
     let frame = link.ask(&question, stage, patience.login).await?;
     let mut scratch = Vec::new();
     let text = frame.text(&mut scratch).ok().flatten().unwrap_or_default();

@@ -7,6 +7,7 @@ mod console;
 mod context;
 mod couple;
 mod data;
+mod device;
 mod dice;
 mod director;
 mod end;

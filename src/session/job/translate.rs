@@ -1,8 +1,9 @@
-//! The Director's words and the member's, where they differ (Device and MediaType).
+//! The Director's words and the member's, where they differ (Device and MediaType), in a job's messages.
 
 use bytes::Bytes;
 
 use crate::config::model;
+use crate::session::device::Words;
 use crate::session::error::Stage;
 use crate::types::{DeviceName, MediaType, StorageName};
 use crate::wire::bootstrap::{self, Named};
@@ -12,33 +13,31 @@ use crate::wire::line;
 #[derive(Debug)]
 pub(super) struct Translation {
     storage: StorageName,
-    device: Option<DeviceName>,
-    media_type: Option<MediaType>,
-    /// The Director's word for the device, where the configuration fixes one.
-    group_device: Option<DeviceName>,
+    words: Words,
 }
 
 impl Translation {
     pub(super) fn new(group: &model::Group, storage: &model::Storage) -> Self {
         Self {
             storage: storage.name.clone(),
-            device: storage.device.clone(),
-            media_type: storage.media_type.clone(),
-            group_device: group.device.clone(),
+            words: Words::new(group, storage),
         }
     }
 
     /// A line of the Director's in the member's words, or `None` when it stays as it is.
     pub(super) fn to_storage(&self, stage: Stage, text: &[u8]) -> Option<Vec<u8>> {
-        if stage == Stage::Reserve {
-            if text.starts_with(b"use storage=") {
-                let media_type = self.media_type.as_ref()?;
-                return line::with_field(text, "media_type", &line::escape(media_type.as_str().as_bytes()));
-            }
-            if text.starts_with(b"use device=") {
-                let device = self.device.as_ref()?;
-                return line::with_field(text, "device", &line::escape(device.as_str().as_bytes()));
-            }
+        if stage != Stage::Reserve {
+            return None;
+        }
+        if text.starts_with(b"use storage=") {
+            let said = line::name(line::field(text, "media_type")?, MediaType::new).ok()?;
+            let told = self.words.media_type(&said);
+            return line::with_field(text, "media_type", &line::escape(told.as_str().as_bytes()));
+        }
+        if text.starts_with(b"use device=") {
+            let said = line::name(line::field(text, "device")?, DeviceName::new).ok()?;
+            let told = self.words.device(&said);
+            return line::with_field(text, "device", &line::escape(told.as_str().as_bytes()));
         }
         None
     }
@@ -46,8 +45,14 @@ impl Translation {
     /// A bootstrap in the member's words.
     pub(super) fn bootstrap(&self, text: &Bytes) -> Bytes {
         bootstrap::with_names(text, |named| match named {
-            Named::MediaType(_) => self.media_type.as_ref().map(|name| name.as_str().to_owned()),
-            Named::Device(_) => self.device.as_ref().map(|name| name.as_str().to_owned()),
+            Named::MediaType(said) => {
+                let said = MediaType::new(said).ok()?;
+                changed(&said, self.words.media_type(&said)).map(|told| told.as_str().to_owned())
+            }
+            Named::Device(said) => {
+                let said = DeviceName::new(said).ok()?;
+                changed(&said, self.words.device(&said)).map(|told| told.as_str().to_owned())
+            }
         })
     }
 
@@ -58,7 +63,7 @@ impl Translation {
             return None;
         }
         let device = line::field(text, "device")?;
-        let told = match &self.group_device {
+        let told = match self.words.group_device() {
             Some(name) => name.as_str().as_bytes().to_vec(),
             None => line::unescape(device).into_owned(),
         };
@@ -69,6 +74,10 @@ impl Translation {
     }
 }
 
+fn changed<T: PartialEq>(said: &T, told: T) -> Option<T> {
+    (*said != told).then_some(told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,9 +85,7 @@ mod tests {
     fn translation() -> Translation {
         Translation {
             storage: StorageName::new("File 5").unwrap(),
-            device: Some(DeviceName::new("File Dev5").unwrap()),
-            media_type: Some(MediaType::new("File5").unwrap()),
-            group_device: None,
+            words: Words::own_words("File Dev5", "File5"),
         }
     }
 
