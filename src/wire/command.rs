@@ -1,9 +1,9 @@
-//! What a Director sends to a storage: which command a line is, and what it names. The table is searched in order and
-//! by prefix, as a storage does (Bacula `src/stored/dircmd.c`).
+//! What a Director sends to a storage: which command a line is, and what it names (Bacula `src/stored/dircmd.c`).
 
 use std::fmt;
 
 use super::line::{LineError, LineWriter, Scanner, escape, field, name, number, shown, with_field};
+use super::verb::{CloudVerb, DeviceVerb, Verb};
 use crate::types::{DeviceName, JobName, MediaType, NameError, PoolName, VolumeName};
 
 /// A command, with what it names.
@@ -167,228 +167,156 @@ impl fmt::Debug for Command<'_> {
     }
 }
 
-/// A command about a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeviceVerb {
-    /// `mount`.
-    Mount,
-    /// `unmount`.
-    Unmount,
-    /// `release`.
-    Release,
-    /// `enable`.
-    Enable,
-    /// `disable`.
-    Disable,
-}
-
-/// A command about a volume's parts in a cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CloudVerb {
-    /// `truncate cache`.
-    Truncate,
-    /// `upload`.
-    Upload,
-}
-
-/// The commands in a storage's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Row {
-    Job,
-    Autochanger,
-    Bootstrap,
-    Cancel,
-    Client,
-    Die,
-    Label,
-    Device(DeviceVerb),
-    ReadLabel,
-    Relabel,
-    SetDebug,
-    Status,
-    DotStatus,
-    Stop,
-    Storage,
-    Cloud(CloudVerb),
-    VolumeProtect,
-    PruneCache,
-    CloudList,
-    UseStorage,
-    Run,
-    Statistics,
-    FreeSpace,
-    SendProgress,
-}
-
-const TABLE: &[(&[u8], Row)] = &[
-    (b"JobId=", Row::Job),
-    (b"autochanger", Row::Autochanger),
-    (b"bootstrap", Row::Bootstrap),
-    (b"cancel", Row::Cancel),
-    (b"client", Row::Client),
-    (b".die", Row::Die),
-    (b"label", Row::Label),
-    (b"mount", Row::Device(DeviceVerb::Mount)),
-    (b"enable", Row::Device(DeviceVerb::Enable)),
-    (b"disable", Row::Device(DeviceVerb::Disable)),
-    (b"readlabel", Row::ReadLabel),
-    (b"release", Row::Device(DeviceVerb::Release)),
-    (b"relabel", Row::Relabel),
-    (b"setdebug=", Row::SetDebug),
-    (b"status", Row::Status),
-    (b".status", Row::DotStatus),
-    (b"stop", Row::Stop),
-    (b"storage", Row::Storage),
-    (b"truncate", Row::Cloud(CloudVerb::Truncate)),
-    (b"upload", Row::Cloud(CloudVerb::Upload)),
-    (b"volumeprotect", Row::VolumeProtect),
-    (b"prunecache", Row::PruneCache),
-    (b"cloudlist", Row::CloudList),
-    (b"unmount", Row::Device(DeviceVerb::Unmount)),
-    (b"use storage=", Row::UseStorage),
-    (b"run", Row::Run),
-    (b"statistics", Row::Statistics),
-    (b"store_mngr", Row::FreeSpace),
-    (b"sendprogress", Row::SendProgress),
-];
-
-fn row(line: &[u8]) -> Option<Row> {
-    TABLE
-        .iter()
-        .find(|(prefix, _)| line.starts_with(prefix))
-        .map(|(_, row)| *row)
-}
-
 impl<'a> Command<'a> {
     /// Reads a command. A line that is none is [`Command::Unknown`].
     ///
     /// # Errors
     /// When it begins like a command and lacks what that command names.
     pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
-        let Some(row) = row(line) else {
-            return Ok(Self::Unknown(line));
-        };
-        Ok(match row {
-            Row::Job => Self::Job(line),
-            Row::UseStorage => Self::UseStorage(line),
-            Row::Bootstrap => Self::Bootstrap,
-            Row::Run => Self::Run,
-            Row::Storage => Self::Storage(StorageAddress::parse(line)?),
-            Row::Client => Self::Client(line),
-            Row::SendProgress => Self::SendProgress,
-            Row::Cancel => Self::Cancel {
+        Ok(match Verb::of(line) {
+            Verb::Job => Self::Job(line),
+            Verb::UseStorage => Self::UseStorage(line),
+            Verb::Bootstrap => Self::Bootstrap,
+            Verb::Run => Self::Run,
+            Verb::Storage => Self::Storage(StorageAddress::parse(line)?),
+            Verb::Client => Self::Client(line),
+            Verb::SendProgress => Self::SendProgress,
+            Verb::Cancel => Self::Cancel {
                 job: named(line, "Job", JobName::new)?,
             },
-            Row::Stop => Self::Stop {
+            Verb::Stop => Self::Stop {
                 job: named(line, "Job", JobName::new)?,
             },
-            Row::Label => Self::Label {
+            Verb::Label => Self::Label {
                 place: Place::parse(line)?,
                 volume: named(line, "VolumeName", VolumeName::new)?,
                 pool: named(line, "PoolName", PoolName::new)?,
                 media_type: named(line, "MediaType", MediaType::new)?,
             },
-            Row::Relabel => Self::Relabel {
+            Verb::Relabel => Self::Relabel {
                 place: Place::parse(line)?,
                 old: named(line, "OldName", VolumeName::new)?,
                 new: named(line, "NewName", VolumeName::new)?,
                 pool: named(line, "PoolName", PoolName::new)?,
                 media_type: named(line, "MediaType", MediaType::new)?,
             },
-            Row::ReadLabel => Self::ReadLabel(Place::parse(line)?),
-            Row::Device(verb) => Self::Device {
+            Verb::ReadLabel => Self::ReadLabel(Place::parse(line)?),
+            Verb::Device(verb) => Self::Device {
                 verb,
                 place: Place::parse(line)?,
             },
-            Row::Autochanger => Self::Autochanger {
+            Verb::Autochanger => Self::Autochanger {
                 action: word(line, 1),
                 device: name(word(line, 2), DeviceName::new)?,
             },
-            Row::Cloud(verb) => Self::Cloud {
+            Verb::Cloud(verb) => Self::Cloud {
                 verb,
                 device: named(line, "Storage", DeviceName::new)?,
                 volume: named(line, "Volume", VolumeName::new)?,
                 pool: named(line, "PoolName", PoolName::new)?,
                 media_type: named(line, "MediaType", MediaType::new)?,
             },
-            Row::CloudList => Self::CloudList {
+            Verb::CloudList => Self::CloudList {
                 device: named(line, "Storage", DeviceName::new)?,
                 volume: optional(line, "Volume", VolumeName::new)?,
                 media_type: named(line, "MediaType", MediaType::new)?,
             },
-            Row::PruneCache => Self::PruneCache,
-            Row::VolumeProtect => Self::VolumeProtect {
+            Verb::PruneCache => Self::PruneCache,
+            Verb::VolumeProtect => Self::VolumeProtect {
                 device: named(line, "device", DeviceName::new)?,
                 volume: named(line, "volume", VolumeName::new)?,
                 media_type: named(line, "mediatype", MediaType::new)?,
             },
-            Row::SetDebug => Self::SetDebug(line),
-            Row::Status => Self::Status,
-            Row::DotStatus => Self::DotStatus {
+            Verb::SetDebug => Self::SetDebug(line),
+            Verb::Status => Self::Status,
+            Verb::DotStatus => Self::DotStatus {
                 what: word(line, 1),
                 device: optional(line, "device", DeviceName::new)?,
                 line,
             },
-            Row::Statistics => Self::Statistics(line),
-            Row::FreeSpace => Self::FreeSpace(line),
-            Row::Die => Self::Die,
+            Verb::Statistics => Self::Statistics(line),
+            Verb::FreeSpace => Self::FreeSpace(line),
+            Verb::Die => Self::Die,
+            Verb::Unknown => Self::Unknown(line),
         })
+    }
+
+    /// Which command it is.
+    #[must_use]
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::Job(_) => Verb::Job,
+            Self::UseStorage(_) => Verb::UseStorage,
+            Self::Bootstrap => Verb::Bootstrap,
+            Self::Run => Verb::Run,
+            Self::Storage(_) => Verb::Storage,
+            Self::Client(_) => Verb::Client,
+            Self::SendProgress => Verb::SendProgress,
+            Self::Cancel { .. } => Verb::Cancel,
+            Self::Stop { .. } => Verb::Stop,
+            Self::Label { .. } => Verb::Label,
+            Self::Relabel { .. } => Verb::Relabel,
+            Self::ReadLabel(_) => Verb::ReadLabel,
+            Self::Device { verb, .. } => Verb::Device(*verb),
+            Self::Autochanger { .. } => Verb::Autochanger,
+            Self::Cloud { verb, .. } => Verb::Cloud(*verb),
+            Self::CloudList { .. } => Verb::CloudList,
+            Self::PruneCache => Verb::PruneCache,
+            Self::VolumeProtect { .. } => Verb::VolumeProtect,
+            Self::SetDebug(_) => Verb::SetDebug,
+            Self::Status => Verb::Status,
+            Self::DotStatus { .. } => Verb::DotStatus,
+            Self::Statistics(_) => Verb::Statistics,
+            Self::FreeSpace(_) => Verb::FreeSpace,
+            Self::Die => Verb::Die,
+            Self::Unknown(_) => Verb::Unknown,
+        }
     }
 
     /// A word for logs and metrics; one of a fixed set.
     #[must_use]
     pub fn label(&self) -> &'static str {
+        self.verb().label()
+    }
+
+    /// The device that it names.
+    #[must_use]
+    pub fn device(&self) -> Option<&DeviceName> {
         match self {
-            Self::Job(_) => "job",
-            Self::UseStorage(_) => "use_storage",
-            Self::Bootstrap => "bootstrap",
-            Self::Run => "run",
-            Self::Storage(_) => "storage",
-            Self::Client(_) => "client",
-            Self::SendProgress => "sendprogress",
-            Self::Cancel { .. } => "cancel",
-            Self::Stop { .. } => "stop",
-            Self::Label { .. } => "label",
-            Self::Relabel { .. } => "relabel",
-            Self::ReadLabel(_) => "readlabel",
-            Self::Device { verb, .. } => verb.label(),
-            Self::Autochanger { .. } => "autochanger",
-            Self::Cloud {
-                verb: CloudVerb::Truncate,
-                ..
-            } => "truncate",
-            Self::Cloud {
-                verb: CloudVerb::Upload,
-                ..
-            } => "upload",
-            Self::CloudList { .. } => "cloudlist",
-            Self::PruneCache => "prunecache",
-            Self::VolumeProtect { .. } => "volumeprotect",
-            Self::SetDebug(_) => "setdebug",
-            Self::Status => "status",
-            Self::DotStatus { .. } => "dot_status",
-            Self::Statistics(_) => "statistics",
-            Self::FreeSpace(_) => "store_mngr",
-            Self::Die => "die",
-            Self::Unknown(_) => "unknown",
+            Self::Label { place, .. }
+            | Self::Relabel { place, .. }
+            | Self::ReadLabel(place)
+            | Self::Device { place, .. } => Some(&place.device),
+            Self::Autochanger { device, .. }
+            | Self::Cloud { device, .. }
+            | Self::CloudList { device, .. }
+            | Self::VolumeProtect { device, .. } => Some(device),
+            Self::DotStatus { device, .. } => device.as_ref(),
+            _ => None,
         }
     }
 
-    /// Whether a Director that may only look (`Monitor = yes`) may send it.
+    /// The media type that it names.
     #[must_use]
-    pub fn is_for_monitors(&self) -> bool {
-        matches!(self, Self::Status | Self::DotStatus { .. })
-    }
-}
-
-impl DeviceVerb {
-    fn label(self) -> &'static str {
+    pub fn media_type(&self) -> Option<&MediaType> {
         match self {
-            Self::Mount => "mount",
-            Self::Unmount => "unmount",
-            Self::Release => "release",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
+            Self::Label { media_type, .. }
+            | Self::Relabel { media_type, .. }
+            | Self::Cloud { media_type, .. }
+            | Self::CloudList { media_type, .. }
+            | Self::VolumeProtect { media_type, .. } => Some(media_type),
+            _ => None,
+        }
+    }
+
+    /// The volume that it names and that exists before it: not the new one of a `label`.
+    #[must_use]
+    pub fn volume(&self) -> Option<&VolumeName> {
+        match self {
+            Self::Relabel { old, .. } => Some(old),
+            Self::Cloud { volume, .. } | Self::VolumeProtect { volume, .. } => Some(volume),
+            Self::CloudList { volume, .. } => volume.as_ref(),
+            _ => None,
         }
     }
 }
@@ -426,11 +354,11 @@ impl<'a> StorageAddress<'a> {
 #[must_use]
 pub fn with_device(line: &[u8], device: &DeviceName, media_type: Option<&MediaType>) -> Option<Vec<u8>> {
     let device = escape(device.as_str().as_bytes());
-    let renamed = match row(line)? {
-        Row::Label | Row::Relabel | Row::ReadLabel | Row::Device(_) => with_word(line, 1, &device)?,
-        Row::Autochanger => with_word(line, 2, &device)?,
-        Row::Cloud(_) | Row::CloudList => with_field(line, "Storage", &device)?,
-        Row::VolumeProtect | Row::DotStatus => with_field(line, "device", &device)?,
+    let renamed = match Verb::of(line) {
+        Verb::Label | Verb::Relabel | Verb::ReadLabel | Verb::Device(_) => with_word(line, 1, &device)?,
+        Verb::Autochanger => with_word(line, 2, &device)?,
+        Verb::Cloud(_) | Verb::CloudList => with_field(line, "Storage", &device)?,
+        Verb::VolumeProtect | Verb::DotStatus => with_field(line, "device", &device)?,
         _ => return None,
     };
     let Some(media_type) = media_type else {
@@ -633,12 +561,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_may_follow_a_command(at in 0_usize..TABLE.len(), rest in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let line = [TABLE[at].0, &rest].concat();
+        fn any_bytes_may_follow_a_command(verb in proptest::sample::select(Verb::all().filter(|verb| *verb != Verb::Unknown).collect::<Vec<_>>()), rest in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let line = [verb.prefix(), &rest].concat();
             prop_assert_ne!(Command::parse(&line).map_or("malformed", |command| command.label()), "unknown");
             let device = DeviceName::new("Dev").unwrap();
             if let Some(renamed) = with_device(&line, &device, None) {
-                prop_assert!(row(&renamed) == row(&line));
+                prop_assert_eq!(Verb::of(&renamed), Verb::of(&line));
             }
         }
     }

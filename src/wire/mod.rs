@@ -20,3 +20,4 @@ pub mod refusal;
 pub mod reserve;
 pub mod starttls;
 pub mod status;
+pub mod verb;
