@@ -60,6 +60,7 @@ fn directors(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'
             directors.push(Director {
                 name: name.value.clone(),
                 password,
+                monitor: written(table.monitor.as_ref(), false),
                 tls: tls::compile(&table.tls, tls::Peer::Caller, resolver.file, problems),
             });
         }

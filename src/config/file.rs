@@ -41,7 +41,7 @@ const LISTEN: Schema = Schema {
 };
 const DIRECTOR: Schema = Schema {
     header: "[[Director]]",
-    keys: with_tls_keys!["Name", "Password", "PasswordFile", "PasswordCredential"],
+    keys: with_tls_keys!["Name", "Password", "PasswordFile", "PasswordCredential", "Monitor"],
 };
 const STORAGE: Schema = Schema {
     header: "[[Storage]]",
@@ -173,7 +173,8 @@ pub(super) struct ListenTable {
 pub(super) struct DirectorTable {
     pub(super) name: Option<At<DirectorName>>,
     pub(super) password: Option<At<SecretSource>>,
-    /// Nothing in a `[[Storage.Director]]`.
+    /// Nothing in a `[[Storage.Director]]`, as the next.
+    pub(super) monitor: Option<At<bool>>,
     pub(super) tls: TlsTable,
 }
 
@@ -254,6 +255,7 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
             .tables("Director", &DIRECTOR, reader)
             .iter()
             .map(|table| DirectorTable {
+                monitor: table.optional("Monitor", value::flag, reader),
                 tls: tls::read(table, reader),
                 ..director(table, reader)
             })
@@ -319,6 +321,7 @@ fn director(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> DirectorTable
     DirectorTable {
         name: table.required("Name", value::name(DirectorName::new), reader),
         password,
+        monitor: None,
         tls: TlsTable::default(),
     }
 }

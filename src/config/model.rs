@@ -200,6 +200,8 @@ pub struct Director {
     pub name: DirectorName,
     /// The password of its Storage resource that points here.
     pub password: Secret,
+    /// Whether it may only ask for the status, as with Bacula's `Monitor`.
+    pub monitor: bool,
     /// TLS on its connections.
     pub tls: Tls,
 }

@@ -41,6 +41,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
         directors: vec![model::Director {
             name: director.clone(),
             password: Secret::new("secret".to_owned()),
+            monitor: false,
             tls: model::Tls::default(),
         }],
         storages: names.iter().map(|name| Arc::new(storage(name, 2))).collect(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::console::{self, After};
+use super::console::{After, Console};
 use super::context::Context;
 use super::front::Arrival;
 use super::job::{self, Facts};
@@ -167,9 +167,10 @@ enum Served {
 
 /// Answers commands until the connection ends or becomes a job's.
 async fn serve(caller: &Caller, mut channel: Channel) -> Served {
+    let mut console = Console::new(caller);
     let mut scratch = Vec::new();
     loop {
-        let frame = match channel.receive().await {
+        let frame = match console.receive(&mut channel).await {
             Ok(frame) => frame,
             Err(ChannelError::Packet(error)) => {
                 let cause = PacketCause::Oversize;
@@ -203,22 +204,18 @@ async fn serve(caller: &Caller, mut channel: Channel) -> Served {
                 return Served::Console("packet");
             }
         };
-        if line.starts_with(b"JobId=") {
-            match JobCommand::parse(&line) {
-                Ok(command) => return Served::Job(channel, Box::new(command), line),
-                Err(error) => channel.outbox().message(
-                    Refusal::Job {
-                        reason: error.to_string(),
-                    }
-                    .to_line(),
-                ),
-            }
-            channel.outbox().signal(Signal::Terminate);
-            end::part(channel).await;
-            return Served::Console("bad_job");
-        }
-        match console::answer(caller, &mut channel, &line).await {
+        match console.answer(&mut channel, &line).await {
             After::Next => {}
+            After::Job => match JobCommand::parse(&line) {
+                Ok(command) => return Served::Job(channel, Box::new(command), line),
+                Err(error) => {
+                    let reason = error.to_string();
+                    channel.outbox().message(Refusal::Job { reason }.to_line());
+                    channel.outbox().signal(Signal::Terminate);
+                    end::part(channel).await;
+                    return Served::Console("bad_job");
+                }
+            },
             After::Close => {
                 channel.outbox().signal(Signal::Terminate);
                 end::part(channel).await;

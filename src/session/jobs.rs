@@ -140,6 +140,13 @@ impl Jobs {
         live.get(&(key(director), name.clone())).cloned()
     }
 
+    /// Whether any Director runs a job of that name: unlike storages, Directors give names without asking each other.
+    #[must_use]
+    pub fn is_in_use(&self, name: &JobName) -> bool {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.keys().any(|(_, entered)| entered == name)
+    }
+
     /// Every live job, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Job>> {
@@ -223,5 +230,8 @@ mod tests {
         let two = enter(&jobs, "two");
         assert_eq!(one.stopped(), None);
         assert_eq!(two.stopped(), None);
+        assert!(jobs.is_in_use(&one.name));
+        drop((one, two));
+        assert!(!jobs.is_in_use(&JobName::new("J.1").unwrap()));
     }
 }

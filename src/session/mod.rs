@@ -3,6 +3,7 @@
 //! [`front`] reads the first packet. A Director's connection goes on in [`director`], which logs it in and gives its
 //! commands to [`console`] or, from `JobId=` on, to [`job`]; a Client's goes on in [`data`].
 
+pub mod commands;
 mod console;
 mod context;
 mod couple;
@@ -17,6 +18,7 @@ mod front;
 mod health;
 mod job;
 mod jobs;
+mod learned;
 mod routes;
 mod storage;
 mod table;

@@ -25,6 +25,24 @@ pub(super) fn lines(caller: &Caller) -> Vec<String> {
     lines
 }
 
+/// The group as an object among those of its storages (`.status header api=2`).
+pub(super) fn object(caller: &Caller) -> String {
+    let group = &caller.group;
+    let now = Instant::now();
+    let live = caller.context.directory.group(&group.name);
+    let members = live.iter().flat_map(|group| group.members());
+    let running: u32 = members.map(|live| live.view(now).running).sum();
+    format!(
+        "\nname={}\nversion={}\ngroup={}\npolicy={}\nstorages={}\njobs_running={running}\njobs_waiting={}\n\n",
+        caller.context.model.name,
+        env!("CARGO_PKG_VERSION"),
+        group.name,
+        group.policy,
+        group.members.len(),
+        live.as_ref().map_or(0, |group| group.waiting()),
+    )
+}
+
 fn line(view: &StorageView) -> String {
     let mut line = format!(
         "  {}: {} of {} jobs, {}, {}",

@@ -40,8 +40,10 @@ pub enum Refusal {
         /// The command. A storage would repeat it through a format string; what is repeated here is text only.
         command: String,
     },
-    /// 3900: a known command that does not read as one.
-    Malformed {
+    /// A command that cannot be read, or that nothing comes of, with the code that storages have for the case.
+    Coded {
+        /// Four digits.
+        code: u16,
         /// Why, for a person.
         reason: String,
     },
@@ -70,7 +72,7 @@ impl Refusal {
             Self::NoGo => line.raw("3999 No go"),
             Self::Failed { reason } => line.raw("3999 ").raw(one_line(reason)),
             Self::Invalid { command } => line.raw("3900 Invalid command: ").raw(one_line(command)),
-            Self::Malformed { reason } => line.raw("3900 ").raw(one_line(reason)),
+            Self::Coded { code, reason } => line.number(*code).raw(" ").raw(one_line(reason)),
             Self::Client => line.raw("3902 Bad client cmd"),
             Self::Storage => line.raw("2902 Bad storage"),
             Self::Monitor => line.raw("3997 Invalid command for a Director with Monitor directive enabled."),

@@ -352,12 +352,7 @@ async fn an_unknown_command_is_refused_in_a_storages_words_and_never_passed_on()
     assert_eq!(none, ["3904 Job Nobody.1 not found."]);
     for storage in &scene.site.storages {
         let passed = storage.commands();
-        assert!(
-            !passed
-                .iter()
-                .any(|line| line.contains("coffee") || line.contains("Nobody")),
-            "{passed:?}"
-        );
+        assert!(!passed.iter().any(|line| line.contains("coffee")), "{passed:?}");
     }
     scene.end().await;
 }

@@ -9,6 +9,7 @@ mod harness;
 mod peers;
 
 mod blame;
+mod console;
 mod direct;
 mod ends;
 mod failover;

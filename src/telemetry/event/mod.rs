@@ -20,7 +20,7 @@ pub use session::{
     SessionKind, SessionStarted,
 };
 pub use storage::{ProbeDone, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted};
-pub use volume::{VolumeConflict, VolumeGuarded, VolumeLearned, VolumeMoved};
+pub use volume::{VolumeConflict, VolumeForgotten, VolumeGuarded, VolumeLearned, VolumeMoved};
 
 use crate::types::{ClientName, DirectorName, JobId, JobName};
 

@@ -120,6 +120,27 @@ impl VolumeMoved<'_> {
     }
 }
 
+/// A Volume has another name now, and its old one is out of the ledger.
+#[derive(Debug)]
+pub struct VolumeForgotten<'a> {
+    /// The old name.
+    pub volume: &'a VolumeName,
+    /// The storage that has relabelled it.
+    pub storage: &'a StorageName,
+}
+
+impl VolumeForgotten<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        info!(
+            event = "volume_forgotten",
+            volume = %self.volume,
+            storage = %self.storage,
+            "volume relabelled, its old name forgotten"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use sdgroup::config::{self, MachineSecrets};
 use sdgroup::group::Directory;
 use sdgroup::relay::PipePool;
 use sdgroup::session::{self, Context};
-use sdgroup::store::MemoryStore;
+use sdgroup::store::Store;
 use sdgroup::types::{JobName, VolumeName};
 use sdgroup::volumes::Ledger;
 use tokio::net::TcpListener;
@@ -26,19 +26,33 @@ pub(crate) struct Sdgroup {
 
 impl Sdgroup {
     /// Serves the first group of this configuration.
-    pub(crate) async fn start(configuration: &str) -> Self {
+    pub(crate) async fn start(configuration: &str, store: Arc<dyn Store>) -> Self {
         let file = Path::new("sdgroup.toml");
         let loaded = config::compile(configuration, file, &MachineSecrets::new());
         let model = loaded.unwrap_or_else(|problems| panic!("{problems:#?}")).model;
-        let group = Arc::clone(&model.groups[0]);
         let directory = Directory::new(&model);
-        let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+        let ledger = Ledger::new(store);
         let context = Arc::new(Context::new(Arc::new(model), directory, ledger, PipePool::default()));
+        let mut sdgroup = Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            context,
+            stop: CancellationToken::new(),
+        };
+        sdgroup.address = sdgroup.listen(0).await;
+        sdgroup
+    }
+
+    /// Serves the group of this number on a port of its own.
+    pub(crate) async fn listen(&self, group: usize) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let stop = CancellationToken::new();
-        tokio::spawn(session::serve(Arc::clone(&context), listener, group, stop.clone()));
-        Self { address, context, stop }
+        tokio::spawn(session::serve(
+            Arc::clone(&self.context),
+            listener,
+            Arc::clone(&self.context.model.groups[group]),
+            self.stop.clone(),
+        ));
+        address
     }
 
     /// Jobs that have a place on the storage.

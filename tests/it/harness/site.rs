@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sdgroup::store::{MemoryStore, Store};
 use sdgroup::types::JobName;
 
 use super::link::Link;
@@ -66,6 +67,8 @@ pub(crate) struct Plot {
     pub(crate) ejection: &'static str,
     /// Further lines of each `[[Storage]]`, by its name.
     pub(crate) storage: fn(&str) -> String,
+    /// Further tables.
+    pub(crate) more: &'static str,
     /// sdgroup reaches its storages over links.
     pub(crate) over_links: bool,
     pub(crate) pool: Pool,
@@ -83,6 +86,7 @@ impl Default for Plot {
             group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"",
             ejection: "1 hour",
             storage: |_| String::new(),
+            more: "",
             over_links: false,
             pool: Pool::endless(POOL),
             settings: |_| {},
@@ -114,6 +118,11 @@ pub(crate) const NAMES: [&str; 3] = ["File4", "File5", "File6"];
 
 impl Site {
     pub(crate) async fn new(plot: Plot) -> Self {
+        Self::with_store(plot, Arc::new(MemoryStore::new())).await
+    }
+
+    /// A site whose volume ledger is in `store`.
+    pub(crate) async fn with_store(plot: Plot, store: Arc<dyn Store>) -> Self {
         let storages = storages(&plot).await;
         let mut links = Vec::new();
         for storage in &storages {
@@ -125,7 +134,7 @@ impl Site {
             storages.iter().map(|storage| storage.address).collect()
         };
         // In the test's process nobody listens at the port of the configuration: the test has its own socket.
-        let sdgroup = Sdgroup::start(&configuration(&plot, &addresses, 9103, "")).await;
+        let sdgroup = Sdgroup::start(&configuration(&plot, &addresses, 9103, ""), store).await;
         let director = director_at(sdgroup.address, Arc::new(Catalog::with_pool(plot.pool)));
         Self {
             storages,
@@ -252,7 +261,10 @@ pub(crate) fn configuration(plot: &Plot, storages: &[SocketAddr], port: u16, own
         Storages = ["File4", "File5", "File6"]
         StorageGroupPolicy = "{policy}"
         {group}
+
+        {more}
         "#,
+        more = plot.more,
         process = plot.process,
         probe = plot.probe,
         policy = plot.policy,

@@ -270,16 +270,18 @@ impl Director {
     /// A console's command; returns its reply.
     pub(crate) async fn console(&self, command: &str) -> Result<Vec<String>, DirectorError> {
         let mut control = self.call().await?;
-        control.wire.send(command).await?;
-        let mut lines = Vec::new();
-        // A Director takes any signal for the end of the reply.
-        while let Packet::Message(line) = control.wire.packet().await? {
-            lines.push(shown(&line));
-        }
-        control.wire.put_signal(Signal::Terminate);
-        control.wire.close().await;
-        Ok(lines)
+        let reply = control.command(command).await?;
+        control.part().await;
+        Ok(reply.lines)
     }
+}
+
+/// What came of a console's command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) lines: Vec<String>,
+    /// What the Director takes for the end of the reply.
+    pub(crate) end: Signal,
 }
 
 fn job_command(plan: &Plan, id: JobId, name: &JobName) -> JobCommand {
@@ -307,6 +309,26 @@ fn job_command(plan: &Plan, id: JobId, name: &JobName) -> JobCommand {
 }
 
 impl Control {
+    /// Gives a command and reads the reply to its end; what the storage asks the catalog meanwhile is answered.
+    pub(crate) async fn command(&mut self, command: &str) -> Result<Reply, WireError> {
+        self.wire.send(command).await?;
+        let mut lines = Vec::new();
+        loop {
+            match self.wire.packet().await? {
+                Packet::Message(line) if line.starts_with(b"CatReq ") => self.on_catalog(&line).await?,
+                Packet::Message(line) => lines.push(shown(&line)),
+                // A Director takes any signal for the end of the reply.
+                Packet::Signal(end) => return Ok(Reply { lines, end }),
+            }
+        }
+    }
+
+    /// Ends a console's connection as a Director does.
+    pub(crate) async fn part(mut self) {
+        self.wire.put_signal(Signal::Terminate);
+        self.wire.close().await;
+    }
+
     /// Makes the connection a job's.
     pub(crate) async fn begin(mut self, plan: &Plan, id: JobId, name: JobName) -> Result<Job, DirectorError> {
         self.talk.job_id = id.0;

@@ -253,7 +253,7 @@ impl Default for Told {
     }
 }
 
-fn update_line(name: &str, relabel: bool, told: Told) -> String {
+pub(super) fn update_line(name: &str, relabel: bool, told: Told) -> String {
     let Told {
         status,
         jobs,

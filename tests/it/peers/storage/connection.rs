@@ -12,7 +12,7 @@ use sdgroup::wire::refusal::Refusal;
 use tokio::net::TcpStream;
 
 use super::session::{Arrival, Control, HeldJob};
-use super::{Core, Point};
+use super::{Core, Point, console};
 use crate::harness::wire::{Wire, random, shown};
 
 const VERSION: u32 = 306;
@@ -111,17 +111,23 @@ async fn commands(core: &Arc<Core>, mut wire: Wire) {
             Ok(Command::Cancel { job }) => cancel(core, &mut wire, &job).await,
             Ok(Command::Status) => status(core, &mut wire),
             Ok(Command::DotStatus { what, .. }) => dot_status(core, &mut wire, what),
-            _ => {
-                let command = shown(&line);
-                wire.put(Refusal::Invalid { command }.to_line());
-                wire.put_signal(Signal::Terminate);
-                return wire.close().await;
-            }
+            Ok(command) => match console::answer(core, &mut wire, command).await {
+                Some(answered) => answered.is_ok(),
+                None => return invalid(wire, &line).await,
+            },
+            Err(_) => return invalid(wire, &line).await,
         };
         if !told || wire.flush().await.is_err() {
             return wire.close().await;
         }
     }
+}
+
+async fn invalid(mut wire: Wire, line: &[u8]) {
+    let command = shown(line);
+    wire.put(Refusal::Invalid { command }.to_line());
+    wire.put_signal(Signal::Terminate);
+    wire.close().await;
 }
 
 fn note(core: &Core, line: &[u8]) {

@@ -4,6 +4,7 @@
 mod append;
 mod ask;
 mod connection;
+mod console;
 mod device;
 mod read;
 mod session;
@@ -81,6 +82,8 @@ pub(crate) enum Point {
     Written,
     /// `cancel` has come and is not answered.
     Cancel,
+    /// An operator's command has come and is not answered.
+    Console,
 }
 
 /// A volume that a storage was told to write and cannot.

@@ -1,0 +1,97 @@
+//! `cancel` and `stop`. A Director sends them on connections of their own, and as the first command of one that is about
+//! to bring a job anew, in order to end its earlier run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::After;
+use crate::config::model;
+use crate::group::Availability;
+use crate::session::director::Caller;
+use crate::session::error::StorageError;
+use crate::session::jobs::Stop;
+use crate::session::storage::{self, Patience};
+use crate::types::JobName;
+use crate::wire::packet::{Frame, Outbox, Signal};
+use crate::wire::progress::Kind;
+use crate::wire::refusal::Refusal;
+
+/// Passes the command to the storage that runs the job; a job that waits for its place just leaves the queue. The job
+/// is the Director's wherever it was given: a Director with a group of its own calls the first storage of its list.
+pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &JobName, line: &[u8]) -> After {
+    match caller.context.jobs.find(&caller.name, name) {
+        None => {
+            // A storage does not tell two Directors' jobs of one name apart.
+            let is_anothers = caller.context.jobs.is_in_use(name);
+            let found = if is_anothers { None } else { search(caller, line).await };
+            match found {
+                Some(frames) => pass(&frames, to_director),
+                None => to_director.message(Refusal::NotFound { job: name.to_string() }.to_line()),
+            }
+        }
+        Some(job) => {
+            let storage = job.storage();
+            let storage = storage.and_then(|name| caller.context.model.storage(name.as_str()).cloned());
+            let asked = match storage {
+                Some(storage) => ask(caller, &storage, line).await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            // A storage that looks for a device hears of it late, and another would be asked next.
+            if !job.is_settled() {
+                job.stop(Stop::Canceled);
+            }
+            if asked.is_empty() {
+                // Nobody has the job, or who has it cannot be told: its session ends it here.
+                job.stop(Stop::Canceled);
+                let done = if line.starts_with(b"stop") {
+                    "stopped"
+                } else {
+                    "canceled"
+                };
+                let (id, job) = (job.id, &job.name);
+                to_director.message(format!("3000 JobId={id} Job=\"{job}\" marked to be {done}.\n"));
+            } else {
+                pass(&asked, to_director);
+            }
+        }
+    }
+    to_director.signal(Signal::Eod);
+    After::Next
+}
+
+fn pass(frames: &[Frame], to_director: &mut Outbox) {
+    for frame in frames {
+        to_director.frame(frame);
+    }
+}
+
+/// Asks all members that may be there, since one of them can have a job that sdgroup has lost: by being started anew,
+/// or because the Director's connection broke.
+async fn search(caller: &Caller, line: &[u8]) -> Option<Vec<Frame>> {
+    let group = caller.context.directory.group(&caller.group.name)?;
+    let now = Instant::now();
+    let there = group.members().iter();
+    let there = there.filter(|live| live.view(now).availability != Availability::Down);
+    let mut asked = JoinSet::new();
+    for live in there {
+        let (caller, storage, line) = (caller.clone(), Arc::clone(live.storage()), line.to_vec());
+        asked.spawn(async move { ask(&caller, &storage, &line).await });
+    }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok(Ok(frames)) = answer
+            && frames
+                .iter()
+                .any(|frame| matches!(Kind::of(frame), Ok(Some(Kind::Reply(3000)))))
+        {
+            return Some(frames);
+        }
+    }
+    None
+}
+
+async fn ask(caller: &Caller, storage: &model::Storage, line: &[u8]) -> Result<Vec<Frame>, StorageError> {
+    let patience = Patience::from(&*caller.group);
+    storage::command(storage, &caller.name, caller.release, patience, line, patience.login).await
+}
