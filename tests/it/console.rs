@@ -231,6 +231,28 @@ async fn commands_about_a_volume_go_to_the_storage_that_holds_it() {
             .unwrap();
         assert!(reply.lines[0].starts_with("3000 OK label"), "{reply:?}");
     }
+    control.part().await;
+    let astray = relabel("Old-1", "Old-1").replace("Changer", "File5/Changer");
+    let said = lines(&site, &astray).await;
+    assert!(
+        said[0].starts_with("3999 volume Old-1 is on storage File4, not on File5"),
+        "{said:?}"
+    );
+    let said = lines(&site, &relabel("Nobodys", "New")).await;
+    assert!(
+        said[0].starts_with("3999 ") && said[0].contains("sdgroup volumes assign Nobodys"),
+        "{said:?}"
+    );
+    site.until_quiet(&[]).await;
+}
+
+#[tokio::test]
+async fn a_volumes_parts_in_a_cloud_are_its_storages_affair() {
+    let site = Site::new(own_words()).await;
+    for volume in ["Old-1", "Old-2", "Old-3"] {
+        lines(&site, &label(volume)).await;
+    }
+    let mut control = site.director.call().await.unwrap();
     for (command, answer) in [
         (
             "truncate cache",
@@ -266,12 +288,7 @@ async fn commands_about_a_volume_go_to_the_storage_that_holds_it() {
             "cloudlist Storage=Changer Volume= MediaType=File Slot=0 drive=0\n"
         )
         .await,
-        ["volume=Old-1", "volume=New-2", "volume=Old-3"]
-    );
-    let said = lines(&site, &relabel("Nobodys", "New")).await;
-    assert!(
-        said[0].starts_with("3999 ") && said[0].contains("sdgroup volumes assign Nobodys"),
-        "{said:?}"
+        ["volume=Old-1", "volume=Old-2", "volume=Old-3"]
     );
     site.until_quiet(&[]).await;
 }

@@ -15,6 +15,7 @@ pub(crate) mod resources;
 pub(crate) mod sdgroup;
 pub(crate) mod tap;
 pub(crate) mod tree;
+pub(crate) mod vault;
 pub(crate) mod wait;
 
 // The names that nearly every test uses; not every binary has use for all of them.
@@ -95,11 +96,11 @@ impl Lab {
         );
         let storage_daemons = storages.iter().zip(storage_ports).map(|(storage, port)| {
             fs::create_dir_all(storage.volumes()).expect("the volumes' folder");
-            let text = resources::storage(&plan, storage, port.number());
             let root = match plan.other_release {
                 Some((name, release)) if name == storage.name => &root_of(release),
                 _ => &root,
             };
+            let text = resources::storage(&plan, storage, port.number(), &root.disk_changer());
             daemon(root, "bacula-sd", &storage.name, port, &storage.folder, text)
         });
         let storage_daemons = storage_daemons.collect();

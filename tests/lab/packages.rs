@@ -188,6 +188,11 @@ impl Root {
         command
     }
 
+    /// Bacula's script that plays a changer with files.
+    pub(crate) fn disk_changer(&self) -> PathBuf {
+        self.folder.join("etc/bacula/scripts/disk-changer")
+    }
+
     /// The statements that make an empty SQLite catalog.
     pub(crate) fn catalog_schema(&self) -> PathBuf {
         self.folder

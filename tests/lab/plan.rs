@@ -60,6 +60,9 @@ pub(crate) struct Plan {
     /// Drives in each storage's autochanger.
     pub(crate) devices: usize,
     pub(crate) jobs_per_device: usize,
+    /// Whether each storage also has a changer with slots, and the Director a Storage resource for each of them
+    /// (`Vault-File5`) and for each storage's files (`Only-File5`), all of which lead to sdgroup.
+    pub(crate) vaults: bool,
     /// Maximum Volume Bytes of every pool.
     pub(crate) volume_size: Option<u64>,
     /// Whether attributes go to the Director as one file at the end, or one by one.
@@ -125,6 +128,7 @@ impl Plan {
             words: Words::Shared,
             devices: 3,
             jobs_per_device: 1,
+            vaults: false,
             volume_size: None,
             spool_attributes: true,
             director_password: GROUP_PASSWORD.to_owned(),

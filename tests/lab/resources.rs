@@ -2,7 +2,7 @@
 //! every directive has a line of its own.
 
 use super::plan::Party;
-use super::{Plan, Source, Storage};
+use super::{Plan, Source, Storage, vault};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 }
 
 /// One resource: its kind and its directives.
-fn resource(text: &mut String, kind: &str, directives: &[(&str, &str)]) {
+pub(super) fn resource(text: &mut String, kind: &str, directives: &[(&str, &str)]) {
     write(text, format_args!("{kind} {{\n"));
     for (name, value) in directives {
         write(text, format_args!("  {name} = {value}\n"));
@@ -38,11 +38,11 @@ fn resource_with(text: &mut String, kind: &str, added: &[(&'static str, String)]
     resource(text, kind, &all);
 }
 
-fn quoted(value: impl AsRef<str>) -> String {
+pub(super) fn quoted(value: impl AsRef<str>) -> String {
     format!("\"{}\"", value.as_ref())
 }
 
-fn folder(path: &Path) -> String {
+pub(super) fn folder(path: &Path) -> String {
     quoted(path.display().to_string())
 }
 
@@ -82,6 +82,19 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
             &plan.tls.director,
         );
         pool(&mut text, plan, GROUP, "Vol-");
+        for storage in storages.iter().filter(|_| plan.vaults) {
+            for (name, device, media_type) in vault::for_director(storage) {
+                let words = (device.as_str(), media_type);
+                director_storage(
+                    &mut text,
+                    &name,
+                    port,
+                    &plan.director_password,
+                    words,
+                    &plan.tls.director,
+                );
+            }
+        }
     }
     let (storage, pool) = match (ports.group, storages.first()) {
         (None, Some(first)) => (first.name.clone(), first.direct_pool()),
@@ -277,8 +290,9 @@ pub(crate) fn client(plan: &Plan, port: u16) -> String {
     text
 }
 
-/// `bacula-sd.conf` of one storage: one autochanger whose drives are folders, so that several jobs run at once.
-pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
+/// `bacula-sd.conf` of one storage: one autochanger whose drives are folders, so that several jobs run at once, and one
+/// with slots if wanted, played by `script`.
+pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) -> String {
     let mut text = String::new();
     let work = folder(&storage.folder);
     resource_with(
@@ -341,6 +355,9 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16) -> String {
                 ("Maximum Concurrent Jobs", &plan.jobs_per_device.to_string()),
             ],
         );
+    }
+    if plan.vaults {
+        text.push_str(&vault::of_storage(storage, script));
     }
     to_director(&mut text);
     text

@@ -10,6 +10,7 @@ mod lab;
 mod baseline;
 mod certificates;
 mod compression;
+mod console;
 mod demo;
 mod failover;
 mod figures;

@@ -12,6 +12,8 @@ mod baseline;
 mod certificates;
 #[path = "../real/compression.rs"]
 mod compression;
+#[path = "../real/console.rs"]
+mod console;
 #[path = "../real/failover.rs"]
 mod failover;
 #[path = "../real/figures.rs"]
@@ -37,6 +39,7 @@ mod shutdown;
 
 mod free_space;
 mod full_disk;
+mod protect;
 mod releases;
 mod tls;
 mod wire;

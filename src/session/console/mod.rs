@@ -156,6 +156,9 @@ impl<'a> Console<'a> {
             _ => None,
         };
         if let Some(member) = named {
+            if let Some(volume) = command.volume() {
+                home::not_elsewhere(caller, volume, member).await?;
+            }
             return home::of(caller, member).map(Goal::One);
         }
         match command {
