@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::dice;
 use super::jobs::{Jobs, Stop};
+use super::rates::Rates;
 use super::routes::Routes;
 use crate::config::Model;
 use crate::group::Directory;
@@ -49,6 +50,8 @@ pub struct Context {
     /// Whether new jobs are taken.
     pub admission: Admission,
     meters: HashMap<StorageName, StorageMeters>,
+    /// How fast data goes to and from storages.
+    pub(super) rates: Rates,
     session_time: u32,
     next_session: AtomicU32,
 }
@@ -67,6 +70,10 @@ impl Context {
             .map(|storage| (storage.name.clone(), StorageMeters::new(&storage.name)));
         Self {
             meters: meters.collect(),
+            rates: Rates::new(
+                model.storages.iter().map(|storage| storage.name.clone()),
+                Instant::now(),
+            ),
             model,
             directory,
             ledger,

@@ -19,6 +19,7 @@ mod health;
 mod job;
 mod jobs;
 mod learned;
+mod rates;
 mod routes;
 mod storage;
 mod table;

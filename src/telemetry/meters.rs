@@ -104,20 +104,21 @@ impl Direction {
         }
     }
 
-    fn observe(&mut self, total: u64) {
-        self.counter.increment(total.saturating_sub(self.counted));
+    fn observe(&mut self, total: u64) -> u64 {
+        let more = total.saturating_sub(self.counted);
+        self.counter.increment(more);
         self.counted = self.counted.max(total);
+        more
     }
 }
 
 impl RelayMeter {
-    /// Adds what has come since the last time. To be called now and then while the relay runs, so that a job of
+    /// Adds what has come since the last time, and returns it. To be called now and then while the relay runs, so that a job of
     /// many hours shows its rate, and once when it has ended.
     ///
     /// The arguments are totals in bytes since the start of the connection.
-    pub fn observe(&mut self, to_storage: u64, from_storage: u64) {
-        self.inward.observe(to_storage);
-        self.outward.observe(from_storage);
+    pub fn observe(&mut self, to_storage: u64, from_storage: u64) -> (u64, u64) {
+        (self.inward.observe(to_storage), self.outward.observe(from_storage))
     }
 }
 
@@ -198,10 +199,10 @@ mod tests {
         scrape.during(|| {
             let storage = StorageMeters::new(&StorageName::new("File4").unwrap());
             let (mut one, mut other) = (storage.relay(0, 0), storage.relay(0, 0));
-            one.observe(100, 7);
-            other.observe(1, 0);
-            one.observe(150, 7);
-            one.observe(150, 7);
+            assert_eq!(one.observe(100, 7), (100, 7));
+            assert_eq!(other.observe(1, 0), (1, 0));
+            assert_eq!(one.observe(150, 7), (50, 0));
+            assert_eq!(one.observe(150, 7), (0, 0));
         });
         assert_eq!(
             scrape.value(r#"sdgroup_relay_bytes_total{storage="File4",direction="to_storage"}"#),

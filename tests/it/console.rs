@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use sdgroup::store::{Answer, Entry, MemoryStore, Recorded, Store, StoreError, VolumeRecord};
-use sdgroup::types::{JobId, JobStatus, StorageName, VolumeName};
+use sdgroup::types::{StorageName, VolumeName};
 use sdgroup::wire::packet::{Packet, Signal};
 
+use crate::harness::bytes_of_jobs::Record;
 use crate::harness::running::Running;
-use crate::harness::site::{NAMES, PASSWORD, POOL, Plot, Site, catalog, director_of};
-use crate::harness::wait::{soon, until_true};
+use crate::harness::site::{NAMES, PASSWORD, POOL, Plot, Site};
+use crate::harness::wait::{PATIENCE, soon, until_true};
 use crate::harness::wire::shown;
-use crate::peers::director::{Plan, Reply};
+use crate::peers::director::Reply;
 use crate::peers::storage::{Point, Storage};
 
 /// Storages with words of their own.
@@ -443,6 +444,46 @@ async fn statuses_and_figures_of_all_are_put_together() {
     drop(running);
 }
 
+/// The cells of a storage's row in the group's table.
+async fn row(site: &Site, storage: &str) -> Vec<String> {
+    let table = lines(site, "status").await.join("\n");
+    let row = table.lines().find(|line| line.trim_start().starts_with(storage));
+    let cells = row
+        .unwrap_or_else(|| panic!("no row of {storage}:\n{table}"))
+        .split_whitespace();
+    cells.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_groups_table_tells_how_many_jobs_run_and_how_fast() {
+    let site = Site::new(Plot::listed()).await;
+    let mut running = Running::start(&site.director, "Fast").await;
+    assert_eq!(row(&site, "File5").await[2..], ["0", "of", "100", "0.0", "0.0"]);
+    // Nothing that the Client could compress.
+    let mut bytes = vec![0; 500_000];
+    getrandom::fill(&mut bytes).unwrap();
+    let much = Record {
+        file_index: 1,
+        stream: 2,
+        bytes: bytes.into(),
+    };
+    // Eight megabytes in a second or less are some tenths of one over ten seconds.
+    running.link.send(&vec![much; 16]).await.unwrap();
+    let begun = std::time::Instant::now();
+    loop {
+        let row = row(&site, "File4").await;
+        assert_eq!(row[2..5], ["1", "of", "100"]);
+        let rate: f64 = row[row.len() - 2].parse().unwrap();
+        if rate > 0.5 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{row:?}");
+    }
+    let Running { name, ends, .. } = running;
+    site.director.cancel(&name).await.unwrap();
+    soon("the end", ends).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_storage_that_does_not_answer_has_a_line_that_says_so() {
     let plot = Plot {
@@ -575,64 +616,6 @@ async fn a_director_that_may_only_look_gets_the_status_and_nothing_else() {
             told(storage)
         );
     }
-}
-
-#[tokio::test]
-async fn a_cancel_finds_its_job_whichever_group_it_comes_to() {
-    let plot = Plot {
-        more: "[[Group]]\nName = \"One\"\nStorages = [\"File6\"]",
-        ..Plot::listed()
-    };
-    let mut site = Site::new(plot).await;
-    let running = Running::start(&site.director, "Elsewhere").await;
-    assert_eq!(site.sdgroup.running("File4"), 1);
-    site.director.storage.address = site.sdgroup.listen(1).await;
-    let said = site.director.cancel(&running.name).await.unwrap();
-    assert!(said.contains("marked to be canceled"), "{said}");
-    let report = soon("the end", running.ends).await.unwrap();
-    assert_eq!(report.status(), Some(JobStatus::Canceled));
-    assert_eq!(told(&site.storages[2]), [""; 0], "File6 was not asked");
-    drop(running.link);
-}
-
-#[tokio::test]
-async fn a_job_that_sdgroup_has_lost_is_looked_for_on_all_storages() {
-    let site = Site::new(Plot::listed()).await;
-    // One that it never had stands for one that it had before it was started anew.
-    let direct = director_of(&site.storages[1], catalog());
-    let mut lost = direct.begin(&Plan::backup("Lost", POOL)).await.unwrap();
-    lost.reserve().await.unwrap();
-    lost.run().await.unwrap();
-    site.storages[1].until_reached(Point::Run, 1).await;
-    let said = site.director.cancel(&lost.name).await.unwrap();
-    assert_eq!(
-        said,
-        format!("3000 JobId=1 Job=\"{}\" marked to be canceled.", lost.name)
-    );
-    soon("the end of the lost job", lost.finish()).await;
-    let (_, name) = site.director.next_job("Nowhere");
-    let said = site.director.cancel(&name).await.unwrap();
-    assert_eq!(said, format!("3904 Job {name} not found."));
-}
-
-#[tokio::test]
-async fn a_job_that_is_run_again_begins_with_the_cancel_of_its_earlier_run() {
-    let site = Site::new(Plot::default()).await;
-    let earlier = Running::start(&site.director, "Again").await;
-    let mut control = site.director.call().await.unwrap();
-    let reply = control
-        .command(&format!("cancel Job={}\n", earlier.name))
-        .await
-        .unwrap();
-    assert!(reply.lines[0].contains("marked to be canceled"), "{reply:?}");
-    assert_eq!(reply.end, Signal::Eod);
-    let plan = Plan::backup("Again", POOL);
-    let mut job = control.begin(&plan, JobId(1), earlier.name.clone()).await.unwrap();
-    drop(earlier.link);
-    soon("the end of the earlier run", earlier.ends).await.unwrap();
-    job.reserve().await.unwrap();
-    drop(job);
-    until_true("all to be over", || site.sdgroup.context.jobs.all().is_empty()).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod harness;
 mod peers;
 
 mod blame;
+mod cancel;
 mod console;
 mod direct;
 mod ends;

@@ -4,12 +4,16 @@
 //! one session: what is around the data is said by sdgroup, the records pass as they come, and the EOD behind the last
 //! storage's is the only one. A Client has no expectation of who delivers a record (Bacula `src/filed/restore.c`).
 
+use std::time::Instant;
+
 use tokio::sync::mpsc;
 
 use super::super::couple::BURST_BYTES;
 use super::super::end;
 use super::super::error::StorageError;
+use super::super::rates;
 use super::super::routes::Turn;
+use super::shown::Shown;
 use super::{Call, FarEnd, Taken};
 use crate::channel::{Channel, ChannelError};
 use crate::handshake;
@@ -218,13 +222,14 @@ impl Source<'_> {
 
     /// Passes records until the storage's EOD, which is not passed.
     async fn pass_records(&mut self, client: &mut Channel, call: &Call<'_>) -> Result<(), ReadError> {
-        let meters = call.context.storage_meters(self.name);
         let tally = &call.route.tally;
-        let mut meter = meters.map(|meters| meters.relay(tally.to_far(), tally.to_near()));
+        let mut shown = Shown::new(call.context, self.name, tally);
+        let mut next_show = Instant::now();
         loop {
             let mut frame = self.receive(client).await?;
             loop {
                 if frame.signal() == Some(Signal::Eod) {
+                    shown.show();
                     return client.flush().await.map_err(ReadError::Client);
                 }
                 tally.add_to_near(frame.as_bytes().len());
@@ -238,8 +243,9 @@ impl Source<'_> {
                 }
             }
             client.flush().await.map_err(ReadError::Client)?;
-            if let Some(meter) = &mut meter {
-                meter.observe(tally.to_far(), tally.to_near());
+            if next_show <= Instant::now() {
+                shown.show();
+                next_show = Instant::now() + rates::ADD_EVERY;
             }
         }
     }

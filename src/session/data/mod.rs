@@ -9,6 +9,7 @@
 
 mod far;
 mod in_turn;
+mod shown;
 mod through;
 
 use std::net::SocketAddr;

@@ -1,9 +1,10 @@
 //! Bytes between a caller and its one storage.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::error::StorageError;
-use super::super::health;
+use super::super::{health, rates};
+use super::shown::Shown;
 use super::{Call, FarEnd, GRACE, Taken};
 use crate::channel::Channel;
 use crate::handshake;
@@ -11,9 +12,6 @@ use crate::net::options;
 use crate::net::stream::Stream;
 use crate::relay::{self, End, FirstBytes, Side};
 use crate::wire::packet::Frame;
-
-/// How often a relay's bytes are added to the metrics: more often than Prometheus usually asks.
-const SHOWN_EVERY: Duration = Duration::from_secs(5);
 
 impl Call<'_> {
     /// Connects the caller with its storage until one of them ends it. `verified` is a caller that has been logged in.
@@ -59,13 +57,7 @@ impl Call<'_> {
     /// Relays, and shows now and then how far it is: a job can last for many hours.
     async fn relay(&self, far: &FarEnd, client: Stream, storage: Stream, first: FirstBytes) -> End {
         let tally = &self.route.tally;
-        let meters = self.context.storage_meters(&far.storage.name);
-        let mut meter = meters.map(|meters| meters.relay(tally.to_far(), tally.to_near()));
-        let mut show = || {
-            if let Some(meter) = &mut meter {
-                meter.observe(tally.to_far(), tally.to_near());
-            }
-        };
+        let mut shown = Shown::new(self.context, &far.storage.name, tally);
         let mut relay = std::pin::pin!(relay::duplex_streams(
             client,
             storage,
@@ -74,7 +66,7 @@ impl Call<'_> {
             tally,
             &self.route.stop
         ));
-        let mut shown = tokio::time::interval(SHOWN_EVERY);
+        let mut show_now = tokio::time::interval(rates::ADD_EVERY);
         let mut grace = std::pin::pin!(async {
             self.route.over.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -82,11 +74,11 @@ impl Call<'_> {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut relay => break outcome,
-                _ = shown.tick() => show(),
+                _ = show_now.tick() => shown.show(),
                 () = &mut grace, if !self.route.stop.is_cancelled() => self.route.stop.cancel(),
             }
         };
-        show();
+        shown.show();
         outcome.end
     }
 }
