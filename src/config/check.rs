@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::assemble::{self, written};
 use super::diagnostics::{Problems, Span};
-use super::file::{File, ListenTable, StorageTable};
+use super::file::{DirectorTable, File, ListenTable, StorageTable};
 use super::model::{self, Model};
 use super::reader::At;
 use super::secret_source::Resolver;
@@ -19,6 +19,7 @@ pub(super) fn compile(file: &File, resolver: &mut Resolver<'_>, problems: &mut P
     addresses(file, problems);
     memberships(file, problems);
     mappings(file, problems);
+    monitors(file, problems);
     let probe_director = probe_director(file, problems);
     passwords(file, problems);
     assemble::model(file, probe_director, resolver, problems)
@@ -326,6 +327,16 @@ fn mappings(file: &File, problems: &mut Problems<'_>) {
                 problems.error(&name.span, text, advice);
             }
         }
+    }
+}
+
+/// Somebody can run jobs.
+fn monitors(file: &File, problems: &mut Problems<'_>) {
+    let monitor = |table: &DirectorTable| table.monitor.as_ref().filter(|at| at.value).map(|at| at.span.clone());
+    let spans: Option<Vec<Span>> = file.directors.iter().map(monitor).collect();
+    if let Some(span) = spans.iter().flatten().next() {
+        let text = "every [[Director]] is a Monitor, so nobody can run a job";
+        problems.warning(span, text, "take Monitor away from the Director that runs the jobs");
     }
 }
 

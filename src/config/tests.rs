@@ -377,6 +377,23 @@ fn tls_means_what_baculas_directives_mean() {
 }
 
 #[test]
+fn a_monitor_is_one_beside_others() {
+    let with = |lines: &str| SMALL.replacen("Password = \"hush\"", &format!("Password = \"hush\"\n{lines}"), 1);
+    let Loaded { model, warnings } = compiled(&with("")).unwrap();
+    assert!(!model.directors[0].monitor && warnings.is_empty());
+    let alone = with("Monitor = true");
+    assert!(compiled(&alone).unwrap().model.directors[0].monitor);
+    let told = shown(&alone);
+    assert!(told.contains("every [[Director]] is a Monitor"), "{told}");
+    assert_eq!(
+        shown(&format!("{alone}\n[[Director]]\nName = \"other\"\nPassword = \"hush\"")),
+        ""
+    );
+    let told = shown(&with("Monitor = \"yes\""));
+    assert!(told.contains("Monitor"), "{told}");
+}
+
+#[test]
 fn what_is_wrong_with_certificates_is_told_at_its_line() {
     let told = |lines: &str| changed("Password = \"hush\"", &format!("Password = \"hush\"\n{lines}"));
     let all = told("TlsEnable = true");

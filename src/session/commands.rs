@@ -104,7 +104,7 @@ impl End {
 /// How long a storage may take for its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// As long as a login, by the group's `LoginTimeout`: it answers from memory.
+    /// Some `LoginTimeout`s of the group: it answers from memory, but may wait for a device's lock.
     Moment,
     /// Media are moved, or searched for a label.
     Media,
@@ -112,19 +112,32 @@ pub enum Takes {
     Transfer,
 }
 
+/// How many logins.
+const MOMENT_LOGINS: u32 = 6;
 /// A changer may be given five minutes for each of several steps (`Maximum Changer Wait`).
 const MEDIA_TIME: Duration = Duration::from_secs(30 * 60);
 /// As long as somebody would wait for an upload at a console. The upload itself goes on.
 const TRANSFER_TIME: Duration = Duration::from_secs(12 * 3600);
 
 impl Takes {
-    /// In time; `moment` is the group's.
+    /// In time, where a login may take `login`.
     #[must_use]
-    pub fn time(self, moment: Duration) -> Duration {
+    pub fn time(self, login: Duration) -> Duration {
+        let moment = login.saturating_mul(MOMENT_LOGINS);
         match self {
             Self::Moment => moment,
             Self::Media => MEDIA_TIME.max(moment),
             Self::Transfer => TRANSFER_TIME.max(moment),
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Moment => "6 `LoginTimeout`",
+            Self::Media => "30 minutes",
+            Self::Transfer => "12 hours",
         }
     }
 }
@@ -346,6 +359,14 @@ mod tests {
     }
 
     #[test]
+    fn times_are_what_the_page_says() {
+        let login = Duration::from_secs(5);
+        assert_eq!(Takes::Moment.time(login), Duration::from_secs(30));
+        assert_eq!(Takes::Media.time(login), Duration::from_secs(30 * 60));
+        assert_eq!(Takes::Transfer.time(login), Duration::from_secs(12 * 3600));
+    }
+
+    #[test]
     fn a_command_of_a_later_release_is_unknown_to_an_earlier_one() {
         assert_eq!(Entry::of(Verb::VolumeProtect, Release::V15).route, Route::Holder);
         for (verb, release) in [
@@ -362,8 +383,8 @@ mod tests {
     const END: &str = "<!-- made of the table: end -->\n";
 
     fn rows() -> String {
-        let mut rows = String::from("| command | sent for | releases | goes to | the reply | to be known |\n");
-        rows.push_str("|---|---|---|---|---|---|\n");
+        let mut rows = String::from("| command | sent for | releases | goes to | the reply | within | to be known |\n");
+        rows.push_str("|---|---|---|---|---|---|---|\n");
         for entry in COMMANDS {
             let word = match entry.verb {
                 Verb::Unknown => "others".to_owned(),
@@ -376,9 +397,11 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join(", ");
             let (goes, ends) = (entry.route.as_str(), entry.ends.as_str());
+            let asks = !matches!(entry.route, Route::Job | Route::Group | Route::Refused);
+            let within = if asks { entry.takes.as_str() } else { "" };
             writeln!(
                 rows,
-                "| {word} | {} | {releases} | {goes} | {ends} | {} |",
+                "| {word} | {} | {releases} | {goes} | {ends} | {within} | {} |",
                 entry.typed, entry.note
             )
             .unwrap();

@@ -502,7 +502,7 @@ async fn a_storage_that_does_not_answer_has_a_line_that_says_so() {
         "{said:?}"
     );
     assert!(said[1].starts_with("3999 File5: no answer within 0.5 s"), "{said:?}");
-    assert!(said[2].starts_with("3999 File6: no answer within 0.5 s"), "{said:?}");
+    assert!(said[2].starts_with("3999 File6: no answer within 3 s"), "{said:?}");
     let mut control = site.director.call().await.unwrap();
     control
         .wire

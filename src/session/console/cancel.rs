@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::After;
 use crate::config::model;
 use crate::group::Availability;
+use crate::net::deadline;
 use crate::session::director::Caller;
 use crate::session::error::StorageError;
 use crate::session::jobs::Stop;
@@ -68,7 +69,8 @@ fn pass(frames: &[Frame], to_director: &mut Outbox) {
 }
 
 /// Asks all members that may be there, since one of them can have a job that sdgroup has lost: by being started anew,
-/// or because the Director's connection broke.
+/// or because the Director's connection broke. One that is silent is not waited for longer than for a login: the
+/// Director may be about to run the job anew.
 async fn search(caller: &Caller, line: &[u8]) -> Option<Vec<Frame>> {
     let group = caller.context.directory.group(&caller.group.name)?;
     let now = Instant::now();
@@ -79,16 +81,19 @@ async fn search(caller: &Caller, line: &[u8]) -> Option<Vec<Frame>> {
         let (caller, storage, line) = (caller.clone(), Arc::clone(live.storage()), line.to_vec());
         asked.spawn(async move { ask(&caller, &storage, &line).await });
     }
-    while let Some(answer) = asked.join_next().await {
-        if let Ok(Ok(frames)) = answer
-            && frames
-                .iter()
-                .any(|frame| matches!(Kind::of(frame), Ok(Some(Kind::Reply(3000)))))
-        {
-            return Some(frames);
+    let found = deadline::within(caller.group.login_timeout, async {
+        while let Some(answer) = asked.join_next().await {
+            if let Ok(Ok(frames)) = answer
+                && frames
+                    .iter()
+                    .any(|frame| matches!(Kind::of(frame), Ok(Some(Kind::Reply(3000)))))
+            {
+                return Some(frames);
+            }
         }
-    }
-    None
+        None
+    });
+    found.await.ok().flatten()
 }
 
 async fn ask(caller: &Caller, storage: &model::Storage, line: &[u8]) -> Result<Vec<Frame>, StorageError> {

@@ -3,9 +3,10 @@
 
 use super::Facts;
 use super::traffic::TrafficError;
-use crate::telemetry::event::{VolumeConflict, VolumeGuarded, VolumeLearned, VolumeMoved};
-use crate::types::{MediaType, PoolName, Severity, StorageName, VolumeName};
-use crate::volumes::{JobVolumes, Lack, Learned, Note, Place, Strangers, Verdict};
+use crate::session::learned;
+use crate::telemetry::event::{VolumeGuarded, VolumeMoved};
+use crate::types::{MediaType, PoolName, Severity, StorageName};
+use crate::volumes::{JobVolumes, Lack, Note, Place, Strangers, Verdict};
 use crate::wire::catalog::{self, CatalogRequest};
 use crate::wire::packet::Outbox;
 
@@ -69,7 +70,13 @@ impl<'a> CatalogDialogue<'a> {
         let (request, learned) = self.volumes.on_request(line).await?;
         self.outstanding = self.outstanding.saturating_add(1);
         if let (Some(learned), Ok(CatalogRequest::UpdateMedia(update))) = (learned, catalog::parse(line)) {
-            self.tell_learned(&update.volume, &learned);
+            learned::tell(
+                &learned,
+                &update.volume,
+                &self.storage,
+                Some(&self.facts.command.job),
+                false,
+            );
         }
         Ok(request)
     }
@@ -125,34 +132,6 @@ impl<'a> CatalogDialogue<'a> {
                 source: "recycled",
             }
             .emit();
-        }
-    }
-
-    fn tell_learned(&self, volume: &VolumeName, learned: &Learned) {
-        let (storage, job) = (&self.storage, Some(&self.facts.command.job));
-        match learned {
-            Learned::Same => {}
-            Learned::New => VolumeLearned {
-                volume,
-                storage,
-                job,
-                source: "update_media",
-            }
-            .emit(),
-            Learned::Moved { from } => VolumeMoved {
-                volume,
-                from,
-                to: storage,
-                source: "label",
-            }
-            .emit(),
-            Learned::Conflict { known } => VolumeConflict {
-                volume,
-                known,
-                storage,
-                job,
-            }
-            .emit(),
         }
     }
 }
