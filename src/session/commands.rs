@@ -195,7 +195,10 @@ impl Entry {
 
 const UNKNOWN: Entry = Entry::new(Verb::Unknown, "anything else", Route::Refused)
     .ends(End::Close)
-    .note("`3900 Invalid command`. Never passed on: a storage would repeat it through a format string.");
+    .note(
+        "`3900 Invalid command`, also for `dedup`, which no community storage knows. Never passed on: a storage would repeat it \
+         through a format string.",
+    );
 
 /// Every command.
 pub const COMMANDS: &[Entry] = &[
