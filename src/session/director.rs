@@ -48,7 +48,12 @@ pub(super) async fn run(
     let session = arrival.known();
     let ended = match serve(&caller, channel).await {
         Served::Console(end) => end,
-        Served::Job(channel, command, line) => {
+        Served::Job(channel, announcement) => {
+            let Announcement {
+                command,
+                line,
+                wants_progress,
+            } = *announcement;
             let facts = Facts {
                 context: caller.context,
                 group: caller.group,
@@ -56,8 +61,9 @@ pub(super) async fn run(
                 release: caller.release,
                 peer,
                 arrived: Instant::now(),
-                command: *command,
+                command,
                 line,
+                wants_progress,
             };
             return job::run(facts, channel, session).await;
         }
@@ -162,7 +168,15 @@ enum Served {
     /// It was a console's connection, which has ended in this way.
     Console(&'static str),
     /// It has become a job's.
-    Job(Channel, Box<JobCommand>, Vec<u8>),
+    Job(Channel, Box<Announcement>),
+}
+
+/// The command that made a connection a job's.
+struct Announcement {
+    command: JobCommand,
+    line: Vec<u8>,
+    /// Its Director wants to be told how far the job is.
+    wants_progress: bool,
 }
 
 /// Answers commands until the connection ends or becomes a job's.
@@ -207,7 +221,14 @@ async fn serve(caller: &Caller, mut channel: Channel) -> Served {
         match console.answer(&mut channel, &line).await {
             After::Next => {}
             After::Job => match JobCommand::parse(&line) {
-                Ok(command) => return Served::Job(channel, Box::new(command), line),
+                Ok(command) => {
+                    let announcement = Announcement {
+                        command,
+                        line,
+                        wants_progress: console.wants_progress(),
+                    };
+                    return Served::Job(channel, Box::new(announcement));
+                }
                 Err(error) => {
                     let reason = error.to_string();
                     channel.outbox().message(Refusal::Job { reason }.to_line());

@@ -22,6 +22,8 @@ pub(super) enum Stage {
     Reserve,
     /// Its answer to `bootstrap`.
     Bootstrap,
+    /// Its answer to `storage address`.
+    Storage,
     /// Between two commands.
     Between,
     /// After `run`.
@@ -38,6 +40,7 @@ impl Stage {
             Self::Job => "job",
             Self::Reserve => "reserve",
             Self::Bootstrap => "bootstrap",
+            Self::Storage => "storage",
             Self::Between => "between commands",
             Self::Running => "running",
         }

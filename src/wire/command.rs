@@ -336,7 +336,11 @@ impl Place {
 }
 
 impl<'a> StorageAddress<'a> {
-    fn parse(line: &'a [u8]) -> Result<Self, LineError> {
+    /// Reads the command.
+    ///
+    /// # Errors
+    /// When a field is missing or is not what it should be.
+    pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
         let mut s = Scanner::new(line);
         let address = s.literal("storage address=")?.word();
         let port = s.literal(" port=")?.number()?;

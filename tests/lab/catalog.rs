@@ -171,6 +171,15 @@ impl Catalog {
         })
     }
 
+    /// The job that wrote a copy of this one, or to which it was migrated.
+    pub(crate) fn duplicate_of(&self, id: JobId) -> Option<JobId> {
+        self.read(|catalog| {
+            let select = "SELECT MAX(JobId) FROM Job WHERE PriorJobId = ? AND Type IN ('B', 'C')";
+            let found: Option<u32> = catalog.query_row(select, [id.0], |row| row.get(0))?;
+            Ok(found.map(JobId))
+        })
+    }
+
     pub(crate) fn volumes(&self) -> Vec<Volume> {
         self.read(|catalog| {
             let select = "SELECT VolumeName, VolStatus, MediaType, VolBytes, VolJobs FROM Media ORDER BY MediaId";

@@ -22,7 +22,7 @@ pub(crate) mod wait;
 #[allow(unused_imports)]
 pub(crate) use jobs::JOB_WITHIN;
 #[allow(unused_imports)]
-pub(crate) use plan::{Party, Plan, Source, Storage, Words};
+pub(crate) use plan::{CopyJob, Party, Plan, Source, Storage, Words};
 
 use catalog::Catalog;
 use daemon::Daemon;
@@ -57,6 +57,7 @@ impl Lab {
         let storage_ports: Vec<_> = storages.iter().map(|_| Port::choose()).collect();
         let numbers: Vec<_> = storage_ports.iter().map(Port::number).collect();
         let group_port = binary.map(|_| Port::choose());
+        let archive_port = (plan.archive > 0).then(Port::choose);
         let mut taps = Taps::of(&plan);
         let named = storages.iter().zip(&storage_ports);
         let called_by_sdgroup: Vec<_> = named.map(|(storage, port)| taps.before(&storage.name, port)).collect();
@@ -65,25 +66,11 @@ impl Lab {
             client: client_port.number(),
             storages: numbers,
             group: group_port.as_ref().map(|port| taps.before("sdgroup", port)),
+            archive: archive_port.as_ref().map(Port::number),
         };
-        let work = |name: &str| {
-            let path = plan.folder().join(name);
-            fs::create_dir_all(&path).expect("a daemon's folder");
-            path
-        };
-        let (dir, fd) = (work("dir"), work("fd"));
-        let configure = |path: PathBuf, text: String| {
-            fs::write(&path, text).expect("a configuration file");
-            path
-        };
+        let (dir, fd) = (work(&plan, "dir"), work(&plan, "fd"));
         configure(plan.folder().join("bconsole.conf"), resources::console(ports.director));
         let catalog = Catalog::create(&dir.join("bacula.db"), &root.catalog_schema());
-        let daemon = |root: &Root, program: &str, name: &str, port, folder: &Path, text| {
-            let file = configure(folder.join(format!("{program}.conf")), text);
-            let mut command = root.command(program);
-            command.args(["-f", "-c"]).arg(file);
-            Daemon::new(name, &command, port, folder)
-        };
         let director_text = resources::director(&plan, &ports, &storages);
         let director = daemon(&root, "bacula-dir", DIRECTOR, director_port, &dir, director_text);
         let client = daemon(
@@ -106,7 +93,7 @@ impl Lab {
         let storage_daemons = storage_daemons.collect();
         let sdgroup = binary
             .zip(group_port)
-            .map(|(path, port)| Sdgroup::new(path, &plan, &storages, &called_by_sdgroup, port));
+            .map(|(path, port)| Sdgroup::new(path, &plan, &storages, &called_by_sdgroup, (port, archive_port)));
         let mut lab = Self {
             sdgroup,
             director,
@@ -204,6 +191,25 @@ impl Drop for Lab {
             daemon.kill();
         }
     }
+}
+
+/// A daemon's folder.
+fn work(plan: &Plan, name: &str) -> PathBuf {
+    let path = plan.folder().join(name);
+    fs::create_dir_all(&path).expect("a daemon's folder");
+    path
+}
+
+fn configure(path: PathBuf, text: String) -> PathBuf {
+    fs::write(&path, text).expect("a configuration file");
+    path
+}
+
+fn daemon(root: &Root, program: &str, name: &str, port: Port, folder: &Path, text: String) -> Daemon {
+    let file = configure(folder.join(format!("{program}.conf")), text);
+    let mut command = root.command(program);
+    command.args(["-f", "-c"]).arg(file);
+    Daemon::new(name, &command, port, folder)
 }
 
 fn last_lines(text: &str, count: usize) -> String {

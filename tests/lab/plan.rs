@@ -27,6 +27,17 @@ pub(crate) struct Source {
     pub(crate) is_gate: bool,
 }
 
+/// A job that copies, or migrates, what is in one Pool to another. A Pool has the name of its group, or is the
+/// [`Storage::direct_pool`] of a storage.
+#[derive(Debug, Clone)]
+pub(crate) struct CopyJob {
+    pub(crate) name: &'static str,
+    /// `Copy` or `Migrate`.
+    pub(crate) kind: &'static str,
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
 /// One storage as both sides know it.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
@@ -56,6 +67,16 @@ pub(crate) struct Plan {
     sources: Vec<Source>,
     /// How many; they are named File4, File5 ...
     pub(crate) storages: usize,
+    /// How many of these, from the end, are a second group of sdgroup's, which the Director knows as Archive.
+    pub(crate) archive: usize,
+    /// How many, before those, are in no group: the Director alone knows them.
+    pub(crate) apart: usize,
+    /// Further directives of the Director's Client resource.
+    pub(crate) directors_client: Vec<(&'static str, String)>,
+    /// Further directives of the Job of this name.
+    pub(crate) job_of: BTreeMap<&'static str, Vec<(&'static str, String)>>,
+    /// Jobs that copy or migrate from one Pool to another.
+    pub(crate) copies: Vec<CopyJob>,
     pub(crate) words: Words,
     /// Drives in each storage's autochanger.
     pub(crate) devices: usize,
@@ -125,6 +146,11 @@ impl Plan {
                 .expect("a temporary folder"),
             sources: Vec::new(),
             storages: 3,
+            archive: 0,
+            apart: 0,
+            directors_client: Vec::new(),
+            job_of: BTreeMap::new(),
+            copies: Vec::new(),
             words: Words::Shared,
             devices: 3,
             jobs_per_device: 1,

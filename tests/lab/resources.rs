@@ -1,7 +1,7 @@
 //! The configuration of Bacula's daemons, as text. A directive that takes a size reads to the end of its line, so
 //! every directive has a line of its own.
 
-use super::plan::Party;
+use super::plan::{CopyJob, Party};
 use super::{Plan, Source, Storage, vault};
 use std::fmt::Write;
 use std::path::Path;
@@ -10,6 +10,10 @@ pub(crate) const DIRECTOR: &str = "lab-dir";
 pub(crate) const CLIENT: &str = "lab-fd";
 /// The Storage resource that points at sdgroup.
 pub(crate) const GROUP: &str = "Files";
+/// The Storage resource that points at sdgroup's second group.
+pub(crate) const ARCHIVE: &str = "Archive";
+/// The Pool of copies that stay in the group.
+pub(crate) const COPIES: &str = "Copies";
 pub(crate) const GROUP_DEVICE: &str = "FileGroup";
 pub(crate) const GROUP_MEDIA_TYPE: &str = "File";
 /// The password that sdgroup expects of the Director.
@@ -55,6 +59,8 @@ pub(crate) struct Ports {
     pub(crate) storages: Vec<u16>,
     /// Where sdgroup listens.
     pub(crate) group: Option<u16>,
+    /// Where it listens for its second group.
+    pub(crate) archive: Option<u16>,
 }
 
 /// `bacula-dir.conf`.
@@ -70,18 +76,28 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
             (&storage.device, &storage.media_type),
             &plan.tls.storages,
         );
-        pool(&mut text, plan, &storage.direct_pool(), &format!("{}-", storage.name));
+        pool(
+            &mut text,
+            plan,
+            (&storage.direct_pool(), &storage.name),
+            &format!("{}-", storage.name),
+        );
     }
-    if let Some(port) = ports.group {
+    for (name, port, label) in [(GROUP, ports.group, "Vol-"), (ARCHIVE, ports.archive, "Archived-")] {
+        let Some(port) = port else { continue };
         director_storage(
             &mut text,
-            GROUP,
+            name,
             port,
             &plan.director_password,
             (GROUP_DEVICE, GROUP_MEDIA_TYPE),
             &plan.tls.director,
         );
-        pool(&mut text, plan, GROUP, "Vol-");
+        pool(&mut text, plan, (name, name), label);
+    }
+    if let Some(port) = ports.group {
+        // What is copied within the group has a Pool of its own, and the same storages.
+        pool(&mut text, plan, (COPIES, GROUP), "Copied-");
         for storage in storages.iter().filter(|_| plan.vaults) {
             for (name, device, media_type) in vault::for_director(storage) {
                 let words = (device.as_str(), media_type);
@@ -103,8 +119,31 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
     for source in plan.sources() {
         jobs_of(&mut text, plan, source, &storage, &pool);
     }
+    for copy in &plan.copies {
+        copy_job(&mut text, copy);
+    }
     restore_job(&mut text, &storage, &pool);
     text
+}
+
+fn copy_job(text: &mut String, copy: &CopyJob) {
+    resource(
+        text,
+        "Job",
+        &[
+            ("Name", copy.name),
+            ("Type", copy.kind),
+            ("Level", "Full"),
+            ("Client", CLIENT),
+            ("FileSet", "Nothing"),
+            ("Pool", &copy.from),
+            ("Next Pool", &copy.to),
+            ("Messages", "Standard"),
+            ("Selection Type", "Job"),
+            ("Selection Pattern", "\".*\""),
+            ("Maximum Concurrent Jobs", &MANY.to_string()),
+        ],
+    );
 }
 
 fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
@@ -148,9 +187,10 @@ fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
             ("append", &format!("{log} = all, !skipped")),
         ],
     );
-    resource(
+    resource_with(
         text,
         "Client",
+        &plan.directors_client,
         &[
             ("Name", CLIENT),
             ("Address", "127.0.0.1"),
@@ -188,12 +228,13 @@ fn director_storage(
     );
 }
 
-fn pool(text: &mut String, plan: &Plan, name: &str, label: &str) {
+fn pool(text: &mut String, plan: &Plan, (name, storage): (&str, &str), label: &str) {
     let size = plan.volume_size.map(|size| size.to_string());
     let label = quoted(label);
     let mut directives = vec![
         ("Name", name),
         ("Pool Type", "Backup"),
+        ("Storage", storage),
         ("Label Format", label.as_str()),
         ("Recycle", "no"),
         ("Auto Prune", "no"),
@@ -234,7 +275,8 @@ fn jobs_of(text: &mut String, plan: &Plan, source: &Source, storage: &str, pool:
         ("Spool Attributes", spool),
         ("Maximum Concurrent Jobs", &many),
     ];
-    resource(text, "Job", &job);
+    let added = plan.job_of.get(name).map_or(&[][..], Vec::as_slice);
+    resource_with(text, "Job", added, &job);
     job.retain(|(name, _)| !["Name", "Type", "Level", "Spool Attributes"].contains(name));
     job.extend([
         ("Name", verify.as_str()),

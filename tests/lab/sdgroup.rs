@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::ports::Port;
-use super::resources::{DIRECTOR, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
+use super::resources::{ARCHIVE, DIRECTOR, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
 use super::{Plan, Storage, wait};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -70,16 +70,33 @@ pub(crate) struct Sdgroup {
     metrics: Port,
     binary: PathBuf,
     configuration: PathBuf,
+    /// Where its second group is called.
+    _archive: Option<Port>,
 }
 
 impl Sdgroup {
     /// Writes the configuration; `binary` is what cargo built.
-    pub(crate) fn new(binary: &Path, plan: &Plan, storages: &[Storage], ports: &[u16], port: Port) -> Self {
+    pub(crate) fn new(
+        binary: &Path,
+        plan: &Plan,
+        storages: &[Storage],
+        ports: &[u16],
+        (port, archive): (Port, Option<Port>),
+    ) -> Self {
         let folder = plan.folder().join("sdgroup");
         fs::create_dir_all(folder.join("state")).expect("the state folder");
         let metrics = Port::choose();
         let configuration = folder.join("sdgroup.toml");
-        let text = configuration_text(plan, storages, ports, (port.number(), &metrics), &folder);
+        let mut text = configuration_text(plan, storages, ports, (port.number(), &metrics), &folder);
+        if let Some(archive) = &archive {
+            let listen = "Address = \"127.0.0.1\"";
+            let (number, members) = (archive.number(), group_text(plan, ARCHIVE, archive_of(plan, storages)));
+            write!(
+                text,
+                "\n[[Listen]]\n{listen}\nSDPort = {number}\nGroup = \"{ARCHIVE}\"\n\n{members}"
+            )
+            .expect("a String takes all");
+        }
         fs::write(&configuration, text).expect("sdgroup.toml");
         fs::set_permissions(&configuration, fs::Permissions::from_mode(0o600)).expect("its mode: it holds passwords");
         let mut command = Command::new(binary);
@@ -90,6 +107,7 @@ impl Sdgroup {
             metrics,
             binary: binary.to_owned(),
             configuration,
+            _archive: archive,
         }
     }
 
@@ -207,11 +225,6 @@ fn configuration_text(
 ) -> String {
     let settings = &plan.settings;
     let state = folder.join("state").display().to_string();
-    let names = storages
-        .iter()
-        .map(|storage| format!("{:?}", storage.name))
-        .collect::<Vec<_>>()
-        .join(", ");
     let (metrics, timeout) = (metrics.address(), settings.caller_timeout);
     let mut text = format!(
         "[Sdgroup]\nName = \"sdgroup\"\nStateDirectory = {state:?}\nMetricsAddress = \"{metrics}\"\n\
@@ -242,24 +255,39 @@ fn configuration_text(
         }
         text.push('\n');
     }
+    let (first, _) = storages.split_at(storages.len() - plan.archive - plan.apart);
+    text += &group_text(plan, GROUP, first);
     write!(
         text,
-        "[[Group]]\nName = \"{GROUP}\"\nStorages = [{names}]\nStorageGroupPolicy = \"{}\"\n\
-         Device = \"{GROUP_DEVICE}\"\nMediaType = \"{GROUP_MEDIA_TYPE}\"\nDownWait = \"{}\"\nBusyWait = \"{}\"\n\
-         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\nReserveTimeout = \"{}\"\n\n\
-         [Probe]\nInterval = \"{}\"\nTimeout = \"1 second\"\nRise = 1\nFall = 2\n\n\
+        "\n[Probe]\nInterval = \"{}\"\nTimeout = \"1 second\"\nRise = 1\nFall = 2\n\n\
          [Ejection]\nFailures = 1\nTime = \"{}\"\nMaximumTime = \"1 minute\"\n",
+        settings.probe_interval, settings.ejection_time,
+    )
+    .expect("a String takes all");
+    text
+}
+
+/// The storages of the second group.
+fn archive_of<'a>(plan: &Plan, storages: &'a [Storage]) -> &'a [Storage] {
+    storages.split_at(storages.len() - plan.archive).1
+}
+
+/// `[[Group]]`.
+fn group_text(plan: &Plan, name: &str, storages: &[Storage]) -> String {
+    let settings = &plan.settings;
+    let names: Vec<_> = storages.iter().map(|storage| format!("{:?}", storage.name)).collect();
+    format!(
+        "[[Group]]\nName = \"{name}\"\nStorages = [{}]\nStorageGroupPolicy = \"{}\"\n\
+         Device = \"{GROUP_DEVICE}\"\nMediaType = \"{GROUP_MEDIA_TYPE}\"\nDownWait = \"{}\"\nBusyWait = \"{}\"\n\
+         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\nReserveTimeout = \"{}\"\n",
+        names.join(", "),
         settings.policy,
         settings.down_wait,
         settings.busy_wait,
         settings.connect_timeout,
         settings.login_timeout,
         settings.reserve_timeout,
-        settings.probe_interval,
-        settings.ejection_time,
     )
-    .expect("a String takes all");
-    text
 }
 
 /// Samples of one scrape.

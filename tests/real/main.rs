@@ -11,6 +11,7 @@ mod baseline;
 mod certificates;
 mod compression;
 mod console;
+mod copy;
 mod demo;
 mod failover;
 mod figures;

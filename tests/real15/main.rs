@@ -14,6 +14,8 @@ mod certificates;
 mod compression;
 #[path = "../real/console.rs"]
 mod console;
+#[path = "../real/copy.rs"]
+mod copy;
 #[path = "../real/failover.rs"]
 mod failover;
 #[path = "../real/figures.rs"]

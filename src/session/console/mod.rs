@@ -51,6 +51,8 @@ pub(super) struct Console<'a> {
     labelled: Option<StorageName>,
     /// What the Director sent before it had its reply.
     early: Option<Frame>,
+    /// It is about to bring a job, and wants to be told how far that is.
+    wants_progress: bool,
 }
 
 impl<'a> Console<'a> {
@@ -59,7 +61,13 @@ impl<'a> Console<'a> {
             caller,
             labelled: None,
             early: None,
+            wants_progress: false,
         }
+    }
+
+    /// Whether the Director wants to be told how far the job is that it brings.
+    pub(super) fn wants_progress(&self) -> bool {
+        self.wants_progress
     }
 
     /// The Director's next packet.
@@ -129,7 +137,7 @@ impl<'a> Console<'a> {
     }
 
     /// What sdgroup answers for the group.
-    async fn group(&self, director: &mut Channel, verb: Verb, line: &[u8]) -> After {
+    async fn group(&mut self, director: &mut Channel, verb: Verb, line: &[u8]) -> After {
         match verb {
             Verb::FreeSpace => free_space::answer(self.caller, director, line).await,
             Verb::PruneCache => {
@@ -137,7 +145,10 @@ impl<'a> Console<'a> {
                 After::Next
             }
             // `sendprogress` has no answer, and a connection that brings it is about to bring a job.
-            _ => After::Next,
+            _ => {
+                self.wants_progress = true;
+                After::Next
+            }
         }
     }
 

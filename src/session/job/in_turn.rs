@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use super::Facts;
 use super::ending::Ending;
 use super::finish::{self, Finish, Left};
-use super::read::{Asked, replay};
-use super::seat::{Search, Seat, Wanted};
+use super::late::Asked;
+use super::read::replay;
+use super::seat::{Bond, Search, Seat, Wanted};
 use super::stint::{self, Stint};
 use super::traffic::{JobTraffic, TrafficError};
 use super::unseated::Unseated;
@@ -54,7 +55,7 @@ impl InTurn<'_> {
             version: seat.link.version,
             turns: Mutex::new(Some(turns)),
         };
-        let route = stint::route(self.facts, far, &self.asked.answer.key);
+        let route = stint::route(self.facts, far, &self.asked.key);
         let listed = self.facts.context.routes.announce(route, None)?;
         ending.tally = Some(Arc::clone(&listed.route().tally));
         let mut running = Running {
@@ -99,7 +100,7 @@ impl InTurn<'_> {
     }
 
     async fn seat(&self, storage: &StorageName, director: &mut Channel) -> Result<Seat, Unseated> {
-        let mut search = Search::new(self.facts, self.live, Wanted::This(storage.clone()))?;
+        let mut search = Search::new(self.facts, self.live, Wanted::This(storage.clone(), Bond::Volumes))?;
         search.next(director).await
     }
 }

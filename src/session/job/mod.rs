@@ -1,12 +1,15 @@
 //! One job on a control connection, from `JobId=` to its end.
 //!
 //! A job that writes is placed at once, since the storage's own answer to `JobId=` goes back unchanged ([`write`]). A
-//! job that reads is placed when it says what it reads ([`read`]); until then sdgroup answers in the storage's place.
+//! job that reads is placed when it says what it reads ([`read`]), and one that writes a copy when it says of what
+//! ([`copy`]); until then sdgroup answers in the storage's place ([`late`]).
 
 mod catalog;
+mod copy;
 mod ending;
 mod finish;
 mod in_turn;
+mod late;
 mod notes;
 mod read;
 mod reserve;
@@ -45,6 +48,8 @@ pub(super) struct Facts {
     pub(super) command: JobCommand,
     /// The command as it came, to be passed on byte for byte.
     pub(super) line: Vec<u8>,
+    /// The Director has asked, with `sendprogress` (15.0), to be told how far the job is.
+    pub(super) wants_progress: bool,
 }
 
 impl Facts {
@@ -115,6 +120,8 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
             .enter(name, id, facts.command.job.clone(), facts.group.name.clone());
         let left = if facts.reads() {
             read::run(&facts, &mut director, &live, &mut ending).await
+        } else if facts.command.sd_client {
+            copy::run(&facts, &mut director, &live, &mut ending).await
         } else {
             write::run(&facts, &mut director, &live, &mut ending).await
         };

@@ -11,62 +11,39 @@ use super::Facts;
 use super::ending::Ending;
 use super::finish::{Finish, Left};
 use super::in_turn::InTurn;
-use super::reserve::{self, Block};
-use super::seat::{Search, Wanted};
+use super::late::{self, Asked};
+use super::seat::{Bond, Search, Wanted};
 use super::stint::Stint;
 use super::traffic::TrafficError;
 use super::unseated::{Awaits, Unseated};
 use crate::channel::{Channel, ChannelError};
 use crate::session::couple::Coupled;
-use crate::session::dice;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
-use crate::types::{JobLevel, JobType, Release, SessionIdentity, SessionKey};
+use crate::types::{JobLevel, JobType};
 use crate::volumes::{Segment, segments};
 use crate::wire::bootstrap::{Bootstrap, BootstrapReader};
-use crate::wire::job::JobAnswer;
-use crate::wire::line::shown;
 use crate::wire::packet::Signal;
-use crate::wire::reserve::{DeviceAnswer, DeviceFeatures};
 
 /// The longest piece of a bootstrap line that goes into one message (9.6 and 13 read no more at once).
 const MAX_PIECE_BYTES: usize = 900;
 
-/// What the Director asked for before its volumes were known.
-#[derive(Debug)]
-pub(super) struct Asked {
-    identity: SessionIdentity,
-    pub(super) answer: JobAnswer,
-    blocks: Vec<Block>,
-}
-
 /// Runs the job to its end.
 pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, ending: &mut Ending) -> Option<Left> {
-    let identity = facts.context.mint_session();
-    let answer = JobAnswer {
-        sd_id: identity.id,
-        sd_time: identity.time,
-        key: SessionKey::mint(dice::key_random()),
-    };
-    director.outbox().message(answer.to_line());
-    let mut asked = Asked {
-        identity,
-        answer,
-        blocks: Vec::new(),
-    };
-    let mut awaits = Awaits::Device;
-    let heard = tokio::select! {
-        heard = listen(facts, director, &mut asked, &mut awaits) => heard,
-        () = live.stop_token().cancelled() => Err(Unseated::stopped(live)),
-    };
-    let read = match heard {
+    let mut asked = Asked::begin(facts, director);
+    let heard = late::unless_stopped(live, async {
+        asked.listen(facts, director, b"bootstrap").await?;
+        asked.awaits = Awaits::Bootstrap;
+        read_bootstrap(director).await
+    });
+    let read = match heard.await {
         Ok(bootstrap) => read(facts, director, live, ending, &asked, &bootstrap).await,
         Err(unseated) => Err(unseated),
     };
     match read {
         Ok(left) => left,
         Err(unseated) => {
-            unseated.tell(facts, director, ending, awaits);
+            unseated.tell(facts, director, ending, asked.awaits);
             None
         }
     }
@@ -91,12 +68,12 @@ async fn read(
         };
         return job.run(director, ending).await;
     };
-    let mut search = Search::new(facts, live, Wanted::This(one.storage.clone()))?;
+    let mut search = Search::new(facts, live, Wanted::This(one.storage.clone(), Bond::Volumes))?;
     if facts.imposes_identity() {
         search.impose(asked.identity);
     }
     let seat = search.next(director).await?;
-    let mut stint = Stint::begin(facts, seat, &asked.answer.key, director, ending)?;
+    let mut stint = Stint::begin(facts, seat, &asked.key, director, ending)?;
     let coupled = match replay(&mut stint, director, live, asked, bootstrap.text()).await {
         Ok(()) => {
             live.settle();
@@ -111,59 +88,6 @@ async fn read(
         ending,
     };
     Ok(Some(finish.run(director, coupled)))
-}
-
-/// Answers in the storage's place until the bootstrap has been read.
-async fn listen(
-    facts: &Facts,
-    director: &mut Channel,
-    asked: &mut Asked,
-    awaits: &mut Awaits,
-) -> Result<Bootstrap, Unseated> {
-    let mut scratch = Vec::new();
-    loop {
-        director.flush().await.map_err(Unseated::DirectorGone)?;
-        let frame = director.receive().await.map_err(Unseated::DirectorGone)?;
-        let text = frame
-            .text(&mut scratch)
-            .map_err(ChannelError::from)
-            .map_err(Unseated::DirectorGone)?;
-        match text {
-            Some(text) if text.starts_with(b"use storage=") => {
-                let block = reserve::read(director, frame.clone()).await.map_err(Unseated::from)?;
-                director.outbox().message(device_answer(facts, &block).to_line());
-                asked.blocks.push(block);
-            }
-            Some(text) if text.starts_with(b"bootstrap") => {
-                *awaits = Awaits::Bootstrap;
-                return read_bootstrap(director).await;
-            }
-            Some(text) if text.starts_with(b"sendprogress") => {}
-            Some(text) => {
-                let reason = format!(
-                    "a job that reads sends its bootstrap first, this one sent: {}",
-                    shown(text).trim_end()
-                );
-                return Err(Unseated::Refused {
-                    cause: "protocol",
-                    reason,
-                });
-            }
-            None => return Err(Unseated::DirectorGone(ChannelError::Closed)),
-        }
-    }
-}
-
-/// The answer to a reservation that has not been made yet. The Director prints the device's name, no more.
-fn device_answer(facts: &Facts, block: &Block) -> DeviceAnswer {
-    DeviceAnswer {
-        device: block.device.clone(),
-        features: (facts.release == Release::V15).then_some(DeviceFeatures {
-            protect: false,
-            encrypt: false,
-        }),
-        more: Vec::new(),
-    }
 }
 
 async fn read_bootstrap(director: &mut Channel) -> Result<Bootstrap, Unseated> {

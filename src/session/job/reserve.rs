@@ -2,8 +2,9 @@
 
 use super::translate::Translation;
 use crate::channel::{Channel, ChannelError};
+use crate::session::device::Address;
 use crate::session::error::Stage;
-use crate::types::{DeviceName, MediaType, PoolName};
+use crate::types::{DeviceName, MediaType, PoolName, StorageName};
 use crate::wire::line::{self, LineError};
 use crate::wire::packet::{Frame, Outbox, PacketError, Signal};
 use crate::wire::reserve::{UseDevice, UseStorage};
@@ -17,6 +18,8 @@ pub(super) struct Block {
     frames: Vec<Frame>,
     /// The last device that it names, in the Director's words.
     pub(super) device: DeviceName,
+    /// All of them.
+    devices: Vec<DeviceName>,
     /// The MediaType and the Pool that it writes to, if it writes.
     pub(super) written: Option<(MediaType, PoolName)>,
     /// Whether the storage is to wait for a busy device. 9.6 does not say.
@@ -24,6 +27,13 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// The member that all its devices address, if they do.
+    pub(super) fn addressed<'a>(&self, members: &'a [StorageName]) -> Option<&'a StorageName> {
+        let mut named = self.devices.iter().map(|device| Address::read(members, device).member);
+        let first = named.next()??;
+        named.all(|member| member == Some(first)).then_some(first)
+    }
+
     /// Asks a storage for what the block says, in its own words, and with another wish about waiting if one is given.
     pub(super) fn send(
         &self,
@@ -78,7 +88,7 @@ pub(super) async fn read(director: &mut Channel, first: Frame) -> Result<Block, 
     let wait = used.wait;
     let written = used.append.then_some((used.media_type, used.pool));
     let mut frames = vec![first];
-    let mut device = None;
+    let mut devices = Vec::new();
     let mut closed_storage = false;
     loop {
         let frame = director.receive().await?;
@@ -86,10 +96,11 @@ pub(super) async fn read(director: &mut Channel, first: Frame) -> Result<Block, 
             Some(Signal::Eod) => {
                 frames.push(frame);
                 if closed_storage {
-                    let device = device.ok_or(BlockError::NoDevice)?;
+                    let device = devices.last().cloned().ok_or(BlockError::NoDevice)?;
                     return Ok(Block {
                         frames,
                         device,
+                        devices,
                         written,
                         wait,
                     });
@@ -103,7 +114,7 @@ pub(super) async fn read(director: &mut Channel, first: Frame) -> Result<Block, 
                     .map_err(ChannelError::from)?
                     .unwrap_or_default();
                 if text.starts_with(b"use device=") {
-                    device = Some(UseDevice::parse(text)?.device);
+                    devices.push(UseDevice::parse(text)?.device);
                 } else if !text.starts_with(b"use storage=") {
                     return Err(BlockError::Foreign);
                 }

@@ -29,8 +29,27 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 pub(super) enum Wanted {
     /// Any of the group.
     Any,
-    /// This one, which has what the job reads.
-    This(StorageName),
+    /// This one.
+    This(StorageName, Bond),
+}
+
+/// What binds a job to one storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bond {
+    /// It holds the volumes that the job reads.
+    Volumes,
+    /// The Director names it by its device.
+    Device,
+}
+
+impl Bond {
+    /// The word that stands where a policy's name does.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Volumes => "ledger",
+            Self::Device => "device",
+        }
+    }
 }
 
 /// A storage that has taken the job.
@@ -88,6 +107,21 @@ impl<'a> Search<'a> {
         self.identity = Some(identity);
     }
 
+    /// From now on the job goes to this storage and no other.
+    pub(super) fn bind(&mut self, storage: StorageName, bond: Bond) {
+        self.wanted = Wanted::This(storage, bond);
+    }
+
+    /// Whether the job may go to another storage than the one that it is on.
+    pub(super) fn is_free(&self) -> bool {
+        self.wanted == Wanted::Any && self.facts.is_movable()
+    }
+
+    /// Keeps the job from this storage, as long as there is another.
+    pub(super) fn avoid(&mut self, storage: &StorageName, because: &str) {
+        self.tried.add(storage.clone(), Trial::Busy, because);
+    }
+
     /// Finds a storage that takes the job, waiting for a place if need be.
     pub(super) async fn next(&mut self, director: &mut Channel) -> Result<Seat, Unseated> {
         let placement = self.place(director).await?;
@@ -95,13 +129,13 @@ impl<'a> Search<'a> {
     }
 
     /// A place on another storage, if there is one at once.
-    pub(super) fn another(&self, than: &StorageName, because: &StorageError) -> Option<Placement> {
+    pub(super) fn another(&self, than: &StorageName, because: &str) -> Option<Placement> {
         let mut tried = self.tried.clone();
-        tried.add(than.clone(), Trial::Busy, because.to_string());
+        tried.add(than.clone(), Trial::Busy, because);
         let directory = &self.facts.context.directory;
         let placed = match &self.wanted {
             Wanted::Any => directory.place(&self.group, &self.request, &tried, Instant::now()),
-            Wanted::This(_) => return None,
+            Wanted::This(..) => return None,
         };
         placed.ok()
     }
@@ -163,7 +197,7 @@ impl<'a> Search<'a> {
                         .wait_for_place(group, request, &mut self.tried, stop, on_wait)
                         .await
                 }
-                Wanted::This(storage) => {
+                Wanted::This(storage, _) => {
                     directory
                         .wait_for_place_on(group, storage, request, &mut self.tried, stop, on_wait)
                         .await
@@ -200,7 +234,7 @@ impl<'a> Search<'a> {
         let now = Instant::now();
         let placed = match &self.wanted {
             Wanted::Any => directory.place(&self.group, &self.request, &self.tried, now),
-            Wanted::This(storage) => directory.place_on(storage, &self.request, &self.tried, now),
+            Wanted::This(storage, _) => directory.place_on(storage, &self.request, &self.tried, now),
         };
         placed.map_err(|unplaced| Unseated::Refused {
             cause: unplaced.reason.label(),
@@ -219,6 +253,9 @@ impl<'a> Search<'a> {
         let mut link = storage::call(storage, &facts.director, facts.release, patience).await?;
         if !facts.release.agrees_with(link.version) {
             return Err(StorageError::Release { version: link.version });
+        }
+        if facts.wants_progress {
+            link.channel.outbox().message("sendprogress\n");
         }
         link.channel.outbox().message(self.command_line());
         let channel = &mut link.channel;
@@ -275,7 +312,7 @@ impl<'a> Search<'a> {
         let reason = explanation.to_string();
         let policy = match self.wanted {
             Wanted::Any => facts.group.policy.as_str(),
-            Wanted::This(_) => "ledger",
+            Wanted::This(_, bond) => bond.as_str(),
         };
         health::succeeded(&facts.context, &storage.name, Instant::now());
         JobPlaced {

@@ -123,13 +123,17 @@ impl<'a> JobTraffic<'a> {
         self.catalog.lack()
     }
 
-    /// The storage has reserved a device and keeps the job: passes on its reply, and what it said before.
-    pub(super) fn reserved(&mut self, reply: &Frame, to_director: &mut Outbox) -> Result<(), TrafficError> {
+    /// The storage has reserved a device and keeps the job: passes on what it said before, and its reply if that is for
+    /// the Director.
+    pub(super) fn reserved(&mut self, reply: Option<&Frame>, to_director: &mut Outbox) -> Result<(), TrafficError> {
         self.holds = false;
         for frame in self.held.drain(..) {
             to_director.frame(&frame);
         }
-        self.on_reply(reply, to_director)
+        match reply {
+            Some(reply) => self.on_reply(reply, to_director),
+            None => Ok(()),
+        }
     }
 
     /// The storage does not keep the job: what it said is passed on as what it is now, a warning.

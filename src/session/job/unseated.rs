@@ -36,6 +36,8 @@ pub(super) enum Awaits {
     Device,
     /// The reply to its bootstrap.
     Bootstrap,
+    /// The reply to `storage address`.
+    Storage,
 }
 
 impl Unseated {
@@ -67,6 +69,7 @@ impl Unseated {
             Awaits::Job => Refusal::Job { reason },
             Awaits::Device => Refusal::Failed { reason },
             Awaits::Bootstrap => Refusal::Bootstrap,
+            Awaits::Storage => Refusal::Storage,
         };
         director.outbox().message(refusal.to_line());
         director.outbox().signal(Signal::Terminate);

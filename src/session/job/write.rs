@@ -12,7 +12,7 @@ use super::Facts;
 use super::ending::Ending;
 use super::finish::{Finish, Left};
 use super::reserve::{self, Block};
-use super::seat::{Search, Wanted};
+use super::seat::{Bond, Search, Wanted};
 use super::stint::Stint;
 use super::traffic::TrafficError;
 use super::unseated::{Awaits, Unseated};
@@ -21,7 +21,7 @@ use crate::group::{Placement, Trial};
 use crate::session::couple::Coupled;
 use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::Job;
-use crate::types::{SessionKey, StorageName};
+use crate::types::{SessionKey, Severity, StorageName};
 use crate::wire::line::shown;
 use crate::wire::packet::Frame;
 
@@ -35,15 +35,15 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, endin
         }
     };
     match writing.follow(stint, director, ending).await {
-        Ok((stint, coupled)) => Some(
-            Finish {
+        Ok((stint, coupled)) => {
+            let finish = Finish {
                 facts,
                 live,
                 stint,
                 ending,
-            }
-            .run(director, coupled),
-        ),
+            };
+            Some(finish.run(director, coupled))
+        }
         Err(unseated) => {
             unseated.tell(facts, director, ending, Awaits::Device);
             None
@@ -51,11 +51,11 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, endin
     }
 }
 
-/// A job that has been announced to its Director.
-struct Writing<'a> {
+/// A job that looks for a storage with a device and a volume for it.
+pub(super) struct Writing<'a> {
     facts: &'a Facts,
     live: &'a Job,
-    search: Search<'a>,
+    pub(super) search: Search<'a>,
     /// The key that the Director has for the Client.
     client_key: SessionKey,
     /// Storages that had no free device when they were asked not to wait for one.
@@ -64,9 +64,17 @@ struct Writing<'a> {
     lacking: HashSet<StorageName>,
 }
 
-/// What came of asking a storage for a device.
+/// What came of looking for a device.
+pub(super) enum Reserved<'a> {
+    /// The job stays here; this is the storage's reply.
+    Stays(Stint<'a>, Frame),
+    /// The job is over.
+    Ended(Stint<'a>, Coupled<TrafficError>),
+}
+
+/// What came of asking one storage for a device.
 enum Asked {
-    /// The job may stay; this is the reply for the Director.
+    /// The job may stay; this is the reply.
     Stays(Frame),
     /// The job goes on to the next storage: the one that has a place for it already, or whichever is found.
     Turned(StorageError, Trial, Option<Placement>),
@@ -75,6 +83,17 @@ enum Asked {
 }
 
 impl<'a> Writing<'a> {
+    pub(super) fn new(facts: &'a Facts, live: &'a Job, search: Search<'a>, client_key: SessionKey) -> Self {
+        Self {
+            facts,
+            live,
+            search,
+            client_key,
+            busy: HashSet::new(),
+            lacking: HashSet::new(),
+        }
+    }
+
     /// Places the job and answers `JobId=`.
     async fn begin(
         facts: &'a Facts,
@@ -91,15 +110,7 @@ impl<'a> Writing<'a> {
         let (client_key, answer) = (seat.answer.key.clone(), seat.frame.clone());
         let stint = Stint::begin(facts, seat, &client_key, director, ending)?;
         director.outbox().frame(&answer);
-        let writing = Self {
-            facts,
-            live,
-            search,
-            client_key,
-            busy: HashSet::new(),
-            lacking: HashSet::new(),
-        };
-        Ok((writing, stint))
+        Ok((Self::new(facts, live, search, client_key), stint))
     }
 
     /// Follows the job to its end, wherever it goes.
@@ -110,59 +121,31 @@ impl<'a> Writing<'a> {
         ending: &mut Ending,
     ) -> Result<(Stint<'a>, Coupled<TrafficError>), Unseated> {
         stint.traffic.catches_block = true;
-        let mut ended = stint.couple(director, self.live, None).await;
-        let mut turned = None;
-        if let Coupled::StorageGone(source) = ended {
+        let (first, lost) = match stint.couple(director, self.live, None).await {
+            Coupled::Caught(first) => (first, None),
             // The Director does not wait for an answer now, so what it says next is waited for.
-            match self.next_word(director).await? {
-                Some(first) => {
-                    let stage = Stage::Between;
-                    let lost = StorageError::Lost { stage, source };
-                    turned = Some(Asked::Turned(lost, Trial::Failed, None));
-                    ended = Coupled::Caught(first);
-                }
-                None => ended = Coupled::StorageGone(source),
-            }
-        }
-        let Coupled::Caught(first) = ended else {
-            return Ok((stint, ended));
+            Coupled::StorageGone(source) => match self.next_word(director).await? {
+                Some(first) => (first, Some(source)),
+                None => return Ok((stint, Coupled::StorageGone(source))),
+            },
+            ended => return Ok((stint, ended)),
         };
         let block = reserve::read(director, first).await?;
-        self.search.waits = block.wait != Some(false);
-        loop {
-            let asked = match turned.take() {
-                Some(turned) => turned,
-                None => self.ask(&mut stint, &block, director).await,
-            };
-            match asked {
-                Asked::Stays(reply) => {
-                    let told = stint.traffic.reserved(&reply, director.outbox());
-                    if let Err(error) = told {
-                        return Ok((stint, Coupled::Failed(error)));
-                    }
-                    self.live.settle();
-                    let ended = stint.couple(director, self.live, None).await;
-                    return Ok((stint, ended));
-                }
-                Asked::Ended(ended) => return Ok((stint, ended)),
-                Asked::Turned(error, trial, next) => {
-                    self.turn_from(&mut stint, &error, trial, director);
-                    // One that is busy goes on looking for a device unless it is told.
-                    let left = stint.leave(self.facts, matches!(error, StorageError::Busy { .. }));
-                    self.facts.context.sessions.spawn(left.part());
-                    let seat = match next {
-                        Some(placement) => self.search.seat(director, placement).await?,
-                        None => self.search.next(director).await?,
-                    };
-                    stint = Stint::begin(self.facts, seat, &self.client_key, director, ending)?;
-                }
-            }
+        let (mut stint, reply) = match self.reserve(stint, lost, &block, director, ending).await? {
+            Reserved::Stays(stint, reply) => (stint, reply),
+            Reserved::Ended(stint, ended) => return Ok((stint, ended)),
+        };
+        if let Err(error) = stint.traffic.reserved(Some(&reply), director.outbox()) {
+            return Ok((stint, Coupled::Failed(error)));
         }
+        self.live.settle();
+        let ended = stint.couple(director, self.live, None).await;
+        Ok((stint, ended))
     }
 
     /// The Director's `use storage`, which the storage did not live to hear; `None` if the job cannot go on.
     async fn next_word(&self, director: &mut Channel) -> Result<Option<Frame>, Unseated> {
-        if !self.facts.is_movable() {
+        if !self.search.is_free() {
             return Ok(None);
         }
         let frame = tokio::select! {
@@ -174,17 +157,80 @@ impl<'a> Writing<'a> {
         Ok(text.starts_with(b"use storage=").then_some(frame))
     }
 
-    /// Has the storage reserve a device.
+    /// Finds a device for the job: at this storage, if it has not been `lost` meanwhile, or at the first of the others
+    /// that has one.
+    pub(super) async fn reserve(
+        &mut self,
+        mut stint: Stint<'a>,
+        lost: Option<ChannelError>,
+        block: &Block,
+        director: &mut Channel,
+        ending: &mut Ending,
+    ) -> Result<Reserved<'a>, Unseated> {
+        self.search.waits = block.wait != Some(false);
+        let mut turned = lost.map(|source| {
+            let stage = Stage::Between;
+            Asked::Turned(StorageError::Lost { stage, source }, Trial::Failed, None)
+        });
+        if let Some(member) = block.addressed(&self.facts.group.members) {
+            self.search.bind(member.clone(), Bond::Device);
+            if stint.storage().name != *member {
+                let text = format!(
+                    "Storage {member} is meant: the Director names it by the device {}",
+                    block.device
+                );
+                self.facts.note(director.outbox(), Severity::Info, &text);
+                stint = self.go_on(stint, None, false, director, ending).await?;
+                turned = None;
+            }
+        }
+        loop {
+            let asked = match turned.take() {
+                Some(turned) => turned,
+                None => self.ask(&mut stint, block, director).await,
+            };
+            match asked {
+                Asked::Stays(reply) => return Ok(Reserved::Stays(stint, reply)),
+                Asked::Ended(ended) => return Ok(Reserved::Ended(stint, ended)),
+                Asked::Turned(error, trial, next) => {
+                    let name = &stint.storage().name;
+                    self.search.fail_over(director, name, trial, &error);
+                    stint.traffic.lower_held(self.facts, director.outbox());
+                    // One that is busy goes on looking for a device unless it is told.
+                    let cancels = matches!(error, StorageError::Busy { .. });
+                    stint = self.go_on(stint, next, cancels, director, ending).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes the job from this storage to the next.
+    async fn go_on(
+        &mut self,
+        stint: Stint<'a>,
+        next: Option<Placement>,
+        cancels: bool,
+        director: &mut Channel,
+        ending: &mut Ending,
+    ) -> Result<Stint<'a>, Unseated> {
+        let left = stint.leave(self.facts, cancels);
+        self.facts.context.sessions.spawn(left.part());
+        let seat = match next {
+            Some(placement) => self.search.seat(director, placement).await?,
+            None => self.search.next(director).await?,
+        };
+        Ok(Stint::begin(self.facts, seat, &self.client_key, director, ending)?)
+    }
+
+    /// Has one storage reserve a device.
     async fn ask(&mut self, stint: &mut Stint<'a>, block: &Block, director: &mut Channel) -> Asked {
-        let movable = self.facts.is_movable();
+        let free = self.search.is_free();
         let name = stint.storage().name.clone();
         // A storage that waits for a device would keep the job from those that have one free.
-        let quick = movable && block.wait == Some(true) && !self.busy.contains(&name);
-        let silence = movable.then_some(self.facts.group.reserve_timeout);
-        if let Err(error) = stint
-            .traffic
-            .ask_for_device(block, quick.then_some(false), movable, stint.channel.outbox())
-        {
+        let quick = free && block.wait == Some(true) && !self.busy.contains(&name);
+        let silence = free.then_some(self.facts.group.reserve_timeout);
+        let wait = quick.then_some(false);
+        if let Err(error) = stint.traffic.ask_for_device(block, wait, free, stint.channel.outbox()) {
             return Asked::Ended(Coupled::Failed(error));
         }
         let lost = |source| {
@@ -194,8 +240,8 @@ impl<'a> Writing<'a> {
         match stint.couple(director, self.live, silence).await {
             Coupled::Caught(reply) => self.judge(stint, block, reply, quick),
             Coupled::Silent(within) => Asked::Turned(StorageError::Busy { within }, Trial::Busy, None),
-            Coupled::Over if movable => lost(ChannelError::Closed),
-            Coupled::StorageGone(source) if movable => lost(source),
+            Coupled::Over if free => lost(ChannelError::Closed),
+            Coupled::StorageGone(source) if free => lost(source),
             Coupled::Over => Asked::Ended(Coupled::StorageGone(ChannelError::Closed)),
             ended => Asked::Ended(ended),
         }
@@ -208,18 +254,17 @@ impl<'a> Writing<'a> {
             Ok(text) => text.unwrap_or_default(),
             Err(error) => return Asked::Ended(Coupled::Failed(error.into())),
         };
+        if !self.search.is_free() {
+            return Asked::Stays(reply);
+        }
         let name = stint.storage().name.clone();
         if line.starts_with(b"3000 ") {
-            if self.facts.is_movable()
-                && let Some(lack) = stint.traffic.lack().map(StorageError::Lacks)
+            if let Some(lack) = stint.traffic.lack().map(StorageError::Lacks)
                 && self.lacking.insert(name.clone())
-                && let Some(next) = self.search.another(&name, &lack)
+                && let Some(next) = self.search.another(&name, &lack.to_string())
             {
                 return Asked::Turned(lack, Trial::Busy, Some(next));
             }
-            return Asked::Stays(reply);
-        }
-        if !self.facts.is_movable() {
             return Asked::Stays(reply);
         }
         let error = StorageError::Refused {
@@ -236,11 +281,5 @@ impl<'a> Writing<'a> {
             Trial::Unfit
         };
         Asked::Turned(error, trial, None)
-    }
-
-    /// Tells why the job does not stay.
-    fn turn_from(&mut self, stint: &mut Stint<'a>, error: &StorageError, trial: Trial, director: &mut Channel) {
-        self.search.fail_over(director, &stint.storage().name, trial, error);
-        stint.traffic.lower_held(self.facts, director.outbox());
     }
 }
