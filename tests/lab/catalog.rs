@@ -23,7 +23,7 @@ pub(crate) struct JobReport {
     pub(crate) job: String,
     /// `F`, `I`, `D`; a blank for a restore.
     pub(crate) level: String,
-    /// Bacula's letter: `T` is a good end, `f` a fatal error, `A` cancelled.
+    /// Bacula's letter: `T` is a good end, `f` a fatal error, `A` cancelled, `D` that a verify differs.
     pub(crate) status: char,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
@@ -130,7 +130,7 @@ impl Catalog {
     /// The job's report; `None` while it has not come to its end and written its last line.
     pub(crate) fn ended_job(&self, id: JobId) -> Option<JobReport> {
         let report = self.job(id)?;
-        ("TWEfAI".contains(report.status) && report.log.contains("Termination:")).then_some(report)
+        ("TWEfAID".contains(report.status) && report.log.contains("Termination:")).then_some(report)
     }
 
     /// The job as it is now.
@@ -176,6 +176,15 @@ impl Catalog {
         self.read(|catalog| {
             let select = "SELECT MAX(JobId) FROM Job WHERE PriorJobId = ? AND Type IN ('B', 'C')";
             let found: Option<u32> = catalog.query_row(select, [id.0], |row| row.get(0))?;
+            Ok(found.map(JobId))
+        })
+    }
+
+    /// The newest job of this resource.
+    pub(crate) fn job_named(&self, name: &str) -> Option<JobId> {
+        self.read(|catalog| {
+            let select = "SELECT MAX(JobId) FROM Job WHERE Name = ?";
+            let found: Option<u32> = catalog.query_row(select, [name], |row| row.get(0))?;
             Ok(found.map(JobId))
         })
     }

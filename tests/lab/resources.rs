@@ -109,6 +109,7 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
                     words,
                     &plan.tls.director,
                 );
+                pool(&mut text, plan, (&name, &name), &format!("{name}-"));
             }
         }
     }

@@ -16,6 +16,7 @@ mod demo;
 mod failover;
 mod figures;
 mod in_turn;
+mod kinds;
 mod moved;
 mod peer;
 mod placement;

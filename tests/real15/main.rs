@@ -22,6 +22,8 @@ mod failover;
 mod figures;
 #[path = "../real/in_turn.rs"]
 mod in_turn;
+#[path = "../real/kinds.rs"]
+mod kinds;
 #[path = "../real/moved.rs"]
 mod moved;
 #[path = "../real/peer.rs"]

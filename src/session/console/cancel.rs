@@ -12,7 +12,7 @@ use crate::group::Availability;
 use crate::net::deadline;
 use crate::session::director::Caller;
 use crate::session::error::StorageError;
-use crate::session::jobs::Stop;
+use crate::session::jobs::{Job, Stop};
 use crate::session::storage::{self, Patience};
 use crate::types::JobName;
 use crate::wire::packet::{Frame, Outbox, Signal};
@@ -33,19 +33,8 @@ pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &Job
             }
         }
         Some(job) => {
-            let storage = job.storage();
-            let storage = storage.and_then(|name| caller.context.model.storage(name.as_str()).cloned());
-            let asked = match storage {
-                Some(storage) => ask(caller, &storage, line).await.unwrap_or_default(),
-                None => Vec::new(),
-            };
-            // A storage that looks for a device hears of it late, and another would be asked next.
-            if !job.is_settled() {
-                job.stop(Stop::Canceled);
-            }
-            if asked.is_empty() {
-                // Nobody has the job, or who has it cannot be told: its session ends it here.
-                job.stop(Stop::Canceled);
+            let told = tell(caller, &job, line).await;
+            if told.is_empty() {
                 let done = if line.starts_with(b"stop") {
                     "stopped"
                 } else {
@@ -54,12 +43,36 @@ pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &Job
                 let (id, job) = (job.id, &job.name);
                 to_director.message(format!("3000 JobId={id} Job=\"{job}\" marked to be {done}.\n"));
             } else {
-                pass(&asked, to_director);
+                pass(&told, to_director);
             }
         }
     }
     to_director.signal(Signal::Eod);
     After::Next
+}
+
+/// Tells the storage that has the job, and returns its words; none if the job's session ends the job here instead: no
+/// storage has it at the moment, or the one that has it cannot be told.
+async fn tell(caller: &Caller, job: &Job, line: &[u8]) -> Vec<Frame> {
+    job.note_cancel();
+    let storage = job.storage();
+    let storage = storage.and_then(|name| caller.context.model.storage(name.as_str()).cloned());
+    let told = match storage {
+        Some(storage) => ask(caller, &storage, line).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let has_it = is_done(&told);
+    // A storage that looks for a device hears of it late, and another would be asked next.
+    if !has_it || !job.is_settled() {
+        job.stop(Stop::Canceled);
+    }
+    if has_it { told } else { Vec::new() }
+}
+
+/// Whether a storage says that it has done it; it does not know every job by that name.
+fn is_done(frames: &[Frame]) -> bool {
+    let done = |frame| matches!(Kind::of(frame), Ok(Some(Kind::Reply(3000))));
+    frames.iter().any(done)
 }
 
 fn pass(frames: &[Frame], to_director: &mut Outbox) {
@@ -84,9 +97,7 @@ async fn search(caller: &Caller, line: &[u8]) -> Option<Vec<Frame>> {
     let found = deadline::within(caller.group.login_timeout, async {
         while let Some(answer) = asked.join_next().await {
             if let Ok(Ok(frames)) = answer
-                && frames
-                    .iter()
-                    .any(|frame| matches!(Kind::of(frame), Ok(Some(Kind::Reply(3000)))))
+                && is_done(&frames)
             {
                 return Some(frames);
             }
