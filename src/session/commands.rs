@@ -336,7 +336,7 @@ pub const COMMANDS: &[Entry] = &[
         .note("Outside a job: 2902."),
     Entry::new(Verb::Client, "a job whose Client has `SD Calls Client`", Route::Refused)
         .ends(End::Close)
-        .note("Outside a job: 3902."),
+        .note("In a job sdgroup calls the Client itself. Outside a job: 3902."),
     Entry::new(Verb::Die, "nothing", Route::Refused)
         .ends(End::Silence)
         .note("Only a developer's storage does it. The connection ends."),

@@ -24,6 +24,8 @@ pub(super) enum Stage {
     Bootstrap,
     /// Its answer to `storage address`.
     Storage,
+    /// Its answer to `client address`.
+    Client,
     /// Between two commands.
     Between,
     /// After `run`.
@@ -41,6 +43,7 @@ impl Stage {
             Self::Reserve => "reserve",
             Self::Bootstrap => "bootstrap",
             Self::Storage => "storage",
+            Self::Client => "client",
             Self::Between => "between commands",
             Self::Running => "running",
         }

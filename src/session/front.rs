@@ -54,6 +54,15 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
+    /// Somebody whom we have called ourselves.
+    pub(super) fn called(peer: SocketAddr, kind: SessionKind) -> Self {
+        Self {
+            peer,
+            session: SessionStarted { kind, peer }.emit(),
+            _place: None,
+        }
+    }
+
     /// The caller has logged in, or is let through: it is a stranger no longer.
     pub(super) fn known(self) -> LiveSession {
         self.session
@@ -120,12 +129,7 @@ async fn first_packet(context: &Context, channel: &mut Channel, peer: SocketAddr
             return None;
         }
     };
-    let hello = match frame.decode_within(MAX_LOGIN_BYTES) {
-        Ok(Packet::Message(text)) => Hello::parse(&text).map_err(|error| error.to_string()),
-        Ok(Packet::Signal(_)) => Err("a signal is not a Hello".to_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    match hello {
+    match read(&frame) {
         Ok(hello) => Some((hello, frame)),
         Err(error) => {
             refuse(peer, PacketCause::Garbage, &error);
@@ -134,7 +138,16 @@ async fn first_packet(context: &Context, channel: &mut Channel, peer: SocketAddr
     }
 }
 
-fn refuse(peer: SocketAddr, cause: PacketCause, error: &str) {
+/// Reads a first packet.
+pub(super) fn read(frame: &Frame) -> Result<Hello, String> {
+    match frame.decode_within(MAX_LOGIN_BYTES) {
+        Ok(Packet::Message(text)) => Hello::parse(&text).map_err(|error| error.to_string()),
+        Ok(Packet::Signal(_)) => Err("a signal is not a Hello".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) fn refuse(peer: SocketAddr, cause: PacketCause, error: &str) {
     PacketRefused {
         kind: SessionKind::Unknown,
         peer,

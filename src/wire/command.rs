@@ -20,7 +20,7 @@ pub enum Command<'a> {
     /// `storage address=`: call another storage (copy, migration).
     Storage(StorageAddress<'a>),
     /// `client address=`: call a Client (`SDCallsClient`).
-    Client(&'a [u8]),
+    Client(ClientAddress<'a>),
     /// `sendprogress` (15.0). There is no reply.
     SendProgress,
     /// `cancel Job=`.
@@ -153,6 +153,15 @@ pub struct StorageAddress<'a> {
     pub line: &'a [u8],
 }
 
+/// Which Client a storage is told to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress<'a> {
+    /// Host name or address.
+    pub address: &'a [u8],
+    /// Where it listens for Directors.
+    pub port: u16,
+}
+
 impl fmt::Debug for StorageAddress<'_> {
     /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,7 +188,7 @@ impl<'a> Command<'a> {
             Verb::Bootstrap => Self::Bootstrap,
             Verb::Run => Self::Run,
             Verb::Storage => Self::Storage(StorageAddress::parse(line)?),
-            Verb::Client => Self::Client(line),
+            Verb::Client => Self::Client(ClientAddress::parse(line)?),
             Verb::SendProgress => Self::SendProgress,
             Verb::Cancel => Self::Cancel {
                 job: named(line, "Job", JobName::new)?,
@@ -350,6 +359,19 @@ impl<'a> StorageAddress<'a> {
             job: named(line, "Job", JobName::new)?,
             line,
         })
+    }
+}
+
+impl<'a> ClientAddress<'a> {
+    /// Reads the command. Its `ssl=` says nothing that anybody goes by.
+    ///
+    /// # Errors
+    /// When a field is missing or is not what it should be.
+    pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
+        let mut s = Scanner::new(line);
+        let address = s.literal("client address=")?.word();
+        let port = s.literal(" port=")?.number()?;
+        Ok(Self { address, port })
     }
 }
 

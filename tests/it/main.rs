@@ -9,6 +9,7 @@ mod harness;
 mod peers;
 
 mod blame;
+mod called;
 mod cancel;
 mod console;
 mod direct;

@@ -125,6 +125,13 @@ fn what_is_typed_for_the_group_is_answered_by_each_of_its_storages() {
 }
 
 #[test]
+fn a_client_measures_the_network_through_the_group() {
+    let lab = plan().start(SDGROUP);
+    let printed = typed(&lab, "status network bytes=10MB client=lab-fd storage=Files");
+    must_print(&printed, &["2000 OK", "bytes=10000000", "write_speed="]);
+}
+
+#[test]
 fn a_label_goes_to_one_storage_and_what_follows_finds_it_there() {
     let mut plan = plan();
     let source = plan.tree("Docs", 41);

@@ -8,6 +8,7 @@
 mod lab;
 
 mod baseline;
+mod called;
 mod certificates;
 mod compression;
 mod console;

@@ -8,6 +8,8 @@ mod lab;
 
 #[path = "../real/baseline.rs"]
 mod baseline;
+#[path = "../real/called.rs"]
+mod called;
 #[path = "../real/certificates.rs"]
 mod certificates;
 #[path = "../real/compression.rs"]

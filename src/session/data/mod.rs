@@ -7,6 +7,7 @@
 //! was moved. From then on bytes pass ([`through`]), or, where a Client reads from several storages, messages
 //! ([`in_turn`]).
 
+pub(super) mod called;
 mod far;
 mod in_turn;
 mod shown;

@@ -170,6 +170,7 @@ impl Finish<'_, '_> {
                 .to_line(),
             ),
             Stage::Bootstrap => director.outbox().message(Refusal::Bootstrap.to_line()),
+            Stage::Client => director.outbox().message(Refusal::Client.to_line()),
             Stage::Storage => director.outbox().message(Refusal::Storage.to_line()),
             _ => return self.facts.end_job(director.outbox(), status, text),
         }

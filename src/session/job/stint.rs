@@ -70,7 +70,7 @@ impl<'a> Stint<'a> {
 
     fn on(facts: &'a Facts, (storage, channel): (Arc<model::Storage>, Channel), announced: Announced) -> Self {
         Self {
-            traffic: JobTraffic::new(facts, &storage),
+            traffic: JobTraffic::new(facts, &storage, Arc::clone(announced.route())),
             storage,
             announced,
             channel,

@@ -1,12 +1,16 @@
 //! Reads along on a job's control connection once a storage has the job.
 
+use std::sync::Arc;
+
 use super::Facts;
 use super::catalog::{CatalogDialogue, Reply};
 use super::reserve::Block;
 use super::translate::Translation;
 use crate::config::model;
 use crate::session::couple::{Flow, Legs, Traffic};
+use crate::session::data::called::{self, CallError};
 use crate::session::error::Stage;
+use crate::session::routes::Route;
 use crate::store::StoreError;
 use crate::volumes::{JudgeError, Lack};
 use crate::wire::line::shown;
@@ -31,6 +35,9 @@ pub(super) enum TrafficError {
         /// In its words.
         line: String,
     },
+    /// The Client, which the storage was to call, could not be called.
+    #[error(transparent)]
+    Client(#[from] CallError),
     /// A volume's place could not be made durable.
     #[error("the volume ledger cannot be written: {0}")]
     Store(#[from] StoreError),
@@ -56,6 +63,7 @@ impl TrafficError {
         match self {
             Self::Packet(_) => "packet",
             Self::Refused { .. } => "refused",
+            Self::Client(_) => "client_unreached",
             Self::Store(_) | Self::Judge(_) => "ledger",
         }
     }
@@ -64,6 +72,8 @@ impl TrafficError {
 /// A job's messages, with the little that has to be known of their state.
 #[derive(Debug)]
 pub(super) struct JobTraffic<'a> {
+    facts: &'a Facts,
+    route: Arc<Route>,
     translation: Translation,
     catalog: CatalogDialogue<'a>,
     scratch: Vec<u8>,
@@ -81,8 +91,10 @@ pub(super) struct JobTraffic<'a> {
 }
 
 impl<'a> JobTraffic<'a> {
-    pub(super) fn new(facts: &'a Facts, storage: &model::Storage) -> Self {
+    pub(super) fn new(facts: &'a Facts, storage: &model::Storage, route: Arc<Route>) -> Self {
         Self {
+            facts,
+            route,
             translation: Translation::new(&facts.group, storage),
             catalog: CatalogDialogue::new(facts, storage.name.clone()),
             scratch: Vec::new(),
@@ -178,6 +190,13 @@ impl Traffic for JobTraffic<'_> {
         }
         if text.starts_with(b"use storage=") && self.catches_block {
             return Ok(Flow::Caught(frame));
+        }
+        if text.starts_with(b"client address=") {
+            self.stage = Stage::Client;
+            called::call(&self.facts.context, &self.route, text).await?;
+            self.stage = Stage::Between;
+            legs.to_director.message(called::OK);
+            return Ok(Flow::On);
         }
         if text.starts_with(b"use storage=") {
             self.stage = Stage::Reserve;

@@ -56,7 +56,12 @@ pub(crate) fn hello(job: &JobName) -> ClientHello {
 impl DataLink {
     /// Calls the storage and proves the key.
     pub(crate) async fn open(errand: &Errand) -> Result<Self, ClientError> {
-        let mut wire = Wire::dial(errand.address).await.map_err(ClientError::Dial)?;
+        let wire = Wire::dial(errand.address).await.map_err(ClientError::Dial)?;
+        Self::log_in(wire, errand).await
+    }
+
+    /// Proves the key on a connection that is there.
+    pub(crate) async fn log_in(mut wire: Wire, errand: &Errand) -> Result<Self, ClientError> {
         let mut outbox = Outbox::new();
         let login = bridge::Login::start(
             &hello(&errand.job),
