@@ -14,6 +14,8 @@ use crate::types::{DirectorName, GroupName, JobId, JobName, StorageName};
 pub enum Stop {
     /// The Director canceled the job, and its storage could not be told.
     Canceled,
+    /// The Director stopped the job, which it may restart later, and its storage could not be told.
+    Stopped,
     /// The Director started the same job anew: this is its earlier instance.
     Replaced,
     /// The process ends at once.

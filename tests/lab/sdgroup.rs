@@ -46,7 +46,7 @@ impl Default for Settings {
             connect_timeout: "2 seconds",
             login_timeout: "2 seconds",
             reserve_timeout: "10 seconds",
-            caller_timeout: "3 seconds",
+            caller_timeout: "10 seconds",
             route_wait: "1 second",
             probe_interval: "2 seconds",
             ejection_time: "2 seconds",

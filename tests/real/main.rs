@@ -9,6 +9,7 @@ mod lab;
 
 mod baseline;
 mod called;
+mod cancel;
 mod certificates;
 mod compression;
 mod console;

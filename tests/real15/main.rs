@@ -10,6 +10,8 @@ mod lab;
 mod baseline;
 #[path = "../real/called.rs"]
 mod called;
+#[path = "../real/cancel.rs"]
+mod cancel;
 #[path = "../real/certificates.rs"]
 mod certificates;
 #[path = "../real/compression.rs"]

@@ -33,13 +33,13 @@ pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &Job
             }
         }
         Some(job) => {
-            let told = tell(caller, &job, line).await;
+            let (stop, done) = if line.starts_with(b"stop") {
+                (Stop::Stopped, "stopped")
+            } else {
+                (Stop::Canceled, "canceled")
+            };
+            let told = tell(caller, &job, line, stop).await;
             if told.is_empty() {
-                let done = if line.starts_with(b"stop") {
-                    "stopped"
-                } else {
-                    "canceled"
-                };
                 let (id, job) = (job.id, &job.name);
                 to_director.message(format!("3000 JobId={id} Job=\"{job}\" marked to be {done}.\n"));
             } else {
@@ -53,7 +53,7 @@ pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &Job
 
 /// Tells the storage that has the job, and returns its words; none if the job's session ends the job here instead: no
 /// storage has it at the moment, or the one that has it cannot be told.
-async fn tell(caller: &Caller, job: &Job, line: &[u8]) -> Vec<Frame> {
+async fn tell(caller: &Caller, job: &Job, line: &[u8], stop: Stop) -> Vec<Frame> {
     job.note_cancel();
     let storage = job.storage();
     let storage = storage.and_then(|name| caller.context.model.storage(name.as_str()).cloned());
@@ -64,7 +64,7 @@ async fn tell(caller: &Caller, job: &Job, line: &[u8]) -> Vec<Frame> {
     let has_it = is_done(&told);
     // A storage that looks for a device hears of it late, and another would be asked next.
     if !has_it || !job.is_settled() {
-        job.stop(Stop::Canceled);
+        job.stop(stop);
     }
     if has_it { told } else { Vec::new() }
 }

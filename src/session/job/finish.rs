@@ -143,12 +143,7 @@ impl Finish<'_, '_> {
 
     fn stopped(&mut self, director: &mut Channel) {
         let stop = self.live.stopped().unwrap_or(Stop::Shutdown);
-        let status = if stop == Stop::Canceled {
-            JobStatus::Canceled
-        } else {
-            JobStatus::FatalError
-        };
-        self.fail(director, status, stop_reason(stop));
+        self.fail(director, stop_status(stop), stop_reason(stop));
         self.ending.orderly(stop_label(stop));
     }
 
@@ -156,11 +151,7 @@ impl Finish<'_, '_> {
     fn fail(&mut self, director: &mut Channel, status: JobStatus, text: &str) {
         self.stint.announced.route().stop.cancel();
         self.ending.status = Some(status);
-        let severity = if status == JobStatus::Canceled {
-            Severity::Info
-        } else {
-            Severity::Fatal
-        };
+        let severity = severity(status);
         self.facts.note(director.outbox(), severity, text);
         match self.stint.traffic.stage {
             Stage::Reserve => director.outbox().message(
@@ -178,10 +169,28 @@ impl Finish<'_, '_> {
     }
 }
 
+/// How an end is told: one that somebody wanted is no failure.
+pub(super) fn severity(status: JobStatus) -> Severity {
+    match status {
+        JobStatus::Canceled | JobStatus::Incomplete => Severity::Info,
+        _ => Severity::Fatal,
+    }
+}
+
+/// What becomes of a job that was asked to end.
+pub(super) fn stop_status(stop: Stop) -> JobStatus {
+    match stop {
+        Stop::Canceled => JobStatus::Canceled,
+        Stop::Stopped => JobStatus::Incomplete,
+        Stop::Replaced | Stop::Shutdown => JobStatus::FatalError,
+    }
+}
+
 /// What a Director is told of a job that was asked to end.
 pub(super) fn stop_reason(stop: Stop) -> &'static str {
     match stop {
         Stop::Canceled => "The job was canceled",
+        Stop::Stopped => "The job was stopped",
         Stop::Replaced => "The Director has started the same job again",
         Stop::Shutdown => "sdgroup was told to end at once",
     }
@@ -191,6 +200,7 @@ pub(super) fn stop_reason(stop: Stop) -> &'static str {
 pub(super) fn stop_label(stop: Stop) -> &'static str {
     match stop {
         Stop::Canceled => "canceled",
+        Stop::Stopped => "stopped",
         Stop::Replaced => "replaced",
         Stop::Shutdown => "shutdown",
     }

@@ -26,7 +26,7 @@ use crate::session::jobs::{Job, Stop};
 use crate::session::routes::{Announced, Far, Turn};
 use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
-use crate::types::{JobStatus, Severity, StorageName};
+use crate::types::{JobStatus, StorageName};
 use crate::volumes::{Segment, segments};
 use crate::wire::packet::{Frame, Signal};
 use crate::wire::progress::{JobEnd, Kind, StorageMessage};
@@ -217,24 +217,14 @@ impl Running<'_> {
         let facts = self.job.facts;
         let (status, label, reason) = match unseated {
             Unseated::DirectorGone(error) => return ending.failed("director_gone", error.to_string()),
-            Unseated::Stopped(Stop::Canceled) => (
-                JobStatus::Canceled,
-                finish::stop_label(Stop::Canceled),
-                finish::stop_reason(Stop::Canceled).to_owned(),
-            ),
             Unseated::Stopped(stop) => (
-                JobStatus::FatalError,
+                finish::stop_status(stop),
                 finish::stop_label(stop),
                 finish::stop_reason(stop).to_owned(),
             ),
             Unseated::Refused { cause, reason } => (JobStatus::FatalError, cause, reason),
         };
-        let severity = if status == JobStatus::Canceled {
-            Severity::Info
-        } else {
-            Severity::Fatal
-        };
-        facts.note(director.outbox(), severity, &reason);
+        facts.note(director.outbox(), finish::severity(status), &reason);
         facts.end_job(director.outbox(), status, &reason);
         ending.status = Some(status);
         ending.failed(label, reason);

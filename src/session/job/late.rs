@@ -7,7 +7,7 @@ use super::unseated::{Awaits, Unseated};
 use crate::channel::{Channel, ChannelError};
 use crate::session::dice;
 use crate::session::jobs::Job;
-use crate::types::{Release, SessionIdentity, SessionKey};
+use crate::types::{DeviceName, Release, SessionIdentity, SessionKey};
 use crate::wire::job::JobAnswer;
 use crate::wire::line::shown;
 use crate::wire::packet::Frame;
@@ -30,18 +30,24 @@ pub(super) struct Asked {
 impl Asked {
     /// Answers `JobId=`.
     pub(super) fn begin(facts: &Facts, director: &mut Channel) -> Self {
+        let asked = Self::new(facts);
+        let answer = JobAnswer {
+            sd_id: asked.identity.id,
+            sd_time: asked.identity.time,
+            key: asked.key.clone(),
+        };
+        director.outbox().message(answer.to_line());
+        asked
+    }
+
+    /// Nothing has been answered yet.
+    pub(super) fn new(facts: &Facts) -> Self {
         let identity = facts.context.mint_session();
         let key = if facts.command.sd_client {
             SessionKey::new(NO_KEY.to_owned())
         } else {
             SessionKey::mint(dice::key_random())
         };
-        let answer = JobAnswer {
-            sd_id: identity.id,
-            sd_time: identity.time,
-            key: key.clone(),
-        };
-        director.outbox().message(answer.to_line());
         Self {
             identity,
             key,
@@ -69,7 +75,7 @@ impl Asked {
                 Some(text) if text.starts_with(decides) => return Ok(frame),
                 Some(text) if text.starts_with(b"use storage=") => {
                     let block = reserve::read(director, frame.clone()).await.map_err(Unseated::from)?;
-                    director.outbox().message(device_answer(facts, &block).to_line());
+                    director.outbox().message(device_answer(facts, &block.device).to_line());
                     self.blocks.push(block);
                 }
                 Some(text) if text.starts_with(b"sendprogress") => {}
@@ -99,9 +105,9 @@ pub(super) async fn unless_stopped<T>(
 
 /// The answer to a reservation that has not been made yet. The Director prints the device's name, no more; that a device
 /// of 15.0 protects its volumes is told in a job's report, and not of this one.
-fn device_answer(facts: &Facts, block: &Block) -> DeviceAnswer {
+pub(super) fn device_answer(facts: &Facts, device: &DeviceName) -> DeviceAnswer {
     DeviceAnswer {
-        device: block.device.clone(),
+        device: device.clone(),
         features: (facts.release == Release::V15).then_some(DeviceFeatures {
             protect: false,
             encrypt: false,

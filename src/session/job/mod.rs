@@ -15,6 +15,7 @@ mod read;
 mod reserve;
 mod seat;
 mod stint;
+mod stopped;
 mod traffic;
 mod translate;
 mod unseated;

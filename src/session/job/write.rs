@@ -14,13 +14,14 @@ use super::finish::{Finish, Left};
 use super::reserve::{self, Block};
 use super::seat::{Bond, Search, Wanted};
 use super::stint::Stint;
+use super::stopped;
 use super::traffic::TrafficError;
 use super::unseated::{Awaits, Unseated};
 use crate::channel::{Channel, ChannelError};
 use crate::group::{Placement, Trial};
 use crate::session::couple::Coupled;
 use crate::session::error::{Stage, StorageError};
-use crate::session::jobs::Job;
+use crate::session::jobs::{Job, Stop};
 use crate::types::{SessionKey, Severity, StorageName};
 use crate::wire::line::shown;
 use crate::wire::packet::Frame;
@@ -30,7 +31,7 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, endin
     let (writing, stint) = match Writing::begin(facts, director, live, ending).await {
         Ok(begun) => begun,
         Err(unseated) => {
-            unseated.tell(facts, director, ending, Awaits::Job);
+            stopped::tell(unseated, facts, director, ending, Awaits::Job).await;
             return None;
         }
     };
@@ -45,7 +46,7 @@ pub(super) async fn run(facts: &Facts, director: &mut Channel, live: &Job, endin
             Some(finish.run(director, coupled))
         }
         Err(unseated) => {
-            unseated.tell(facts, director, ending, Awaits::Device);
+            stopped::tell(unseated, facts, director, ending, Awaits::Device).await;
             None
         }
     }
@@ -133,6 +134,10 @@ impl<'a> Writing<'a> {
         let block = reserve::read(director, first).await?;
         let (mut stint, reply) = match self.reserve(stint, lost, &block, director, ending).await? {
             Reserved::Stays(stint, reply) => (stint, reply),
+            Reserved::Ended(stint, Coupled::Stopped) if self.live.stopped() == Some(Stop::Stopped) => {
+                self.facts.context.sessions.spawn(stint.leave(self.facts, true).part());
+                return Err(Unseated::stopped(self.live));
+            }
             Reserved::Ended(stint, ended) => return Ok((stint, ended)),
         };
         if let Err(error) = stint.traffic.reserved(Some(&reply), director.outbox()) {
