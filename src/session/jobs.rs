@@ -160,10 +160,27 @@ impl Jobs {
             .collect()
     }
 
-    /// The number of control sessions that hold a job, as it changes.
+    /// Counts a data connection whose job is over, and whose Client still reads.
+    #[must_use]
+    pub fn draining(self: &Arc<Self>) -> Draining {
+        self.count.send_modify(|count| *count += 1);
+        Draining(Arc::clone(self))
+    }
+
+    /// The number of jobs whose control sessions or data connections go on, as it changes.
     #[must_use]
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
+    }
+}
+
+/// A data connection that goes on although its job is over; dropped, it does not any longer.
+#[derive(Debug)]
+pub struct Draining(Arc<Jobs>);
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
     }
 }
 

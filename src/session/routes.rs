@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::model;
 use crate::group::Slot;
 use crate::relay::Tally;
-use crate::types::{ClientName, DirectorName, GroupName, JobId, JobName, SessionKey};
+use crate::types::{ClientName, DirectorName, GroupName, JobId, JobName, JobStatus, SessionKey};
 
 /// Where a job's data connection goes and what its two ends have to prove.
 #[derive(Debug)]
@@ -42,7 +42,9 @@ pub struct Route {
     pub tally: Arc<Tally>,
     /// Ends the data connection when the job's control session has ended in disorder.
     pub stop: CancellationToken,
-    /// Tells that the job is over: a Client that keeps its connection open has a moment left.
+    /// What the storage has reported in the end, once it has.
+    pub ended: Arc<OnceLock<JobStatus>>,
+    /// Tells that the job's control session is over. What the Client has not read yet is still on its way.
     pub over: CancellationToken,
 }
 
@@ -95,8 +97,6 @@ pub struct Turn {
 struct Entry {
     route: Arc<Route>,
     state: AtomicU8,
-    /// Held by the two ends of the job, its control session and its data connection.
-    slot: Weak<Slot>,
 }
 
 /// No data connection.
@@ -125,8 +125,8 @@ impl Routes {
         self.lock().get(job).is_some_and(|entry| !entry.is_of(director))
     }
 
-    /// Announces a route until the returned guard is dropped. An earlier one of the same Director's is replaced. The
-    /// place on the storage, if it is given here, is taken until both ends of the job are over.
+    /// Announces a route until the returned guard is dropped, and holds the place on the storage until then, if it is
+    /// given here. An earlier route of the same Director's is replaced.
     ///
     /// # Errors
     /// When another Director's job has the same name.
@@ -150,11 +150,9 @@ impl Routes {
     /// A route that nobody finds: the storage makes the job's data connection itself, and its key is no secret.
     #[must_use]
     pub fn unlisted(self: &Arc<Self>, route: Route, slot: Option<Slot>) -> Announced {
-        let slot = slot.map(Arc::new);
         let entry = Entry {
             route: Arc::new(route),
             state: AtomicU8::new(FREE),
-            slot: slot.as_ref().map_or_else(Weak::new, Arc::downgrade),
         };
         Announced {
             entry: Arc::new(entry),
@@ -195,7 +193,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
-    _slot: Option<Arc<Slot>>,
+    _slot: Option<Slot>,
     routes: Arc<Routes>,
 }
 
@@ -249,7 +247,6 @@ impl Found {
             .ok()?;
         Some(Taken {
             entry: Arc::clone(&self.entry),
-            _slot: self.entry.slot.upgrade(),
         })
     }
 }
@@ -258,7 +255,6 @@ impl Found {
 #[derive(Debug)]
 pub struct Taken {
     entry: Arc<Entry>,
-    _slot: Option<Arc<Slot>>,
 }
 
 impl Drop for Taken {

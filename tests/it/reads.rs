@@ -193,3 +193,30 @@ async fn a_stranger_cannot_spoil_a_restore() {
     until_true("the job to be over", || site.sdgroup.sessions() == 0).await;
     site.until_quiet(&[&report]).await;
 }
+
+#[tokio::test]
+async fn a_client_that_is_slow_to_part_keeps_its_connection_and_no_place() {
+    let (site, done) = site_with_backups().await;
+    let mut job = begun(&site).await;
+    job.bootstrap(&bootstrap(&site, &[&done[0].0])).await.unwrap();
+    job.run().await.unwrap();
+    let errand = job.errand();
+    let ends = tokio::spawn(job.finish());
+    let mut link = soon("the data connection", DataLink::open(&errand)).await.unwrap();
+    link.open_read(&errand).await.unwrap();
+    assert_eq!(link.receive().await.unwrap(), done[0].1);
+    link.end_read().await.unwrap();
+    let report = soon("the end", ends).await.unwrap();
+    assert_eq!(report.status(), Some(JobStatus::Terminated));
+
+    // An sdgroup that drains waits for it, as for a job.
+    let context = &site.sdgroup.context;
+    until_true("only the connection to be left", || {
+        context.jobs.all().is_empty() && *context.jobs.count().borrow() == 1
+    })
+    .await;
+    let home = site.home(&done[0].0).settings().name.clone();
+    assert_eq!(site.sdgroup.running(&home), 0);
+    drop(link);
+    until_true("nothing to be left", || *context.jobs.count().borrow() == 0).await;
+}

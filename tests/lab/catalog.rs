@@ -180,6 +180,11 @@ impl Catalog {
         })
     }
 
+    /// How many files of the job there are.
+    pub(crate) fn files_of(&self, id: JobId) -> u64 {
+        self.read(|catalog| catalog.query_row("SELECT COUNT(*) FROM File WHERE JobId = ?", [id.0], |row| row.get(0)))
+    }
+
     /// The newest job of this resource.
     pub(crate) fn job_named(&self, name: &str) -> Option<JobId> {
         self.read(|catalog| {

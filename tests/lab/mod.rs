@@ -22,7 +22,7 @@ pub(crate) mod wait;
 #[allow(unused_imports)]
 pub(crate) use jobs::JOB_WITHIN;
 #[allow(unused_imports)]
-pub(crate) use plan::{CopyJob, Party, Plan, Source, Storage, Words};
+pub(crate) use plan::{Attributes, CopyJob, Party, Plan, Source, Storage, Words};
 
 use catalog::Catalog;
 use daemon::Daemon;

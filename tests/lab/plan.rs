@@ -19,6 +19,17 @@ pub(crate) enum Words {
     Own,
 }
 
+/// How a storage gives the Director the files' attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attributes {
+    /// As they come.
+    OneByOne,
+    /// At the job's end, as a file that the Director reads.
+    AsFile,
+    /// At the job's end; the Director cannot read the file, as if it were on another machine.
+    AtTheEnd,
+}
+
 /// Something to back up: the Director has a Job, a Verify job (`Verify-NAME`) and a FileSet for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
@@ -86,8 +97,7 @@ pub(crate) struct Plan {
     pub(crate) vaults: bool,
     /// Maximum Volume Bytes of every pool.
     pub(crate) volume_size: Option<u64>,
-    /// Whether attributes go to the Director as one file at the end, or one by one.
-    pub(crate) spool_attributes: bool,
+    pub(crate) attributes: Attributes,
     /// The password with which the Director calls sdgroup.
     pub(crate) director_password: String,
     /// Of all daemons but the Client.
@@ -156,7 +166,7 @@ impl Plan {
             jobs_per_device: 1,
             vaults: false,
             volume_size: None,
-            spool_attributes: true,
+            attributes: Attributes::AsFile,
             director_password: GROUP_PASSWORD.to_owned(),
             release: crate::BACULA,
             client_release: crate::BACULA,
@@ -202,6 +212,15 @@ impl Plan {
             path: path.to_owned(),
             is_gate: false,
         });
+    }
+
+    /// A Job that backs up so many small files.
+    pub(crate) fn many(&mut self, name: &str, files: u32) -> PathBuf {
+        let path = self.folder().join("source").join(name);
+        fs::create_dir_all(&path).expect("the source's folder");
+        tree::strew(&path, files);
+        self.folder_of_files(name, &path);
+        path
     }
 
     /// A Job that backs up one file of this many bytes, the same for the same seed.

@@ -1,7 +1,7 @@
 //! The configuration of Bacula's daemons, as text. A directive that takes a size reads to the end of its line, so
 //! every directive has a line of its own.
 
-use super::plan::{CopyJob, Party};
+use super::plan::{Attributes, CopyJob, Party};
 use super::{Plan, Source, Storage, vault};
 use std::fmt::Write;
 use std::path::Path;
@@ -263,7 +263,10 @@ fn jobs_of(text: &mut String, plan: &Plan, source: &Source, storage: &str, pool:
     );
     let many = MANY.to_string();
     let verify = format!("Verify-{name}");
-    let spool = if plan.spool_attributes { "yes" } else { "no" };
+    let spool = match plan.attributes {
+        Attributes::OneByOne => "no",
+        Attributes::AsFile | Attributes::AtTheEnd => "yes",
+    };
     let mut job = vec![
         ("Name", name),
         ("Type", "Backup"),
@@ -337,9 +340,25 @@ pub(crate) fn client(plan: &Plan, port: u16) -> String {
 /// with slots if wanted, played by `script`.
 pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) -> String {
     let mut text = String::new();
-    let work = folder(&storage.folder);
+    storage_itself(&mut text, plan, storage, port);
+    files(&mut text, plan, storage);
+    if plan.vaults {
+        text.push_str(&vault::of_storage(storage, script));
+    }
+    to_director(&mut text);
+    text
+}
+
+fn storage_itself(text: &mut String, plan: &Plan, storage: &Storage, port: u16) {
+    // Every daemon runs in its folder: under this name each finds its own.
+    let own = Path::new("/proc/self/cwd");
+    let work = folder(if plan.attributes == Attributes::AtTheEnd {
+        own
+    } else {
+        &storage.folder
+    });
     resource_with(
-        &mut text,
+        text,
         "Storage",
         &plan.added(Party::Storages),
         &[
@@ -352,7 +371,7 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) 
         ],
     );
     resource_with(
-        &mut text,
+        text,
         "Director",
         plan.tls
             .storage_control
@@ -360,6 +379,10 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) 
             .unwrap_or(&plan.tls.storages),
         &[("Name", DIRECTOR), ("Password", &quoted(&storage.password))],
     );
+}
+
+/// The storage's files.
+fn files(text: &mut String, plan: &Plan, storage: &Storage) {
     let drives: Vec<_> = (1..=plan.devices)
         .map(|number| format!("{}-drive{number}", storage.name))
         .collect();
@@ -368,7 +391,7 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) 
         _ => &storage.device,
     };
     resource(
-        &mut text,
+        text,
         "Autochanger",
         &[
             ("Name", changer),
@@ -380,7 +403,7 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) 
     let added = plan.device_of.get(storage.name.as_str()).map_or(&[][..], Vec::as_slice);
     for (index, drive) in drives.iter().enumerate() {
         resource_with(
-            &mut text,
+            text,
             "Device",
             added,
             &[
@@ -399,11 +422,6 @@ pub(crate) fn storage(plan: &Plan, storage: &Storage, port: u16, script: &Path) 
             ],
         );
     }
-    if plan.vaults {
-        text.push_str(&vault::of_storage(storage, script));
-    }
-    to_director(&mut text);
-    text
 }
 
 fn to_director(text: &mut String) {

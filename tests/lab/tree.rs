@@ -56,6 +56,17 @@ pub(crate) fn plant(folder: &Path, seed: u64) {
     symlink("nowhere/at/all", folder.join("dangling")).expect("a symbolic link");
 }
 
+/// Makes so many small files, a thousand in each folder.
+pub(crate) fn strew(folder: &Path, files: u32) {
+    for number in 0..files {
+        let place = folder.join(format!("{:04}", number / 1000));
+        if number % 1000 == 0 {
+            fs::create_dir(&place).expect("a folder of the tree");
+        }
+        fs::write(place.join(number.to_string()), number.to_le_bytes()).expect("a small file");
+    }
+}
+
 /// Fills a file with so many bytes of noise in which no two MiB are alike, so that a piece that is lost, doubled or
 /// displaced shows.
 pub(crate) fn pour(path: &Path, seed: u64, bytes: u64) {

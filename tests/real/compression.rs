@@ -2,13 +2,13 @@
 
 use crate::SDGROUP;
 use crate::lab::tree::checksum;
-use crate::lab::{Party, Plan};
+use crate::lab::{Attributes, Party, Plan};
 
 /// Attributes go to the Director one by one, so that many long messages pass the control connection.
 fn backs_up_and_restores(uncompressed: &'static [Party]) {
     let mut plan = Plan::with_policy("ListedOrder");
     plan.uncompressed = uncompressed;
-    plan.spool_attributes = false;
+    plan.attributes = Attributes::OneByOne;
     let source = plan.tree("Docs", 90);
     let lab = plan.start(SDGROUP);
 

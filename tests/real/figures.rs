@@ -1,14 +1,14 @@
 //! The catalog cannot tell a job that went through sdgroup from one that did not.
 
 use crate::SDGROUP;
-use crate::lab::{Plan, wait};
+use crate::lab::{Attributes, Plan, wait};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn same_figures(spool_attributes: bool) {
+fn same_figures(attributes: Attributes) {
     let mut plan = Plan::with_policy("ListedOrder");
-    plan.spool_attributes = spool_attributes;
+    plan.attributes = attributes;
     plan.tree("Docs", 40);
     let mut lab = plan.start(SDGROUP);
 
@@ -43,10 +43,10 @@ fn same_figures(spool_attributes: bool) {
 
 #[test]
 fn bytes_and_files_are_those_of_the_same_job_without_sdgroup() {
-    same_figures(true);
+    same_figures(Attributes::AsFile);
 }
 
 #[test]
 fn bytes_and_files_are_the_same_when_attributes_go_to_the_director_one_by_one() {
-    same_figures(false);
+    same_figures(Attributes::OneByOne);
 }

@@ -27,6 +27,7 @@ mod refusal;
 mod restore;
 mod shared_media_type;
 mod shutdown;
+mod spool;
 mod strangers;
 
 /// Bacula's release in these tests.

@@ -44,6 +44,8 @@ mod restore;
 mod shared_media_type;
 #[path = "../real/shutdown.rs"]
 mod shutdown;
+#[path = "../real/spool.rs"]
+mod spool;
 
 mod free_space;
 mod full_disk;

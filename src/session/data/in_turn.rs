@@ -78,6 +78,7 @@ impl Call<'_> {
         let read = tokio::select! {
             read = session.run(&mut client, turns) => read,
             () = self.route.stop.cancelled() => Err(ReadError::Stopped),
+            () = self.forgotten() => Err(ReadError::Stopped),
         };
         match read {
             Ok(()) => {

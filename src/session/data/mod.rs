@@ -25,13 +25,16 @@ use crate::channel::{Channel, drive};
 use crate::handshake;
 use crate::net::deadline;
 use crate::telemetry::event::{JobRef, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
-use crate::types::{Release, StorageName};
+use crate::types::{JobStatus, Release, StorageName};
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
 
-/// How long a Client may keep its connection once the storage has reported the job's end, all its data then being
-/// where they belong. A Client that hangs would hold the job's place for ever.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a Client may read nothing once its job has ended well, before it is taken for one that hangs: as long as
+/// Bacula's daemons wait for each other. A storage reports the end of a restore when it has sent everything, and a slow
+/// Client can have minutes of it before itself.
+const LAST_BYTES: Duration = Duration::from_secs(30 * 60);
+/// The same when the job has failed, or was canceled: nobody needs what is left.
+const LOST_BYTES: Duration = Duration::from_secs(10);
 
 /// Runs the connection to its end.
 pub(super) async fn run(
@@ -144,6 +147,23 @@ impl Call<'_> {
                 self.refused("silent", &expired);
                 None
             }
+        }
+    }
+
+    /// Lasts until the job's control session is over and its Client has not read for so long that it is taken for one
+    /// that hangs.
+    async fn forgotten(&self) {
+        self.route.over.cancelled().await;
+        let _counted = self.context.jobs.draining();
+        let well = matches!(
+            self.route.ended.get(),
+            Some(JobStatus::Terminated | JobStatus::Warnings)
+        );
+        let patience = if well { LAST_BYTES } else { LOST_BYTES };
+        let tally = &self.route.tally;
+        let mut read = None;
+        while read.replace(tally.to_near()) != Some(tally.to_near()) {
+            tokio::time::sleep(patience).await;
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::error::StorageError;
 use super::super::{health, rates};
 use super::shown::Shown;
-use super::{Call, FarEnd, GRACE, Taken};
+use super::{Call, FarEnd, Taken};
 use crate::channel::Channel;
 use crate::handshake;
 use crate::net::options;
@@ -67,15 +67,12 @@ impl Call<'_> {
             &self.route.stop
         ));
         let mut show_now = tokio::time::interval(rates::ADD_EVERY);
-        let mut grace = std::pin::pin!(async {
-            self.route.over.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        });
+        let mut forgotten = std::pin::pin!(self.forgotten());
         let outcome = loop {
             tokio::select! {
                 outcome = &mut relay => break outcome,
                 _ = show_now.tick() => shown.show(),
-                () = &mut grace, if !self.route.stop.is_cancelled() => self.route.stop.cancel(),
+                () = &mut forgotten, if !self.route.stop.is_cancelled() => self.route.stop.cancel(),
             }
         };
         shown.show();

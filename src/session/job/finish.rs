@@ -93,6 +93,10 @@ impl Finish<'_, '_> {
         let traffic = &self.stint.traffic;
         self.ending.status = traffic.end.as_ref().map(|end| end.status);
         let reported = traffic.end.is_some();
+        if let Some(end) = &traffic.end {
+            // A job ends once.
+            let _ = self.stint.announced.route().ended.set(end.status);
+        }
         let unheard = matches!(
             coupled,
             Coupled::DirectorGone(_) | Coupled::Stopped | Coupled::Failed(_)

@@ -59,6 +59,7 @@ impl<'a> Stint<'a> {
         ending: &mut Ending,
     ) -> Self {
         let route = Route {
+            ended: Arc::clone(&listed.ended),
             stop: listed.stop.clone(),
             tally: Arc::clone(&listed.tally),
             ..route(facts, Far::One(seat.far_end()), &listed.client_key)
@@ -140,6 +141,7 @@ pub(super) fn route(facts: &Facts, far: Far, client_key: &SessionKey) -> Route {
         client_key: client_key.clone(),
         far,
         tally: Arc::new(Tally::default()),
+        ended: Arc::default(),
         stop: CancellationToken::new(),
         over: CancellationToken::new(),
     }

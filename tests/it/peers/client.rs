@@ -152,10 +152,12 @@ impl DataLink {
         self.wire.send(format!("append end session {ticket}\n")).await?;
         self.expect("3000 OK end\n").await?;
         self.wire.send(format!("append close session {ticket}\n")).await?;
-        self.closed().await
+        let status = self.closed().await?;
+        self.wire.close().await;
+        Ok(status)
     }
 
-    async fn closed(mut self) -> Result<u8, ClientError> {
+    async fn closed(&mut self) -> Result<u8, ClientError> {
         let expected = "3000 OK close Status = ";
         let found = self.expect(expected).await?;
         match self.wire.packet().await? {
@@ -163,9 +165,7 @@ impl DataLink {
             other => panic!("after the status comes an EOD, not {other:?}"),
         }
         self.wire.signal(Signal::Terminate).await?;
-        let status = found[expected.len()..].trim().parse().expect("a status");
-        self.wire.close().await;
-        Ok(status)
+        Ok(found[expected.len()..].trim().parse().expect("a status"))
     }
 
     /// Begins to read: the storage has its first volume when this returns.
@@ -211,6 +211,13 @@ impl DataLink {
 
     /// Ends reading; returns the status that the storage reports.
     pub(crate) async fn close_read(mut self) -> Result<u8, ClientError> {
+        let status = self.end_read().await?;
+        self.wire.close().await;
+        Ok(status)
+    }
+
+    /// The same, and keeps the connection.
+    pub(crate) async fn end_read(&mut self) -> Result<u8, ClientError> {
         let ticket = self.ticket;
         self.wire.send(format!("read close session {ticket}\n")).await?;
         self.closed().await
