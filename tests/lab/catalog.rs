@@ -96,6 +96,7 @@ impl JobReport {
 #[derive(Debug, Clone)]
 pub(crate) struct Volume {
     pub(crate) name: String,
+    pub(crate) pool: String,
     pub(crate) status: String,
     pub(crate) media_type: String,
     pub(crate) bytes: u64,
@@ -194,17 +195,30 @@ impl Catalog {
         })
     }
 
+    /// The volume of this name.
+    pub(crate) fn volume(&self, name: &str) -> Volume {
+        let found = self.volumes().into_iter().find(|volume| volume.name == name);
+        found.unwrap_or_else(|| panic!("no volume {name} in the catalog"))
+    }
+
+    /// Whether the catalog still knows where the job's data are.
+    pub(crate) fn has_data_of(&self, id: JobId) -> bool {
+        self.job(id).is_some_and(|job| !job.volumes.is_empty())
+    }
+
     pub(crate) fn volumes(&self) -> Vec<Volume> {
         self.read(|catalog| {
-            let select = "SELECT VolumeName, VolStatus, MediaType, VolBytes, VolJobs FROM Media ORDER BY MediaId";
+            let select = "SELECT VolumeName, Pool.Name, VolStatus, MediaType, VolBytes, VolJobs \
+                          FROM Media JOIN Pool USING (PoolId) ORDER BY MediaId";
             let mut rows = catalog.prepare(select)?;
             let volumes = rows.query_map([], |row| {
                 Ok(Volume {
                     name: row.get(0)?,
-                    status: row.get(1)?,
-                    media_type: row.get(2)?,
-                    bytes: row.get(3)?,
-                    jobs: row.get(4)?,
+                    pool: row.get(1)?,
+                    status: row.get(2)?,
+                    media_type: row.get(3)?,
+                    bytes: row.get(4)?,
+                    jobs: row.get(5)?,
                 })
             })?;
             volumes.collect()

@@ -109,7 +109,7 @@ pub(crate) struct Plan {
     pub(crate) device_of: BTreeMap<&'static str, Vec<(&'static str, String)>>,
     /// The storage of this name calls its changer this, whatever the others call theirs.
     pub(crate) changer_of: Option<(&'static str, &'static str)>,
-    /// Further directives of the group's Pool.
+    /// Further directives of the group's Pool, in place of those of the same name; without a value, none.
     pub(crate) pool: Vec<(&'static str, String)>,
     pub(crate) tls: Tls,
     /// Daemons whose communication lines are not to be compressed by them.

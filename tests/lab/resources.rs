@@ -14,6 +14,8 @@ pub(crate) const GROUP: &str = "Files";
 pub(crate) const ARCHIVE: &str = "Archive";
 /// The Pool of copies that stay in the group.
 pub(crate) const COPIES: &str = "Copies";
+/// The Pool from which others take volumes, by Bacula's name for it.
+pub(crate) const SCRATCH: &str = "Scratch";
 pub(crate) const GROUP_DEVICE: &str = "FileGroup";
 pub(crate) const GROUP_MEDIA_TYPE: &str = "File";
 /// The password that sdgroup expects of the Director.
@@ -96,6 +98,7 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
         pool(&mut text, plan, (name, name), label);
     }
     if let Some(port) = ports.group {
+        resource(&mut text, "Pool", &[("Name", SCRATCH), ("Pool Type", "Backup")]);
         // What is copied within the group has a Pool of its own, and the same storages.
         pool(&mut text, plan, (COPIES, GROUP), "Copied-");
         for storage in storages.iter().filter(|_| plan.vaults) {
@@ -245,7 +248,9 @@ fn pool(text: &mut String, plan: &Plan, (name, storage): (&str, &str), label: &s
         directives.push(("Maximum Volume Bytes", size));
     }
     let added = if name == GROUP { plan.pool.as_slice() } else { &[] };
-    resource_with(text, "Pool", added, &directives);
+    directives.retain(|(name, _)| !added.iter().any(|(added, _)| added == name));
+    let added: Vec<_> = added.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
+    resource_with(text, "Pool", &added, &directives);
 }
 
 fn jobs_of(text: &mut String, plan: &Plan, source: &Source, storage: &str, pool: &str) {
