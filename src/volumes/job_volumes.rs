@@ -20,7 +20,7 @@ pub enum JudgeError {
 }
 
 /// What passes between one job's storage and its Director about volumes. Dropping it, when the job ends, lets the
-/// volumes go that it claimed.
+/// volume go that it claimed.
 #[derive(Debug)]
 pub struct JobVolumes {
     ledger: Ledger,
@@ -75,6 +75,9 @@ impl JobVolumes {
         let learned = match catalog::parse(line) {
             Ok(CatalogRequest::UpdateMedia(update)) => self.learn(&update).await?,
             Ok(CatalogRequest::FindMedia(find)) => {
+                // A storage that looks for a volume has none in its hands for the job: it is done with those that it was
+                // given before, or did not want them.
+                self.claims.clear();
                 self.lack = (find.creates == Some(false)).then_some(Lack::Room);
                 None
             }
@@ -180,6 +183,19 @@ mod tests {
         assert_eq!(listed[0].updated_by.as_deref(), Some("Nightly.2026-11-23_00.20.37_03"));
         second.on_request(FIND).await.unwrap();
         assert!(matches!(second.on_answer(NEW).await.unwrap(), Verdict::AskAgain { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_the_storage_did_not_want_is_not_kept_from_others() {
+        let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+        let volume = VolumeName::new("V").unwrap();
+        let mut first = job(&ledger, "File4");
+        first.on_request(FIND).await.unwrap();
+        first.on_answer(NEW).await.unwrap();
+        assert_eq!(ledger.claimed_by(&volume), Some(storage("File4")));
+        let next = catalog::find_media_with_index(FIND, 2).unwrap();
+        first.on_request(&next).await.unwrap();
+        assert_eq!(ledger.claimed_by(&volume), None);
     }
 
     #[tokio::test]
