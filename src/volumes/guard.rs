@@ -7,9 +7,16 @@
 //!
 //! What the Director does is the reason for each rule (Bacula `src/dird/next_vol.c`, `src/cats/sql_find.c`,
 //! `src/stored/askdir.c`): it keeps a list of what it has offered to the job, cleared by index 1, and does not offer
-//! it again, whatever the index; it makes a new volume when it finds none; at last it purges or recycles the oldest
-//! volume, which ignores the list and comes back however often one asks. A storage ends its search when it is given
-//! the same name twice in a row.
+//! it again, whatever the index. It looks for volumes that can be written, then for recycled ones, purged ones and ones
+//! whose retention has passed, then in the Scratch pool, then makes a new one. At last, if its pool says so, it purges
+//! or recycles the oldest volume, which ignores the list, and has done so when its answer arrives. There is no asking
+//! without that: to a request that must not make a volume (`create=0`, 13 and later) the oldest is recycled all the same,
+//! and its jobs stay in the catalog.
+//!
+//! So a dead volume of another storage stays at home while the Director has anything else, and when it has not, the dead
+//! one that it offered last is asked for by its name and moves: if the Director purged one for this search, that is the
+//! one. It is not searched for again: a search could purge another one meanwhile. What the Director offers in spite of
+//! its list, it has purged for this search, and it moves at once. `deploy/docs/pools.md` has each case.
 //!
 //! The machine is pure. One guard belongs to one job's connection to one storage.
 
@@ -23,6 +30,11 @@ use crate::wire::catalog::{self, CatalogRequest, MediaAnswer};
 /// How often the Director is asked again in one search. Each foreign volume costs one repeat in a search, since the
 /// Director does not offer it twice, so that a pool may have this many writable volumes on other storages.
 pub const MAX_REPEATS: u32 = 500;
+
+/// How many volumes of other storages a job's pool gathers, in one search, that were in another one: the Director has
+/// taken them from the Scratch pool for this search, or for one before it, since they stay where they are. They come
+/// first in the next search, so that this is also how many a pool can gather in all.
+pub const MAX_GATHERED: u32 = 30;
 
 /// Where the ledger puts a volume, as seen from the storage that asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +80,7 @@ pub enum Verdict {
     },
     /// Swallow it, and send `request` to the Director.
     AskAgain {
-        /// The storage's own request with another index.
+        /// The storage's own request with another index, or a question about one volume.
         request: Vec<u8>,
     },
     /// Swallow it, and send `line` to the storage.
@@ -133,13 +145,17 @@ pub struct Guard {
     index: u32,
     /// How often it was asked again in this search.
     repeats: u32,
-    sweep: Sweep,
-    /// What was turned away since the Director's list was last cleared.
-    turned: HashSet<VolumeName>,
+    /// How many volumes of other storages it offered in this search that come from another pool.
+    gathered: u32,
     /// What the storage was given in this search.
     given: HashSet<VolumeName>,
-    /// Everything that was turned away in this search, for the reason.
+    /// Everything that was turned away in this search.
     seen: Vec<Seen>,
+    /// Dead volumes of other storages, in the order in which they were offered in this search.
+    dead: Vec<VolumeName>,
+    /// The Director takes what it purges out of the pool, so that it would purge the next one when it is asked again.
+    /// This stays so for the job.
+    purges_away: bool,
 }
 
 /// What the storage has asked and not been answered.
@@ -149,19 +165,25 @@ enum Pending {
     Open,
     /// A volume to write next.
     FindMedia(Vec<u8>),
+    /// The same, and the Director is asked about one dead volume of another storage by its name.
+    Named {
+        find_media: Vec<u8>,
+        volume: VolumeName,
+        purpose: Purpose,
+    },
     /// Whether it may write a volume which it has in mind.
     Write,
     /// A request that could not be read.
     Unreadable,
 }
 
-/// How a search treats recycled volumes of other storages.
+/// Why a volume is asked for by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sweep {
-    /// They stay at home, if there is anything else.
-    KeepHome,
-    /// There is nothing else: the next one that comes may move.
-    LetMove,
+enum Purpose {
+    /// Whether it is still of the job's pool; it was offered a moment ago.
+    Check,
+    /// To have it moved.
+    Move,
 }
 
 /// A volume that was turned away.
@@ -169,7 +191,6 @@ enum Sweep {
 struct Seen {
     volume: VolumeName,
     place: Place,
-    recycled: bool,
 }
 
 impl Guard {
@@ -182,10 +203,11 @@ impl Guard {
             pending: Pending::Open,
             index: 1,
             repeats: 0,
-            sweep: Sweep::KeepHome,
-            turned: HashSet::new(),
+            gathered: 0,
             given: HashSet::new(),
             seen: Vec::new(),
+            dead: Vec::new(),
+            purges_away: false,
         }
     }
 
@@ -221,66 +243,76 @@ impl Guard {
         self.pending != Pending::Open
     }
 
-    /// A volume of another storage would be let go to this one, since it is recycled and nothing else is left.
+    /// Whether the answer is the Director's own choice of a volume.
+    #[must_use]
+    pub fn awaits_offer(&self) -> bool {
+        matches!(self.pending, Pending::FindMedia(_))
+    }
+
+    /// Takes note that the volume which is offered holds nothing and comes from another pool than the job's.
+    pub fn gather(&mut self) {
+        self.gathered = self.gathered.saturating_add(1);
+    }
+
+    /// A volume of another storage would be let go to this one, since it is dead and would be of no use to anybody, or
+    /// since nothing else is left.
     #[must_use]
     pub fn would_move(&self, answer: &MediaAnswer) -> bool {
-        matches!(self.pending, Pending::FindMedia(_))
-            && answer.is_recycled()
-            && !self.given.contains(&answer.volume)
-            && (self.sweep == Sweep::LetMove || self.turned.contains(&answer.volume))
+        let is_due = match &self.pending {
+            // What may not be recycled was purged for this search, and nobody is offered it again.
+            Pending::FindMedia(_) => self.purges_away || !answer.recycle || self.has_seen(&answer.volume),
+            Pending::Named { volume, purpose, .. } => *purpose == Purpose::Move && *volume == answer.volume,
+            Pending::Open | Pending::Write | Pending::Unreadable => false,
+        };
+        is_due && answer.is_recycled() && !self.given.contains(&answer.volume)
     }
 
     /// Judges an answer that names a volume, which the ledger puts at `place`.
     pub fn on_answer(&mut self, answer: &MediaAnswer, place: Place) -> Verdict {
-        match self.pending {
+        match &self.pending {
             Pending::Open => Verdict::Pass { note: None },
-            Pending::FindMedia(_) => self.on_offer(answer, place),
+            Pending::Named {
+                find_media,
+                volume,
+                purpose: Purpose::Check,
+            } => {
+                self.dead.push(volume.clone());
+                self.pending = Pending::FindMedia(find_media.clone());
+                self.ask_next().unwrap_or_else(|| self.move_next())
+            }
+            Pending::FindMedia(_) | Pending::Named { .. } => self.on_offer(answer, place),
             Pending::Write | Pending::Unreadable => self.on_write(answer, place),
         }
     }
 
     /// Judges an answer that names no volume, such as `1901 No Media.`
     pub fn on_refusal(&mut self, line: &[u8]) -> Verdict {
-        if !matches!(self.pending, Pending::FindMedia(_)) || self.seen.is_empty() {
-            return Verdict::Pass { note: None };
+        match &self.pending {
+            Pending::FindMedia(_) if line.starts_with(b"1901") && !self.dead.is_empty() => self.move_next(),
+            Pending::FindMedia(_) if !self.seen.is_empty() => Verdict::Pass {
+                note: Some(Note::NoneOfItsOwn { reason: self.reason() }),
+            },
+            Pending::Named {
+                find_media,
+                purpose: Purpose::Check,
+                ..
+            } => {
+                self.pending = Pending::FindMedia(find_media.clone());
+                self.purges_away = true;
+                self.ask_next().unwrap_or_else(|| self.move_next())
+            }
+            Pending::Named { .. } => self.move_next(),
+            _ => Verdict::Pass { note: None },
         }
-        let second = if line.starts_with(b"1901") {
-            self.let_move()
-        } else {
-            None
-        };
-        second.unwrap_or_else(|| Verdict::Pass {
-            note: Some(Note::NoneOfItsOwn { reason: self.reason() }),
-        })
-    }
-
-    /// Nothing is left but recycled volumes of other storages: asks from the start, to take the first that comes.
-    fn let_move(&mut self) -> Option<Verdict> {
-        let movable = self
-            .seen
-            .iter()
-            .any(|seen| seen.recycled && matches!(seen.place, Place::Elsewhere(_)));
-        if !movable || self.sweep == Sweep::LetMove || self.repeats >= MAX_REPEATS {
-            return None;
-        }
-        let Pending::FindMedia(request) = &self.pending else {
-            return None;
-        };
-        let request = catalog::find_media_with_index(request, 1).ok()?;
-        self.sweep = Sweep::LetMove;
-        self.turned.clear();
-        self.index = 1;
-        self.repeats = self.repeats.saturating_add(1);
-        Some(Verdict::AskAgain { request })
     }
 
     fn start_search(&mut self) {
         self.index = 1;
         self.repeats = 0;
-        self.sweep = Sweep::KeepHome;
-        self.turned.clear();
+        self.gathered = 0;
         self.given.clear();
         self.seen.clear();
+        self.dead.clear();
     }
 
     /// The Director offers a volume.
@@ -323,21 +355,28 @@ impl Guard {
 
     /// Swallows an offer and asks again, unless that cannot lead to another volume.
     fn turn_away(&mut self, answer: &MediaAnswer, place: Place) -> Verdict {
-        let again = !self.turned.insert(answer.volume.clone());
-        if !self.seen.iter().any(|seen| seen.volume == answer.volume) {
-            self.seen.push(Seen {
-                volume: answer.volume.clone(),
-                place,
-                recycled: answer.is_recycled(),
-            });
-        } else if let Some(seen) = self.seen.iter_mut().find(|seen| seen.volume == answer.volume) {
-            seen.recycled = answer.is_recycled();
+        let stays_dead = answer.is_recycled() && matches!(place, Place::Elsewhere(_));
+        // In spite of the Director's list, or by its name because nothing else was left: asking on would not help.
+        let is_last = matches!(self.pending, Pending::Named { .. }) || self.has_seen(&answer.volume);
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.volume == answer.volume) {
+            seen.place = place;
+        } else {
+            let volume = answer.volume.clone();
+            self.seen.push(Seen { volume, place });
         }
-        if again {
-            // It comes back in spite of the Director's list, and would do so for ever.
-            return self.let_move().unwrap_or_else(|| self.refuse());
+        if is_last {
+            return self.move_next();
         }
-        self.ask_next().unwrap_or_else(|| self.refuse())
+        let next = if stays_dead {
+            self.ask_for(answer.volume.clone(), Purpose::Check)
+        } else {
+            self.ask_next()
+        };
+        next.unwrap_or_else(|| self.move_next())
+    }
+
+    fn has_seen(&self, volume: &VolumeName) -> bool {
+        self.seen.iter().any(|seen| seen.volume == *volume)
     }
 
     /// Asks for what comes after all that was offered, unless it was asked too often.
@@ -345,13 +384,35 @@ impl Guard {
         let Pending::FindMedia(request) = &self.pending else {
             return None;
         };
-        if self.repeats >= MAX_REPEATS {
+        if self.repeats >= MAX_REPEATS || self.gathered >= MAX_GATHERED {
             return None;
         }
         self.repeats = self.repeats.saturating_add(1);
         self.index = self.index.saturating_add(1);
         let request = catalog::find_media_with_index(request, self.index).ok()?;
         Some(Verdict::AskAgain { request })
+    }
+
+    /// Asks for one volume by its name.
+    fn ask_for(&mut self, volume: VolumeName, purpose: Purpose) -> Option<Verdict> {
+        let (Pending::FindMedia(find_media) | Pending::Named { find_media, .. }) = &self.pending else {
+            return None;
+        };
+        let find_media = find_media.clone();
+        let request = catalog::volume_to_write(&find_media, &volume).ok()?;
+        self.repeats = self.repeats.saturating_add(1);
+        self.pending = Pending::Named {
+            find_media,
+            volume,
+            purpose,
+        };
+        Some(Verdict::AskAgain { request })
+    }
+
+    /// Nothing is left but dead volumes of other storages: the one that was offered last moves here.
+    fn move_next(&mut self) -> Verdict {
+        let asked = self.dead.pop().and_then(|volume| self.ask_for(volume, Purpose::Move));
+        asked.unwrap_or_else(|| self.refuse())
     }
 
     fn refuse(&self) -> Verdict {

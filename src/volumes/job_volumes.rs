@@ -91,24 +91,28 @@ impl JobVolumes {
     /// # Errors
     /// When the answer or the ledger cannot be read.
     pub async fn on_answer(&mut self, line: &[u8]) -> Result<Verdict, JudgeError> {
+        self.turned = None;
         if !self.guard.judges() {
             return Ok(Verdict::Pass { note: None });
         }
         let Some(answer) = MediaAnswer::parse(line)? else {
             let verdict = self.guard.on_refusal(line);
-            if let Verdict::Pass { note: Some(_) } = verdict {
+            if matches!(verdict, Verdict::Pass { note: Some(_) } | Verdict::Refuse { .. }) {
                 self.lack.get_or_insert(Lack::Volumes);
             }
             return Ok(verdict);
         };
-        let moving = self.guard.would_move(&answer);
+        let (is_offer, moving) = (self.guard.awaits_offer(), self.guard.would_move(&answer));
         let (place, claim) = self.ledger.claim(&answer.volume, self.guard.storage(), moving).await?;
+        if is_offer && matches!(place, Place::Elsewhere(_)) && self.was_gathered(&answer).await? {
+            self.guard.gather();
+        }
         let verdict = self.guard.on_answer(&answer, place.clone());
         match (&verdict, claim) {
             (Verdict::Pass { .. }, Some(claim)) => {
                 self.claims.insert(answer.volume, claim);
             }
-            (Verdict::AskAgain { .. }, _) => self.turned = Some((answer.volume, place)),
+            (Verdict::AskAgain { .. }, _) if is_offer => self.turned = Some((answer.volume, place)),
             (Verdict::Refuse { .. }, _) => {
                 self.lack.get_or_insert(Lack::Volumes);
             }
@@ -123,10 +127,19 @@ impl JobVolumes {
         self.lack
     }
 
-    /// The volume that was swallowed last, and where it is.
+    /// The volume that the Director offered last and that was swallowed, and where it is.
     #[must_use]
     pub fn turned(&self) -> Option<&(VolumeName, Place)> {
         self.turned.as_ref()
+    }
+
+    /// Whether the volume holds nothing and came into the job's pool from another one, which only the Director does.
+    async fn was_gathered(&self, answer: &MediaAnswer) -> Result<bool, StoreError> {
+        let Some(pool) = self.pool.as_ref().filter(|_| answer.is_idle()) else {
+            return Ok(false);
+        };
+        let known = self.ledger.pool(&answer.volume).await?;
+        Ok(known.is_some_and(|known| known != *pool))
     }
 
     async fn learn(&self, update: &UpdateMedia) -> Result<Option<Learned>, StoreError> {

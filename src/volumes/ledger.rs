@@ -88,6 +88,15 @@ impl Ledger {
         Ok(found.into_iter().next().map(|record| record.storage))
     }
 
+    /// The pool in which `volume` was labelled or written last, as far as that is known.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn pool(&self, volume: &VolumeName) -> Result<Option<PoolName>, StoreError> {
+        let found = self.store.find(vec![volume.clone()]).await?;
+        Ok(found.into_iter().next().and_then(|record| record.pool))
+    }
+
     /// The storages that hold `volumes`; a volume that nobody is known to hold is left out.
     ///
     /// # Errors

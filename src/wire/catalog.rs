@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::line;
 use crate::types::{JobId, MediaType, NameError, PoolName, VolumeName};
 
 /// The byte that stands for a blank inside a name (Bacula `src/lib/util.c`, `bash_spaces`).
@@ -209,6 +210,9 @@ pub struct MediaAnswer {
     pub end_file: u64,
     /// Its number in the catalog.
     pub media_id: u64,
+    /// The operator lets it be written again. A Director looks at this where it recycles by retention, and not where it
+    /// purges the oldest volume of a pool (Bacula `src/cats/sql_find.c`).
+    pub recycle: bool,
 }
 
 impl MediaAnswer {
@@ -230,6 +234,10 @@ impl MediaAnswer {
             status: VolumeStatus::from_word(fields.value("VolStatus")?),
             end_file: fields.number("EndFile")?,
             media_id: fields.number("MediaId")?,
+            recycle: match fields.number("Recycle") {
+                Err(CatalogError::Missing(_)) => true,
+                recycle => recycle? != 0,
+            },
         }))
     }
 
@@ -243,6 +251,12 @@ impl MediaAnswer {
     #[must_use]
     pub fn is_recycled(&self) -> bool {
         self.status == VolumeStatus::Recycle
+    }
+
+    /// It holds nothing of any job: it has no more than a label, or what it held is dead.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.volume_jobs == 0 || self.is_recycled()
     }
 }
 
@@ -323,6 +337,21 @@ pub fn find_media_with_index(line: &[u8], index: u32) -> Result<Vec<u8>, Catalog
     changed.extend_from_slice(index.to_string().as_bytes());
     changed.extend_from_slice(tail);
     Ok(changed)
+}
+
+/// A GetVolInfo request by which a job asks for a volume by its name, in place of its FindMedia request `line`. The
+/// Director's answer has the same form.
+///
+/// # Errors
+/// When the line is no FindMedia request.
+pub fn volume_to_write(line: &[u8], volume: &VolumeName) -> Result<Vec<u8>, CatalogError> {
+    let digits = index_digits(line).ok_or(CatalogError::NotFindMedia)?;
+    let key = digits.start.saturating_sub(b"FindMedia=".len());
+    let mut request = line.get(..key).ok_or(CatalogError::NotFindMedia)?.to_vec();
+    request.extend_from_slice(b"GetVolInfo VolName=");
+    request.extend_from_slice(&line::escape(volume.as_str().as_bytes()));
+    request.extend_from_slice(b" write=1\n");
+    Ok(request)
 }
 
 /// The index of a FindMedia request; `None` for any other line.
@@ -487,6 +516,21 @@ mod tests {
     }
 
     #[test]
+    fn a_search_becomes_a_question_about_one_volume() {
+        let volume = VolumeName::new("My volume").unwrap();
+        let request = volume_to_write(FIND_13, &volume).unwrap();
+        assert_eq!(request, b"CatReq JobId=10 GetVolInfo VolName=My\x01volume write=1\n");
+        assert_eq!(
+            parse(&request).unwrap(),
+            CatalogRequest::GetVolInfo(GetVolInfo {
+                volume: volume.clone(),
+                write: true
+            })
+        );
+        assert_eq!(volume_to_write(UPDATE_9, &volume), Err(CatalogError::NotFindMedia));
+    }
+
+    #[test]
     fn a_fresh_label_is_told_from_a_volume_that_left_its_slot() {
         let label = update(UPDATE_9);
         assert_eq!(
@@ -545,7 +589,9 @@ mod tests {
             (answer.volume.as_str(), answer.volume_bytes, answer.media_id),
             ("Manual-0001", 214, 2)
         );
-        assert!(!answer.is_never_written() && !answer.is_recycled());
+        assert!(!answer.is_never_written() && !answer.is_recycled() && answer.is_idle() && answer.recycle);
+        let kept = String::from_utf8_lossy(ANSWER_9).replace("Recycle=1", "Recycle=0");
+        assert!(!MediaAnswer::parse(kept.as_bytes()).unwrap().unwrap().recycle);
         assert!(
             MediaAnswer {
                 volume_bytes: 0,

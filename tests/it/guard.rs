@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use sdgroup::types::JobStatus;
+use sdgroup::volumes::guard::MAX_GATHERED;
 
 use crate::harness::bytes_of_jobs::{Amount, Record, files};
 use crate::harness::site::{NAMES, POOL, Plot, Site};
 use crate::harness::wait::soon;
-use crate::peers::catalog::Pool;
+use crate::peers::catalog::{Media, Oldest, Pool, SCRATCH};
 use crate::peers::director::{Director, Plan, Report};
-use crate::peers::storage::Settings;
+use crate::peers::storage::{Point, Settings};
 
 /// A volume holds a few jobs of [`Amount::SMALL`].
 const VOLUME_BYTES: u64 = 60_000;
@@ -191,7 +192,7 @@ async fn a_pool_without_a_volume_for_anybody_ends_where_an_operator_is_needed() 
 async fn volumes_that_are_recycled_may_move_and_nothing_live_is_lost() {
     let pool = Pool {
         maximum_volumes: 6,
-        purge_oldest: true,
+        oldest: Oldest::Purged,
         ..Pool::endless(POOL)
     };
     let site = Site::new(plot(pool)).await;
@@ -222,9 +223,7 @@ async fn a_volume_that_the_operator_purged_is_written_again_by_whoever_gets_it()
     let site = Site::new(plot(pool)).await;
     let (first, _) = back_up(site.director.clone(), 1).await;
     let volume = site.director.catalog.volumes_of(first.id.0)[0].clone();
-    site.director
-        .catalog
-        .change(&volume, |media| "Purged".clone_into(&mut media.status));
+    site.director.catalog.purge(&volume);
     let mut done = Vec::new();
     for seed in 2..8 {
         done.push(back_up(site.director.clone(), seed).await);
@@ -236,6 +235,240 @@ async fn a_volume_that_the_operator_purged_is_written_again_by_whoever_gets_it()
         .count();
     assert_eq!(kept, done.len());
     assert_eq!(restore_all(&site, &done).await, done.len());
+}
+
+/// What the job wrote is on the only volume of that name which is not stale.
+async fn assert_written_at(site: &Site, report: &Report, storage: &str) {
+    assert_eq!(site.home(report).settings().name, storage);
+    for volume in site.director.catalog.volumes_of(report.id.0) {
+        assert_eq!(site.sdgroup.holder(&volume).await.as_deref(), Some(storage), "{volume}");
+    }
+}
+
+fn mark_all_full(site: &Site) {
+    for media in site.director.catalog.media() {
+        let full = |media: &mut Media| "Full".clone_into(&mut media.status);
+        site.director.catalog.change(&media.name, full);
+    }
+}
+
+#[tokio::test]
+async fn what_is_purged_for_a_job_is_written_by_it_also_where_it_may_not_be_recycled() {
+    let pool = Pool {
+        maximum_volumes: 2,
+        keeps_volumes: true,
+        ..Pool::endless(POOL)
+    };
+    let site = Site::new(plot(pool)).await;
+    let done = back_up_all(&site, 2, 1).await;
+    let oldest = site.director.catalog.volumes_of(done[0].0.id.0)[0].clone();
+    mark_all_full(&site);
+    let purge = |pool: &mut Pool| pool.oldest = Oldest::Purged;
+    site.director.catalog.change_pool(POOL, purge);
+
+    let (report, records) = back_up(site.director.clone(), 7).await;
+
+    assert_written_at(&site, &report, "File6").await;
+    assert!(
+        report.told.says(&["moves from File4 to File6"]),
+        "{:?}",
+        report.told.log
+    );
+    assert_eq!(site.director.catalog.purged(), [oldest]);
+    assert_eq!(
+        site.director.catalog.volumes_of(report.id.0),
+        site.director.catalog.purged()
+    );
+    assert!(!site.director.catalog.has(done[0].0.id.0));
+    assert_eq!(restore_all(&site, &done).await, 1);
+    assert_eq!(restore_all(&site, &[(report, records)]).await, 1);
+}
+
+#[tokio::test]
+async fn a_volume_whose_retention_has_passed_is_written_again_and_no_other() {
+    for auto_prune in [true, false] {
+        let pool = Pool {
+            maximum_volumes: 3,
+            auto_prune,
+            // Where it is not looked for what has expired, the oldest is, if it has.
+            oldest: Oldest::Recycled,
+            ..Pool::endless(POOL)
+        };
+        let site = Site::new(plot(pool)).await;
+        let done = back_up_all(&site, 3, 1).await;
+        mark_all_full(&site);
+
+        let plan = Plan::backup("Homeless", POOL);
+        let (report, client) = soon("the job", site.director.back_up(&plan, &done[0].1)).await.unwrap();
+        assert!(
+            client.is_err() && report.told.says(&["an operator is needed"]),
+            "{:?}",
+            report.told.log
+        );
+        assert_eq!(restore_all(&site, &done).await, 3);
+        // A simulated storage takes a volume that it has read for one that it may write.
+        mark_all_full(&site);
+
+        let volume_of = |(report, _): &(Report, _)| site.director.catalog.volumes_of(report.id.0)[0].clone();
+        let volumes: Vec<String> = done.iter().map(volume_of).collect();
+        site.director
+            .catalog
+            .change(&volumes[0], |media| media.last_written = 1_000);
+        for volume in &volumes[..2] {
+            site.director.catalog.change(volume, |media| media.expired = true);
+        }
+        let (report, records) = back_up(site.director.clone(), 7).await;
+        // Of two that have expired, the younger is on the storage that asks.
+        let written = volumes[usize::from(!auto_prune)].clone();
+        assert_eq!(site.director.catalog.volumes_of(report.id.0), [written]);
+        assert_eq!(
+            report.told.says(&[" moves from "]),
+            !auto_prune,
+            "{:?}",
+            report.told.log
+        );
+        assert!(site.director.catalog.has(done[2].0.id.0));
+        assert_eq!(restore_all(&site, &[(report, records)]).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_volume_stays_with_the_job_that_writes_it() {
+    let pool = Pool {
+        maximum_volumes: 1,
+        ..Pool::endless(POOL)
+    };
+    let plot = Plot {
+        policy: "LeastUsed",
+        ..plot(pool)
+    };
+    let site = Site::new(plot).await;
+    let (first, _) = back_up(site.director.clone(), 1).await;
+    let home = site.home(&first);
+    let before = home.reached(Point::Written);
+    home.hold(Point::Written);
+    let running = tokio::spawn(back_up(site.director.clone(), 2));
+    home.until_reached(Point::Written, before + 1).await;
+    let purge = |pool: &mut Pool| pool.oldest = Oldest::Purged;
+    site.director.catalog.change_pool(POOL, purge);
+
+    // It begins on a storage without a volume of its own, and ends where the only one is.
+    let last = tokio::spawn(back_up(site.director.clone(), 3));
+    home.until_reached(Point::Written, before + 2).await;
+    home.release(Point::Written);
+    let done = [running.await.unwrap(), last.await.unwrap()];
+
+    assert!(
+        done[1].0.told.says(&["no volume of its own"]),
+        "{:?}",
+        done[1].0.told.log
+    );
+    for (report, _) in &done {
+        assert_written_at(&site, report, &home.settings().name).await;
+    }
+    assert_eq!(restore_all(&site, &done).await, 2);
+    // Nothing was purged but the jobs that were over, which is what Bacula does alone when two devices share a pool.
+    assert_eq!(site.director.catalog.purged(), [""; 0]);
+    assert!(!site.director.catalog.has(first.id.0));
+}
+
+#[tokio::test]
+async fn in_the_middle_of_a_job_a_dead_volume_moves_and_without_one_an_operator_is_needed() {
+    let pool = Pool {
+        maximum_volumes: NAMES.len(),
+        ..Pool::endless(POOL)
+    };
+    let site = Site::new(plot(pool)).await;
+    let done = back_up_all(&site, 3, 1).await;
+    let dead = site.director.catalog.volumes_of(done[1].0.id.0)[0].clone();
+    site.director.catalog.purge(&dead);
+    let large = files(
+        9,
+        Amount {
+            files: 12,
+            ..Amount::SMALL
+        },
+    );
+
+    let plan = Plan::backup("Large", POOL);
+    let (report, client) = soon("the job", site.director.back_up(&plan, &large)).await.unwrap();
+    client.unwrap();
+    assert_written_at(&site, &report, "File4").await;
+    assert!(
+        report.told.says(&[&dead, "moves from File5 to File4"]),
+        "{:?}",
+        report.told.log
+    );
+    assert_eq!(restore_all(&site, &done).await, 2);
+    assert_eq!(restore_all(&site, &[(report, large.clone())]).await, 1);
+
+    let (report, client) = soon("the job", site.director.back_up(&plan, &large)).await.unwrap();
+    assert!(client.is_err());
+    assert_eq!(report.status(), Some(JobStatus::FatalError));
+    assert!(report.told.says(&["no volume of File6's own"]), "{:?}", report.told.log);
+}
+
+/// Labels volumes on this storage, as the operator does.
+async fn label_many(site: &Site, storage: &str, pool: &str, count: u32) {
+    for number in 0..count {
+        let name = format!("Spare-{}-{number:03}", &storage[4..]);
+        let label = format!("label {storage}/Changer VolumeName={name} PoolName={pool} MediaType=File Slot=0 drive=0");
+        let said = site.director.console(&label).await.unwrap().join("");
+        assert!(said.starts_with("3000 OK label"), "{said}");
+        site.director.catalog.add_labelled(pool, &name, 217);
+    }
+}
+
+#[tokio::test]
+async fn a_storage_finds_its_own_among_any_number_of_unused_volumes() {
+    let pool = Pool {
+        label_format: None,
+        ..Pool::endless(POOL)
+    };
+    let plot = Plot {
+        policy: "ListedOrder",
+        ..plot(pool)
+    };
+    let site = Site::new(plot).await;
+    for (storage, count) in [("File6", MAX_GATHERED + 10), ("File4", 1)] {
+        label_many(&site, storage, POOL, count).await;
+    }
+
+    let (report, records) = back_up(site.director.clone(), 1).await;
+
+    assert_written_at(&site, &report, "File4").await;
+    assert_eq!(restore_all(&site, &[(report, records)]).await, 1);
+}
+
+#[tokio::test]
+async fn a_pool_takes_no_more_from_scratch_than_the_bound_for_storages_that_have_it() {
+    let pool = Pool {
+        label_format: None,
+        ..Pool::endless(POOL)
+    };
+    let plot = Plot {
+        policy: "ListedOrder",
+        ..plot(pool)
+    };
+    let site = Site::new(plot).await;
+    let labelled = MAX_GATHERED + 10;
+    label_many(&site, "File6", SCRATCH, labelled).await;
+
+    let (report, records) = back_up(site.director.clone(), 1).await;
+
+    assert_written_at(&site, &report, "File6").await;
+    let media = site.director.catalog.media();
+    let taken = media.iter().filter(|media| media.pool == POOL).count();
+    assert_eq!(taken, MAX_GATHERED as usize);
+    assert_eq!(restore_all(&site, &[(report, records)]).await, 1);
+    // They serve the storage that has them.
+    mark_all_full(&site);
+    for name in ["Spare-6-007", "Spare-6-008"] {
+        let open = |media: &mut Media| "Append".clone_into(&mut media.status);
+        site.director.catalog.change(name, open);
+    }
+    let (report, _) = back_up(site.director.clone(), 2).await;
+    assert_eq!(site.director.catalog.volumes_of(report.id.0), ["Spare-6-007"]);
 }
 
 #[tokio::test]

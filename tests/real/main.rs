@@ -22,6 +22,7 @@ mod kinds;
 mod moved;
 mod peer;
 mod placement;
+mod pools;
 mod probe;
 mod refusal;
 mod restore;

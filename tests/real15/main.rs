@@ -34,6 +34,8 @@ mod moved;
 mod peer;
 #[path = "../real/placement.rs"]
 mod placement;
+#[path = "../real/pools.rs"]
+mod pools;
 #[path = "../real/probe.rs"]
 mod probe;
 #[path = "../real/refusal.rs"]

@@ -72,7 +72,7 @@ pub struct VolumeGuarded<'a> {
     pub storage: &'a StorageName,
     /// For which job.
     pub job: &'a JobName,
-    /// The index with which the Director is asked again.
+    /// The index with which the Director is asked again; 0 when it is asked about a volume by its name.
     pub index: u32,
 }
 

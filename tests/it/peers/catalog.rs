@@ -1,5 +1,5 @@
 //! A Director's catalog: pools, volumes and which job is where on them, with the rules by which a Director answers a
-//! storage's questions (Bacula `src/dird/catreq.c`, `next_vol.c`, `recycle.c`).
+//! storage's questions (Bacula `src/dird/catreq.c`, `next_vol.c`, `recycle.c`, `autoprune.c`, `ua_purge.c`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,9 +15,27 @@ pub(crate) struct Pool {
     pub(crate) maximum_volumes: usize,
     pub(crate) maximum_volume_jobs: u64,
     pub(crate) maximum_volume_bytes: u64,
-    /// The least recently written volume is purged when there is no other.
-    pub(crate) purge_oldest: bool,
+    /// Volumes whose retention has passed are looked for when there is no other.
+    pub(crate) auto_prune: bool,
+    /// Volumes may not be written again of themselves.
+    pub(crate) keeps_volumes: bool,
+    /// What becomes of the least recently written volume when there is no other.
+    pub(crate) oldest: Oldest,
 }
+
+/// What becomes of the oldest volume of a pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Oldest {
+    #[default]
+    Stays,
+    /// `PurgeOldestVolume`.
+    Purged,
+    /// `RecycleOldestVolume`.
+    Recycled,
+}
+
+/// The pool from which all others take volumes.
+pub(crate) const SCRATCH: &str = "Scratch";
 
 impl Pool {
     /// A pool that makes as many volumes as are asked for.
@@ -48,6 +66,9 @@ pub(crate) struct Media {
     pub(crate) writes: u64,
     pub(crate) end_block: u64,
     pub(crate) recycle: bool,
+    pub(crate) enabled: bool,
+    /// Its retention has passed.
+    pub(crate) expired: bool,
     /// In ticks of the catalog's own clock; 0: never.
     pub(crate) last_written: u64,
 }
@@ -79,6 +100,10 @@ struct State {
     media: Vec<Media>,
     jobs: BTreeMap<u32, Job>,
     job_media: Vec<JobMedia>,
+    /// Jobs that have begun to write, and the volume on which they did last.
+    running: BTreeMap<u32, u64>,
+    /// Volumes that were purged because there was no other, in their order.
+    purged: Vec<String>,
     clock: u64,
     /// How often a volume to write was asked for.
     searches: u64,
@@ -205,6 +230,12 @@ impl Catalog {
         volumes
     }
 
+    /// Another set of rules for a pool.
+    pub(crate) fn change_pool(&self, name: &str, change: impl FnOnce(&mut Pool)) {
+        let mut state = self.state();
+        change(state.pools.get_mut(name).expect("a pool of the catalog"));
+    }
+
     /// Changes a volume's record, as an operator would.
     pub(crate) fn change(&self, volume: &str, change: impl FnOnce(&mut Media)) {
         let mut state = self.state();
@@ -212,8 +243,36 @@ impl Catalog {
         change(media.expect("a volume of the catalog"));
     }
 
+    /// Purges a volume, as an operator would.
+    pub(crate) fn purge(&self, volume: &str) {
+        let mut state = self.state();
+        let at = state.media.iter().position(|media| media.name == volume);
+        assert!(
+            state.purge(at.expect("a volume of the catalog")),
+            "{volume} was not purged"
+        );
+    }
+
     pub(crate) fn record_job(&self, job_id: u32, job: Job) {
         self.state().jobs.insert(job_id, job);
+    }
+
+    /// The job is over, however it ended.
+    pub(crate) fn end_job(&self, job_id: u32) {
+        self.state().running.remove(&job_id);
+    }
+
+    /// Volumes that were purged because there was no other, in their order.
+    pub(crate) fn purged(&self) -> Vec<String> {
+        self.state().purged.clone()
+    }
+
+    /// Adds a volume that a storage has labelled, as the console's `label` does.
+    pub(crate) fn add_labelled(&self, pool: &str, name: &str, bytes: u64) {
+        let mut state = self.state();
+        let mut media = state.new_media(pool, name, "File", true);
+        media.bytes = bytes;
+        state.media.push(media);
     }
 
     /// Answers a question; `None` for CreateJobMedia, whose list is yet to come.
@@ -259,6 +318,7 @@ impl Catalog {
             };
             // A storage makes one that says nothing at the start; a Director removes it at the end.
             if last == 0 {
+                state.running.insert(job_id, media_id);
                 continue;
             }
             let media = state
@@ -320,7 +380,14 @@ impl State {
             let found = self
                 .appendable(talk, row)
                 .or_else(|| self.recycled(talk))
-                .or_else(|| self.purged(talk))
+                .or_else(|| self.purged_one(talk))
+                .or_else(|| {
+                    if rules.auto_prune {
+                        self.prune(talk);
+                    }
+                    self.purged_one(talk)
+                })
+                .or_else(|| self.taken_from_scratch(talk, &rules))
                 .or_else(|| self.created(talk, &rules))
                 .or_else(|| self.oldest(talk, &rules));
             let Some(at) = found else {
@@ -335,48 +402,95 @@ impl State {
     }
 
     fn candidates<'a>(&'a self, talk: &'a Talk, status: &'a str) -> impl Iterator<Item = usize> + 'a {
+        self.of_pool(&talk.pool, &talk.media_type, status)
+            .filter(|&at| !talk.offered.contains(&self.media[at].id))
+    }
+
+    fn of_pool<'a>(&'a self, pool: &'a str, media_type: &'a str, status: &'a str) -> impl Iterator<Item = usize> + 'a {
         let fits = move |media: &Media| {
-            media.pool == talk.pool
-                && media.media_type == talk.media_type
-                && media.status == status
-                && !talk.offered.contains(&media.id)
+            media.pool == pool && media.media_type == media_type && media.status == status && media.enabled
         };
         (0..self.media.len()).filter(move |&at| fits(&self.media[at]))
     }
 
+    /// The one that was written last; those that never were come last.
     fn appendable(&self, talk: &Talk, row: usize) -> Option<usize> {
         let mut found: Vec<usize> = self.candidates(talk, "Append").collect();
         found.sort_by_key(|&at| (std::cmp::Reverse(self.media[at].last_written), self.media[at].id));
         found.get(row).copied()
     }
 
-    fn recycled(&self, talk: &Talk) -> Option<usize> {
-        self.candidates(talk, "Recycle")
+    /// The least recently written of those that may be written again.
+    fn least_recent(&self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
+        candidates
             .filter(|&at| self.media[at].recycle)
             .min_by_key(|&at| (self.media[at].last_written, self.media[at].id))
     }
 
-    fn purged(&mut self, talk: &Talk) -> Option<usize> {
-        let at = self
-            .candidates(talk, "Purged")
-            .filter(|&at| self.media[at].recycle)
-            .min_by_key(|&at| (self.media[at].last_written, self.media[at].id))?;
+    fn recycled(&self, talk: &Talk) -> Option<usize> {
+        self.least_recent(self.candidates(talk, "Recycle"))
+    }
+
+    fn purged_one(&mut self, talk: &Talk) -> Option<usize> {
+        let at = self.least_recent(self.candidates(talk, "Purged"))?;
         self.recycle(at);
         Some(at)
     }
 
-    fn created(&mut self, talk: &Talk, rules: &Pool) -> Option<usize> {
-        let in_pool = self.media.iter().filter(|media| media.pool == rules.name).count();
-        if rules.maximum_volumes != 0 && in_pool >= rules.maximum_volumes {
+    /// What has expired, up to the first volume that is free then and may be written again.
+    fn prune(&mut self, talk: &Talk) {
+        let statuses = ["Full", "Used"].into_iter();
+        let mut expired: Vec<_> = statuses
+            .flat_map(|status| self.of_pool(&talk.pool, &talk.media_type, status))
+            .filter(|&at| self.media[at].expired)
+            .collect();
+        expired.sort_by_key(|&at| (self.media[at].last_written, self.media[at].id));
+        for at in expired {
+            if self.purge(at) && self.media[at].recycle {
+                return;
+            }
+        }
+    }
+
+    /// From whatever was offered.
+    fn taken_from_scratch(&mut self, talk: &Talk, rules: &Pool) -> Option<usize> {
+        let mut unused: Vec<_> = self.of_pool(SCRATCH, &talk.media_type, "Append").collect();
+        unused.sort_by_key(|&at| (std::cmp::Reverse(self.media[at].last_written), self.media[at].id));
+        let unused = unused.first().copied();
+        let found = unused
+            .or_else(|| self.least_recent(self.of_pool(SCRATCH, &talk.media_type, "Recycle")))
+            .or_else(|| self.least_recent(self.of_pool(SCRATCH, &talk.media_type, "Purged")))?;
+        if !self.has_room(rules) {
             return None;
         }
-        let id = self.media.len() as u64 + 1;
-        let name = format!("{}{id:04}", rules.label_format.as_ref()?);
-        self.media.push(Media {
-            id,
-            name,
-            pool: rules.name.clone(),
-            media_type: talk.media_type.clone(),
+        if self.media[found].status == "Purged" {
+            self.recycle(found);
+        }
+        self.media[found].pool.clone_from(&rules.name);
+        Some(found)
+    }
+
+    fn has_room(&self, rules: &Pool) -> bool {
+        let in_pool = self.media.iter().filter(|media| media.pool == rules.name).count();
+        rules.maximum_volumes == 0 || in_pool < rules.maximum_volumes
+    }
+
+    fn created(&mut self, talk: &Talk, rules: &Pool) -> Option<usize> {
+        if !self.has_room(rules) {
+            return None;
+        }
+        let name = format!("{}{:04}", rules.label_format.as_ref()?, self.media.len() + 1);
+        let media = self.new_media(&rules.name, &name, &talk.media_type, !rules.keeps_volumes);
+        self.media.push(media);
+        Some(self.media.len() - 1)
+    }
+
+    fn new_media(&self, pool: &str, name: &str, media_type: &str, recycle: bool) -> Media {
+        Media {
+            id: self.media.len() as u64 + 1,
+            name: name.to_owned(),
+            pool: pool.to_owned(),
+            media_type: media_type.to_owned(),
             status: "Append".to_owned(),
             jobs: 0,
             files: 0,
@@ -386,43 +500,72 @@ impl State {
             errors: 0,
             writes: 0,
             end_block: 0,
-            recycle: true,
+            recycle,
+            enabled: true,
+            expired: false,
             last_written: 0,
-        });
-        Some(self.media.len() - 1)
+        }
     }
 
-    /// Whatever was offered, and whatever is on it.
+    /// Whatever was offered, and whatever is on it; but a volume that is dead already cannot be purged again.
     fn oldest(&mut self, talk: &Talk, rules: &Pool) -> Option<usize> {
-        if !rules.purge_oldest {
+        if rules.oldest == Oldest::Stays {
             return None;
         }
-        let fits = |media: &Media| {
-            let status = matches!(media.status.as_str(), "Full" | "Used" | "Append" | "Recycle" | "Purged");
-            media.pool == talk.pool && media.media_type == talk.media_type && status
+        let fits = |media: &Media| match media.status.as_str() {
+            "Full" | "Used" | "Append" => true,
+            "Recycle" | "Purged" => media.recycle,
+            _ => false,
         };
         let at = (0..self.media.len())
-            .filter(|&at| fits(&self.media[at]))
+            .filter(|&at| {
+                let media = &self.media[at];
+                media.pool == talk.pool && media.media_type == talk.media_type && media.enabled && fits(media)
+            })
             .min_by_key(|&at| (self.media[at].last_written, self.media[at].id))?;
+        let media = &self.media[at];
+        let status = media.status.as_str();
+        let goes = match rules.oldest {
+            Oldest::Stays => false,
+            Oldest::Purged => ["Append", "Full", "Used"].contains(&status),
+            Oldest::Recycled => ["Full", "Used"].contains(&status) && media.expired,
+        };
+        if !goes || !self.purge(at) {
+            return None;
+        }
+        self.purged.push(self.media[at].name.clone());
         self.recycle(at);
         Some(at)
+    }
+
+    /// Removes the jobs that are over, as a whole, also what other volumes have of them. Only a volume that was written
+    /// and has no job left then is purged.
+    fn purge(&mut self, at: usize) -> bool {
+        let (id, name) = (self.media[at].id, self.media[at].name.clone());
+        let is_over = |stretch: &&JobMedia| !self.running.contains_key(&stretch.job_id);
+        let here = self.job_media.iter().filter(|stretch| stretch.volume == name);
+        let gone: BTreeSet<u32> = here.filter(is_over).map(|stretch| stretch.job_id).collect();
+        self.job_media.retain(|stretch| !gone.contains(&stretch.job_id));
+        let is_written = self.running.values().any(|&media| media == id)
+            || self.job_media.iter().any(|stretch| stretch.volume == name);
+        let media = &mut self.media[at];
+        if is_written || media.last_written == 0 {
+            return false;
+        }
+        "Purged".clone_into(&mut media.status);
+        true
     }
 
     fn recycle(&mut self, at: usize) {
         let media = &mut self.media[at];
         "Recycle".clone_into(&mut media.status);
         (media.jobs, media.files, media.blocks, media.bytes) = (0, 0, 0, 1);
-        (media.mounts, media.writes, media.end_block) = (0, 0, 0);
-        let name = media.name.clone();
-        // The jobs on it go as a whole, also what other volumes have of them.
-        let here = self.job_media.iter().filter(|stretch| stretch.volume == name);
-        let gone: BTreeSet<u32> = here.map(|stretch| stretch.job_id).collect();
-        self.job_media.retain(|stretch| !gone.contains(&stretch.job_id));
+        media.expired = false;
     }
 
     fn has_expired(&mut self, at: usize, rules: &Pool) -> bool {
         let media = &mut self.media[at];
-        if media.status != "Append" {
+        if media.status != "Append" || media.jobs == 0 {
             return false;
         }
         if rules.maximum_volume_jobs != 0 && media.jobs >= rules.maximum_volume_jobs {
@@ -453,11 +596,14 @@ impl State {
             if let Some(rules) = self.pools.get(&talk.pool).cloned() {
                 self.has_expired(at, &rules);
             }
-            if self.media[at].status == "Purged" && self.media[at].recycle {
+            if self.media[at].status == "Purged" {
                 self.recycle(at);
             }
             if !matches!(self.media[at].status.as_str(), "Append" | "Recycle") {
                 return refusal(&self.media[at], "cannot be written");
+            }
+            if !self.media[at].enabled {
+                return refusal(&self.media[at], "is not Enabled");
             }
         }
         ok(&self.media[at])
@@ -470,7 +616,7 @@ impl State {
         let Some(media) = self.media.iter_mut().find(|media| media.name == found[1].1) else {
             return b"1991 Catalog Request for vol failed: not in the catalog.\n".to_vec();
         };
-        if value("VolWrites") > media.writes {
+        if value("VolBlocks") != media.blocks {
             media.last_written = clock;
         }
         (media.jobs, media.files) = (value("VolJobs"), value("VolFiles"));

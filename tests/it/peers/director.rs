@@ -507,6 +507,7 @@ impl Job {
             }
         }
         let told = self.control.told;
+        self.control.director.catalog.end_job(self.id.0);
         self.control.wire.close().await;
         Report {
             id: self.id,
