@@ -249,6 +249,12 @@ impl Guard {
         matches!(self.pending, Pending::FindMedia(_))
     }
 
+    /// Whether there are other storages whose volumes are not for this one.
+    #[must_use]
+    pub fn keeps_apart(&self) -> bool {
+        self.strangers == Strangers::TurnAway
+    }
+
     /// Takes note that the volume which is offered holds nothing and comes from another pool than the job's.
     pub fn gather(&mut self) {
         self.gathered = self.gathered.saturating_add(1);

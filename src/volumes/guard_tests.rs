@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::MemoryStore;
 use crate::types::JobName;
-use crate::volumes::{JobVolumes, Ledger};
+use crate::volumes::{JobVolumes, Ledger, Request};
 
 const FIND: &[u8] = b"CatReq JobId=1 FindMedia=1 pool_name=P media_type=File vol_type=1\n";
 const NO_MEDIA: &[u8] = b"1901 No Media. \n";
@@ -730,7 +730,10 @@ impl World {
         self.director.held = self.jobs.iter().map(|job| job.volume).collect();
         let written = self.jobs.iter().filter(|job| job.labelled);
         self.director.written = written.map(|job| job.volume).collect();
-        let mut request = self.runtime.block_on(volumes.on_request(&find(index))).unwrap().0;
+        let (request, _) = self.runtime.block_on(volumes.on_request(&find(index))).unwrap();
+        let Request::Ask(mut request) = request else {
+            return Err(TestCaseError::fail("the Director is not asked"));
+        };
         // Each volume may be offered once, looked after once and asked for once.
         for _ in 0..3 * self.director.volumes.len() + 4 {
             let (found, reply) = self.director.answer(&request, offered);

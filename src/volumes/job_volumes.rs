@@ -8,6 +8,11 @@ use crate::store::StoreError;
 use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
 use crate::wire::catalog::{self, CatalogError, CatalogRequest, MediaAnswer, UpdateMedia};
 
+/// What a storage without room is told while the job may go to another. What the Director would do for it, it has done
+/// when its answer arrives: asked for a volume without making one, it gives up the oldest volume of a pool that says so
+/// (Bacula `src/dird/next_vol.c`), and the job would then be written elsewhere.
+const NO_ROOM: &str = "The storage has no room, and the job may go to another one.";
+
 /// Why an answer could not be judged. The job cannot go on: an answer that is not understood could name any volume.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JudgeError {
@@ -31,6 +36,16 @@ pub struct JobVolumes {
     claims: HashMap<VolumeName, Claim>,
     turned: Option<(VolumeName, Place)>,
     lack: Option<Lack>,
+    can_leave: bool,
+}
+
+/// What to do with a storage's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Send this to the Director in its place.
+    Ask(Vec<u8>),
+    /// Do not trouble the Director, and send this to the storage as its answer.
+    Answer(Vec<u8>),
 }
 
 /// Why a storage has no volume that a job can write.
@@ -56,7 +71,13 @@ impl JobVolumes {
             claims: HashMap::new(),
             turned: None,
             lack: None,
+            can_leave: false,
         }
+    }
+
+    /// Whether the job may still go to another storage, as long as this one has not reserved a device for it.
+    pub fn set_can_leave(&mut self, can_leave: bool) {
+        self.can_leave = can_leave;
     }
 
     /// The words that the ledger notes beside the volumes of this job, from `use storage`.
@@ -65,25 +86,29 @@ impl JobVolumes {
         self.pool = pool;
     }
 
-    /// Takes a `CatReq` line of the storage: learns from it, and returns what to send to the Director in its place.
+    /// Takes a `CatReq` line of the storage: learns from it, and returns what to do with it.
     /// What was learned is on disk when this returns; it also says what became of it, which is worth telling when it
     /// is [`Learned::Moved`] or [`Learned::Conflict`].
     ///
     /// # Errors
     /// When the ledger cannot be written. The line must not go on then.
-    pub async fn on_request(&mut self, line: &[u8]) -> Result<(Vec<u8>, Option<Learned>), StoreError> {
+    pub async fn on_request(&mut self, line: &[u8]) -> Result<(Request, Option<Learned>), StoreError> {
         let learned = match catalog::parse(line) {
             Ok(CatalogRequest::UpdateMedia(update)) => self.learn(&update).await?,
             Ok(CatalogRequest::FindMedia(find)) => {
                 // A storage that looks for a volume has none in its hands for the job: it is done with those that it was
                 // given before, or did not want them.
                 self.claims.clear();
-                self.lack = (find.creates == Some(false)).then_some(Lack::Room);
+                let is_full = find.creates == Some(false);
+                self.lack = is_full.then_some(Lack::Room);
+                if is_full && self.can_leave && self.guard.keeps_apart() {
+                    return Ok((Request::Answer(catalog::no_media(NO_ROOM)), None));
+                }
                 None
             }
             _ => None,
         };
-        Ok((self.guard.on_request(line), learned))
+        Ok((Request::Ask(self.guard.on_request(line)), learned))
     }
 
     /// Takes the Director's answer to the last request and says what to do with it.
@@ -188,7 +213,7 @@ mod tests {
         assert!(matches!(second.on_answer(NEW).await.unwrap(), Verdict::AskAgain { .. }));
 
         let (line, learned) = first.on_request(LABELLED).await.unwrap();
-        assert_eq!((&line[..], learned), (LABELLED, Some(Learned::New)));
+        assert_eq!((line, learned), (Request::Ask(LABELLED.to_vec()), Some(Learned::New)));
         drop(first);
         assert_eq!(ledger.claimed_by(&volume), None);
         let listed = ledger.list(Some(&storage("File4"))).await.unwrap();
@@ -209,6 +234,20 @@ mod tests {
         let next = catalog::find_media_with_index(FIND, 2).unwrap();
         first.on_request(&next).await.unwrap();
         assert_eq!(ledger.claimed_by(&volume), None);
+    }
+
+    #[tokio::test]
+    async fn a_storage_without_room_is_given_nothing_while_its_job_can_go_elsewhere() {
+        let full = b"CatReq JobId=1 FindMedia=1 pool_name=P media_type=File vol_type=1 create=0\n";
+        let mut volumes = job(&Ledger::new(Arc::new(MemoryStore::new())), "File4");
+        volumes.set_can_leave(true);
+        let (request, _) = volumes.on_request(full).await.unwrap();
+        assert!(matches!(request, Request::Answer(line) if line.starts_with(b"1901 No Media. ")));
+        assert_eq!(volumes.lack(), Some(Lack::Room));
+        // With room, or once the job stays here, the Director is asked.
+        assert_eq!(volumes.on_request(FIND).await.unwrap().0, Request::Ask(FIND.to_vec()));
+        volumes.set_can_leave(false);
+        assert_eq!(volumes.on_request(full).await.unwrap().0, Request::Ask(full.to_vec()));
     }
 
     #[tokio::test]

@@ -11,6 +11,6 @@ pub mod ledger;
 pub mod segments;
 
 pub use guard::{Guard, Note, Place, Strangers, Verdict};
-pub use job_volumes::{JobVolumes, JudgeError, Lack};
+pub use job_volumes::{JobVolumes, JudgeError, Lack, Request};
 pub use ledger::{Assignment, Claim, Learned, Ledger, Sighting};
 pub use segments::{Segment, Unplaceable, plan};

@@ -6,7 +6,7 @@ use super::traffic::TrafficError;
 use crate::session::learned;
 use crate::telemetry::event::{VolumeGuarded, VolumeMoved};
 use crate::types::{MediaType, PoolName, Severity, StorageName};
-use crate::volumes::{JobVolumes, Lack, Note, Place, Strangers, Verdict};
+use crate::volumes::{JobVolumes, Lack, Note, Place, Request, Strangers, Verdict};
 use crate::wire::catalog::{self, CatalogRequest};
 use crate::wire::packet::Outbox;
 
@@ -54,6 +54,11 @@ impl<'a> CatalogDialogue<'a> {
         self.volumes.note_names(Some(media_type), Some(pool));
     }
 
+    /// Notes whether the job may still go to another storage.
+    pub(super) fn set_can_leave(&mut self, can_leave: bool) {
+        self.volumes.set_can_leave(can_leave);
+    }
+
     /// What the storage lacks after its last search for a volume, if another storage may have it.
     pub(super) fn lack(&self) -> Option<Lack> {
         self.volumes.lack()
@@ -65,10 +70,12 @@ impl<'a> CatalogDialogue<'a> {
         self.outstanding > 0
     }
 
-    /// Takes a request, and returns what the Director is sent in its place.
-    pub(super) async fn on_request(&mut self, line: &[u8]) -> Result<Vec<u8>, TrafficError> {
+    /// Takes a request.
+    pub(super) async fn on_request(&mut self, line: &[u8]) -> Result<Request, TrafficError> {
         let (request, learned) = self.volumes.on_request(line).await?;
-        self.outstanding = self.outstanding.saturating_add(1);
+        if matches!(request, Request::Ask(_)) {
+            self.outstanding = self.outstanding.saturating_add(1);
+        }
         if let (Some(learned), Ok(CatalogRequest::UpdateMedia(update))) = (learned, catalog::parse(line)) {
             learned::tell(
                 &learned,

@@ -12,7 +12,7 @@ use crate::session::data::called::{self, CallError};
 use crate::session::error::Stage;
 use crate::session::routes::Route;
 use crate::store::StoreError;
-use crate::volumes::{JudgeError, Lack};
+use crate::volumes::{JudgeError, Lack, Request};
 use crate::wire::line::shown;
 use crate::wire::packet::{Frame, Outbox, PacketError, Signal};
 use crate::wire::progress::{self, JobEnd, Kind};
@@ -124,6 +124,7 @@ impl<'a> JobTraffic<'a> {
         self.stage = Stage::Reserve;
         self.catches_reply = true;
         self.holds = movable;
+        self.catalog.set_can_leave(movable);
         if let Some((media_type, pool)) = &block.written {
             self.catalog.note_names(media_type.clone(), pool.clone());
         }
@@ -139,6 +140,7 @@ impl<'a> JobTraffic<'a> {
     /// the Director.
     pub(super) fn reserved(&mut self, reply: Option<&Frame>, to_director: &mut Outbox) -> Result<(), TrafficError> {
         self.holds = false;
+        self.catalog.set_can_leave(false);
         for frame in self.held.drain(..) {
             to_director.frame(&frame);
         }
@@ -233,8 +235,10 @@ impl Traffic for JobTraffic<'_> {
         match kind {
             Kind::CatReq => {
                 let text = frame.text(&mut self.scratch)?.unwrap_or_default();
-                let request = self.catalog.on_request(text).await?;
-                legs.to_director.message(request);
+                match self.catalog.on_request(text).await? {
+                    Request::Ask(line) => legs.to_director.message(line),
+                    Request::Answer(line) => legs.to_storage.message(line),
+                }
             }
             Kind::End => {
                 self.end = JobEnd::parse(frame.text(&mut self.scratch)?.unwrap_or_default()).ok();
