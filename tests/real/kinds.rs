@@ -6,7 +6,8 @@ use std::fs;
 use crate::SDGROUP;
 use crate::lab::resources::COPIES;
 use crate::lab::tree::checksum;
-use crate::lab::{JOB_WITHIN, Plan};
+use crate::lab::vault::barcode;
+use crate::lab::{JOB_WITHIN, Plan, Words};
 
 #[test]
 fn a_job_whose_storage_resource_names_a_device_of_one_storage_stays_there() {
@@ -24,6 +25,29 @@ fn a_job_whose_storage_resource_names_a_device_of_one_storage_stays_there() {
     let report = lab.wait(lab.run_job_with("Docs", "Full", "pool=Only-File5"));
     report.must_have_failed().log_must_say("File5");
     assert_eq!(report.volumes, [""; 0]);
+}
+
+#[test]
+fn jobs_write_on_the_tapes_of_one_storages_changer_and_are_restored_from_there() {
+    let mut plan = Plan::with_policy("ListedOrder");
+    plan.vaults = true;
+    plan.words = Words::Own;
+    let source = plan.tree("Docs", 144);
+    let lab = plan.start(SDGROUP);
+    lab.console(&[
+        "label barcodes storage=Vault-File5 pool=Vault-File5 drive=0 slots=1-3",
+        "yes",
+    ]);
+
+    let first = lab.wait(lab.run_job_with("Docs", "Full", "pool=Vault-File5"));
+    // The one that was labelled last is in the drive. It is full then, and the next job has another one loaded.
+    assert_eq!(first.must_be_ok().volumes, [barcode("File5", 3)]);
+    lab.console(&[&format!("update volume={} volstatus=Full", first.volumes[0])]);
+    fs::write(source.join("added"), "since the full").unwrap();
+    let second = lab.wait(lab.run_job_with("Docs", "Incremental", "pool=Vault-File5"));
+    assert_eq!(second.must_be_ok().volumes, [barcode("File5", 1)]);
+
+    lab.must_restore(&[first.id, second.id], &source, &checksum(&source));
 }
 
 /// A Director merges backups into a new one, which the Pool's `Next Pool` takes.
