@@ -101,15 +101,14 @@ fn a_restore_from_several_storages_is_canceled_in_its_middle() {
     let second = lab.job("Large", "Incremental");
     assert_eq!(second.must_be_ok().only_storage(), "File5");
 
-    let restore = lab.start_restore(&[full.id, second.id], &lab.folder().join("restored"));
-    wait::until("the first storage to read", JOB_WITHIN, || {
-        let read = lab
-            .sdgroup()
-            .metrics()
-            .sum("sdgroup_relay_bytes_total", &[("direction", "from_storage")]);
-        (read > 1_000_000.0).then_some(())
-    });
+    let restored = lab.folder().join("restored");
+    let restore = lab.start_restore(&[full.id, second.id], &restored);
+    let large = restored.join(source.strip_prefix("/").unwrap()).join("large.bin");
+    wait::until("the first storage to read", JOB_WITHIN, || large.exists().then_some(()));
+    // The cancel is to find it reading, however fast the machine is.
+    lab.storage("File4").freeze();
     lab.console(&[&format!("cancel jobid={restore} yes")]);
+    lab.storage("File4").thaw();
 
     let report = lab.wait(restore);
     assert_eq!(report.status, 'A', "{}", report.log);
