@@ -61,8 +61,8 @@ fn place_and_release(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("place_and_release");
     let name = GroupName::new("Files").unwrap();
     let request = request();
-    for policy in PolicyName::ALL {
-        for members in [3, 30, 300] {
+    for policy in PolicyName::ALL.iter().copied() {
+        for members in [3, 100, 1000] {
             let directory = directory(members, policy);
             let files = directory.group(&name).unwrap();
             // Others run already, so that members differ.

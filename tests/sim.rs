@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sdgroup::config::model::PolicyName;
 use sdgroup::config::{self, MachineSecrets, Model};
 use sdgroup::group::policy::Dice;
 use sdgroup::group::{
@@ -58,9 +59,8 @@ fn model(dice: &mut Dice) -> Model {
         )
         .unwrap();
     }
-    let policies = ["ListedOrder", "LeastUsed", "RoundRobin"];
     for (name, members) in [("Wide", r#"["S1", "S2", "S3"]"#), ("Narrow", r#"["S3", "S4"]"#)] {
-        let policy = policies[usize::try_from(dice.below(3)).unwrap()];
+        let policy = PolicyName::ALL[usize::try_from(dice.below(PolicyName::ALL.len() as u64)).unwrap()];
         write!(
             text,
             "[[Group]]\nName = \"{name}\"\nStorages = {members}\nStorageGroupPolicy = \"{policy}\"\n\

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::check::socket;
 use super::diagnostics::Problems;
 use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
-use super::model::{self, Director, Ejection, Group, Listener, Log, Model, Probe, Storage, Tls};
+use super::model::{self, Director, Ejection, Group, Listener, Log, Model, PolicyName, Probe, Storage, Threshold, Tls};
 use super::reader::At;
 use super::secret_source::Resolver;
 use super::tls;
@@ -33,7 +33,12 @@ pub(super) fn model(
     let probe = probe(file.probe.as_ref(), probe_director, problems);
     let ejection = ejection(file.ejection.as_ref(), problems);
     let listeners = file.listen.iter().filter_map(listener).collect();
-    let groups = file.groups.iter().filter_map(group).map(Arc::new).collect();
+    let groups = file
+        .groups
+        .iter()
+        .filter_map(|table| group(table, problems))
+        .map(Arc::new)
+        .collect();
     let tls = sdgroup_tls(file.sdgroup.as_ref(), resolver, problems);
     Some(Model {
         listeners,
@@ -114,7 +119,8 @@ fn listener(table: &ListenTable) -> Option<Listener> {
     })
 }
 
-fn group(table: &GroupTable) -> Option<Group> {
+fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
+    threshold(table, problems);
     Some(Group {
         name: table.name.as_ref()?.value.clone(),
         members: table
@@ -125,6 +131,7 @@ fn group(table: &GroupTable) -> Option<Group> {
             .map(|member| member.value.clone())
             .collect(),
         policy: table.policy.as_ref().map(|at| at.value).unwrap_or_default(),
+        threshold: written(table.threshold.as_ref(), Threshold::default()),
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
         down_wait: written(table.down_wait.as_ref(), model::DEFAULT_DOWN_WAIT),
@@ -134,6 +141,25 @@ fn group(table: &GroupTable) -> Option<Group> {
         login_timeout: written(table.login_timeout.as_ref(), model::DEFAULT_STORAGE_LOGIN_TIMEOUT),
         reserve_timeout: written(table.reserve_timeout.as_ref(), model::DEFAULT_RESERVE_TIMEOUT),
     })
+}
+
+/// The threshold and the one policy that has a use for it go together.
+fn threshold(table: &GroupTable, problems: &mut Problems<'_>) {
+    let policy = table.policy.as_ref();
+    let uses_it = policy.is_some_and(|at| at.value == PolicyName::FreeSpaceLeastUsed);
+    match (&table.threshold, policy) {
+        (Some(at), _) if !uses_it => {
+            let text = "StorageGroupPolicyThreshold has no effect on this group's policy";
+            problems.warning(&at.span, text, "it is for FreeSpaceLeastUsed");
+        }
+        (None, Some(at)) if uses_it => {
+            let text = "FreeSpaceLeastUsed without a threshold is the same as FreeSpace";
+            let advice =
+                "add StorageGroupPolicyThreshold: how much less room than the roomiest storage counts as alike";
+            problems.warning(&at.span, text, advice);
+        }
+        _ => {}
+    }
 }
 
 fn probe(table: Option<&ProbeTable>, director: Option<DirectorName>, problems: &mut Problems<'_>) -> Option<Probe> {

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Problems, Span};
-use super::model::{LogFormat, LogLevel, PolicyName};
+use super::model::{LogFormat, LogLevel, PolicyName, Threshold};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::secret_source::SecretSource;
 use super::spelling::folded;
@@ -69,6 +69,7 @@ const GROUP: Schema = Schema {
         "Name",
         "Storages",
         "StorageGroupPolicy",
+        "StorageGroupPolicyThreshold",
         "Device",
         "MediaType",
         "DownWait",
@@ -112,6 +113,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("maxconcurrentjobs", "MaximumConcurrentJobs"),
     ("archivedevice", "Device"),
     ("policy", "StorageGroupPolicy"),
+    ("threshold", "StorageGroupPolicyThreshold"),
     ("storage", "Storages"),
     ("members", "Storages"),
     ("sdconnecttimeout", "ConnectTimeout"),
@@ -200,6 +202,7 @@ pub(super) struct GroupTable {
     pub(super) name: Option<At<GroupName>>,
     pub(super) members: Option<At<Vec<At<StorageName>>>>,
     pub(super) policy: Option<At<PolicyName>>,
+    pub(super) threshold: Option<At<Threshold>>,
     pub(super) device: Option<At<DeviceName>>,
     pub(super) media_type: Option<At<MediaType>>,
     pub(super) down_wait: Option<At<Duration>>,
@@ -352,6 +355,7 @@ fn group(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> GroupTable {
         name: table.required("Name", value::name(GroupName::new), reader),
         members: table.required_list("Storages", value::storage_name, reader),
         policy: table.optional("StorageGroupPolicy", value::policy, reader),
+        threshold: table.optional("StorageGroupPolicyThreshold", value::threshold, reader),
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         down_wait: table.optional("DownWait", value::time(Duration::ZERO..=WEEK), reader),

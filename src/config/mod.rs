@@ -9,6 +9,7 @@ mod check;
 pub mod diagnostics;
 mod file;
 pub mod model;
+pub(crate) mod policies;
 mod reader;
 pub mod secret_source;
 pub mod spelling;

@@ -4,14 +4,15 @@
 //! have one place to agree with.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::net::tls::{CertificateContext, CertificateFiles};
-use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Need, Needs, Secret, StorageName};
+use crate::types::{Bytes, DeviceName, DirectorName, GroupName, MediaType, Need, Needs, Secret, StorageName};
+
+pub use super::policies::{PolicyName, UnknownPolicy};
 
 /// `Sdgroup.Name`: what sdgroup calls itself in challenges.
 pub const DEFAULT_NAME: &str = "sdgroup";
@@ -285,7 +286,7 @@ impl Storage {
 }
 
 /// Several storages that look like one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Its name.
     pub name: GroupName,
@@ -293,6 +294,8 @@ pub struct Group {
     pub members: Vec<StorageName>,
     /// How members are ranked.
     pub policy: PolicyName,
+    /// For a policy that has a use for it.
+    pub threshold: Threshold,
     /// The Director's word for the Device, used in answers that are mapped back.
     pub device: Option<DeviceName>,
     /// The Director's word for the MediaType, used in answers that are mapped back.
@@ -311,54 +314,25 @@ pub struct Group {
     pub reserve_timeout: Duration,
 }
 
-/// How a group ranks its members. The names are those of Bacula's `StorageGroupPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum PolicyName {
-    /// In the order of the file.
-    #[default]
-    ListedOrder,
-    /// The member with the fewest jobs first.
-    LeastUsed,
-    /// Each in turn.
-    RoundRobin,
+/// How much less room than the roomiest member others may have and still count as alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threshold {
+    /// So many bytes.
+    Bytes(Bytes),
+    /// This share of the roomiest one's room, 0.0 to 1.0.
+    Share(f64),
 }
 
-impl PolicyName {
-    /// Every policy there is.
-    pub const ALL: [Self; 3] = [Self::ListedOrder, Self::LeastUsed, Self::RoundRobin];
-
-    /// Its name, as Bacula's documentation spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ListedOrder => "ListedOrder",
-            Self::LeastUsed => "LeastUsed",
-            Self::RoundRobin => "RoundRobin",
-        }
+impl Default for Threshold {
+    /// As in Bacula.
+    fn default() -> Self {
+        Self::NONE
     }
 }
 
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A policy that does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no such policy")]
-pub struct UnknownPolicy;
-
-impl std::str::FromStr for PolicyName {
-    type Err = UnknownPolicy;
-
-    /// Without regard to case, as Bacula reads its own.
-    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
-        Self::ALL
-            .into_iter()
-            .find(|policy| policy.as_str().eq_ignore_ascii_case(text))
-            .ok_or(UnknownPolicy)
-    }
+impl Threshold {
+    /// None: no two members are alike.
+    pub const NONE: Self = Self::Bytes(Bytes(0));
 }
 
 /// How storages are asked whether they are well.

@@ -1,9 +1,10 @@
 use std::io;
 use std::path::Path;
 
-use super::model::{PolicyName, Probe};
+use super::model::{PolicyName, Probe, Threshold};
 use super::secret_source::{CredentialError, SecretBytes};
 use super::*;
+use crate::types::Bytes;
 
 const EXAMPLE: &str = include_str!("../../deploy/sdgroup.toml");
 
@@ -84,6 +85,7 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
         "PasswordCredential",
         "Device",
         "MediaType",
+        "StorageGroupPolicyThreshold",
         "TlsCaCertificateFile",
         "TlsCaCertificateDir",
         "TlsCertificate",
@@ -274,12 +276,38 @@ fn policies_are_bacula_s_words_without_case() {
     ] {
         assert_eq!(compiled(&with(written)).unwrap().model.groups[0].policy, policy);
     }
-    let shown_later = shown(&with("freespace"));
+    let shown_later = shown(&with("lastbackedupto"));
     assert!(
-        shown_later.contains("does not have Bacula's policy FreeSpace"),
+        shown_later.contains("does not have Bacula's policy LastBackedUpTo"),
         "{shown_later}"
     );
     assert!(shown(&with("LeastUsd")).contains("did you mean LeastUsed?"));
+}
+
+#[test]
+fn a_threshold_is_a_size_or_a_share_and_goes_with_its_policy() {
+    let with = |lines: &str| SMALL.replace("Storages =", &format!("{lines}\nStorages ="));
+    let threshold = |text: &str| {
+        let lines = format!("StorageGroupPolicy = \"FreeSpaceLeastUsed\"\nStorageGroupPolicyThreshold = {text}");
+        let Loaded { model, warnings } = compiled(&with(&lines)).unwrap_or_else(|problems| panic!("{}", problems[0]));
+        assert_eq!(warnings, Vec::new());
+        model.groups[0].threshold
+    };
+    assert_eq!(threshold("\"10 GB\""), Threshold::Bytes(Bytes(10_000_000_000)));
+    assert_eq!(threshold("4096"), Threshold::Bytes(Bytes(4096)));
+    assert_eq!(threshold("\"12.5%\""), Threshold::Share(0.125));
+    let without = shown(&with("StorageGroupPolicy = \"FreeSpaceLeastUsed\""));
+    assert!(
+        without.contains("FreeSpaceLeastUsed without a threshold is the same as FreeSpace"),
+        "{without}"
+    );
+    let idle = shown(&with("StorageGroupPolicyThreshold = \"10%\""));
+    assert!(
+        idle.contains("warning: StorageGroupPolicyThreshold has no effect on this group's policy"),
+        "{idle}"
+    );
+    let wrong = shown(&with("StorageGroupPolicyThreshold = \"120%\""));
+    assert!(wrong.contains("is no percentage: it is too large"), "{wrong}");
 }
 
 #[test]

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::model::PolicyName;
+use super::model::{PolicyName, Threshold};
 use super::reader::Fault;
 use super::spelling::nearest;
 use super::units::{self, UnitError};
-use crate::types::NameError;
+use crate::types::{Bytes, NameError};
 
 /// Bacula's policies that this version does not have.
-const LATER_POLICIES: [&str; 3] = ["FreeSpace", "FreeSpaceLeastUsed", "LastBackedUpTo"];
+const LATER_POLICIES: [&str; 1] = ["LastBackedUpTo"];
 
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, Fault> {
     let DeValue::String(text) = value else {
@@ -176,6 +176,30 @@ pub(super) fn share(most: f64) -> impl Fn(&DeValue<'_>) -> Result<f64, Fault> {
     }
 }
 
+/// A size in bytes: a text with a unit, or a number.
+pub(super) fn size(value: &DeValue<'_>) -> Result<Bytes, Fault> {
+    let written = match value {
+        DeValue::String(text) => text.clone().into_owned(),
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
+        _ => return Err(Fault::wrong_type("a size", value, "write it like \"10 GB\"")),
+    };
+    units::size(&written).map(Bytes).map_err(|error| {
+        let advice = match &error {
+            UnitError::UnknownUnit(_) => "units are kB, MB, GB, TB (of 1000) and k, m, g, t (of 1024), as in Bacula",
+            _ => "write it like \"10 GB\"",
+        };
+        Fault::new(format!("is no size: {error}"), advice)
+    })
+}
+
+/// A size, or a share in percent.
+pub(super) fn threshold(value: &DeValue<'_>) -> Result<Threshold, Fault> {
+    match value {
+        DeValue::String(text) if text.contains('%') => share(1.0)(value).map(Threshold::Share),
+        _ => size(value).map(Threshold::Bytes),
+    }
+}
+
 /// An address to listen at, without a port.
 pub(super) fn ip(value: &DeValue<'_>) -> Result<IpAddr, Fault> {
     let text = text(value)?;
@@ -246,7 +270,8 @@ pub(super) fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&D
 pub(super) fn policy(value: &DeValue<'_>) -> Result<PolicyName, Fault> {
     let text = text(value)?;
     text.parse().map_err(|_| {
-        let there_are = PolicyName::ALL.map(PolicyName::as_str).join(", ");
+        let all = || PolicyName::ALL.iter().map(|policy| policy.as_str());
+        let there_are = all().collect::<Vec<_>>().join(", ");
         if let Some(later) = LATER_POLICIES.iter().find(|later| later.eq_ignore_ascii_case(&text)) {
             let advice = format!("there are: {there_are}");
             return Fault::new(
@@ -254,7 +279,7 @@ pub(super) fn policy(value: &DeValue<'_>) -> Result<PolicyName, Fault> {
                 advice,
             );
         }
-        let advice = match nearest(&text, PolicyName::ALL.map(PolicyName::as_str)) {
+        let advice = match nearest(&text, all()) {
             Some(policy) => format!("did you mean {policy}? There are: {there_are}"),
             None => format!("there are: {there_are}"),
         };

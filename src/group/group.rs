@@ -8,7 +8,7 @@ use crate::config::model;
 use crate::types::GroupName;
 
 use super::live::StorageLive;
-use super::policy::{self, Policy};
+use super::policy::{self, Policy, Settings};
 use super::releases::Releases;
 
 /// Several storages that look like one, and the rule that chooses among them.
@@ -24,8 +24,11 @@ pub struct Group {
 
 impl Group {
     pub(super) fn new(config: Arc<model::Group>, members: Vec<Arc<StorageLive>>, line: usize) -> Self {
+        let settings = Settings {
+            threshold: config.threshold,
+        };
         Self {
-            policy: policy::policy(config.policy),
+            policy: policy::policy(config.policy, &settings),
             config,
             members,
             waiting: Arc::default(),

@@ -49,6 +49,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             name: group_name(),
             members: names.to_vec(),
             policy,
+            threshold: model::Threshold::default(),
             device: None,
             media_type: None,
             down_wait: Duration::from_secs(60),

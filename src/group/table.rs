@@ -20,6 +20,9 @@ use super::policy::{Candidate, Dice};
 use super::request::{Access, PlacementRequest, Tried};
 use super::state::State;
 
+/// For how long what a storage told of its room is believed at least; where probes are rarer, for three of them.
+const ROOM_LASTS: Duration = Duration::from_secs(300);
+
 /// The table and its lock.
 #[derive(Debug)]
 pub(super) struct Board(Mutex<Table>);
@@ -71,6 +74,8 @@ pub(super) struct Table {
     dice: Dice,
     // The last ranking, kept for its memory and for the explanation.
     ranked: Vec<Candidate>,
+    // For how long what a storage told of its room is believed.
+    room_lasts: Duration,
     probe_rule: RiseAndFall,
     ejection_rule: EjectionRule,
 }
@@ -87,6 +92,7 @@ impl Table {
             next_return: None,
             dice: Dice::from_seed(seed),
             ranked: Vec::with_capacity(model.storages.len()),
+            room_lasts: ROOM_LASTS.max(model.probe.interval.saturating_mul(3)),
             probe_rule: RiseAndFall {
                 rise: model.probe.rise,
                 fall: model.probe.fall,
@@ -112,16 +118,22 @@ impl Table {
         self.members.get(live.id.0)
     }
 
-    /// Ranks what may take the job, best first, into `ranked`, and returns the best.
+    /// Ranks what may take the job, best first, into `ranked`, and returns the best with its turn.
     fn rank(
         &mut self,
         choice: &Choice,
         request: &PlacementRequest,
         tried: &Tried,
         now: Instant,
-    ) -> Option<Arc<StorageLive>> {
+    ) -> Option<(Arc<StorageLive>, u64)> {
         let members = choice.members();
         let question = self.question(choice, request.access, tried, now);
+        let fresh = now.checked_sub(self.room_lasts);
+        let latest = members
+            .iter()
+            .filter_map(|live| self.member(live))
+            .map(Member::own_turn);
+        let latest = latest.max().unwrap_or(0);
         self.ranked.clear();
         for (listed, live) in members.iter().enumerate() {
             if let Some(member) = self.members.get(live.id.0)
@@ -133,13 +145,18 @@ impl Table {
                     limit: member.limit,
                     weight: member.weight,
                     last_placed: member.last_placed,
+                    turn: member.turn(latest),
+                    free: member.free(fresh),
+                    hash: member.hash,
+                    score: 0,
                 });
             }
         }
         if let Choice::Of(group) = choice {
             group.policy().rank(request, &mut self.ranked, &mut self.dice);
         }
-        self.ranked.first().and_then(|best| members.get(best.listed)).cloned()
+        let best = self.ranked.first()?;
+        Some((Arc::clone(members.get(best.listed)?), best.turn))
     }
 
     fn question<'a>(&self, choice: &Choice, access: Access, tried: &'a Tried, now: Instant) -> Question<'a> {
@@ -190,12 +207,12 @@ impl Table {
         tried: &Tried,
         now: Instant,
     ) -> Option<(Arc<StorageLive>, Explanation)> {
-        let best = self.rank(choice, request, tried, now)?;
+        let (best, turn) = self.rank(choice, request, tried, now)?;
         let question = self.question(choice, request.access, tried, now);
         let explanation = self.explain(choice, question, Some(&best));
         self.placements += 1;
         let sequence = self.placements;
-        self.members.get_mut(best.id.0)?.take(sequence);
+        self.members.get_mut(best.id.0)?.take(sequence, turn);
         Some((best, explanation))
     }
 
@@ -256,7 +273,7 @@ impl Table {
             };
         };
         if let Ok(probed) = &outcome {
-            member.gauges().probed(*probed, now);
+            member.probed(*probed, now);
         }
         let readmitted = member.ejection.probed(outcome.is_ok(), rule.rise, now);
         let flip = member.health.observe(outcome.err(), rule, now);

@@ -6,7 +6,7 @@ use super::{Candidate, Dice, Policy};
 use crate::group::request::PlacementRequest;
 
 /// Fewest running jobs first.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct LeastUsed;
 
 impl Policy for LeastUsed {
@@ -18,24 +18,15 @@ impl Policy for LeastUsed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::group::rig;
+    use crate::group::policy::rig::order;
 
     #[test]
     fn fewest_jobs_then_longest_ago_then_listed() {
-        let rows = [(2, 1), (1, 9), (1, 4), (0, 7), (1, 4)];
-        let mut candidates: Vec<_> = rows
-            .into_iter()
-            .enumerate()
-            .map(|(listed, (running, last_placed))| Candidate {
-                listed,
-                running,
-                limit: 20,
-                weight: 1,
-                last_placed,
-            })
-            .collect();
-        LeastUsed.rank(&rig::request("dir", 1), &mut candidates, &mut Dice::from_seed(1));
-        let order: Vec<_> = candidates.iter().map(|candidate| candidate.listed).collect();
-        assert_eq!(order, [3, 2, 4, 1, 0]);
+        let candidates = [(2, 1), (1, 9), (1, 4), (0, 7), (1, 4)].map(|(running, last_placed)| Candidate {
+            running,
+            last_placed,
+            ..Candidate::default()
+        });
+        assert_eq!(order(&LeastUsed, &candidates), [3, 2, 4, 1, 0]);
     }
 }

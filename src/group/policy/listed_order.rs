@@ -5,7 +5,7 @@ use super::{Candidate, Dice, Policy};
 use crate::group::request::PlacementRequest;
 
 /// In the order of the configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct ListedOrder;
 
 impl Policy for ListedOrder {

@@ -6,7 +6,7 @@ use super::{Candidate, Dice, Policy};
 use crate::group::request::PlacementRequest;
 
 /// Least recently placed first.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct RoundRobin;
 
 impl Policy for RoundRobin {
@@ -29,10 +29,8 @@ mod tests {
                 .filter(|listed| !(4..=6).contains(&sequence) || *listed != 1)
                 .map(|listed| Candidate {
                     listed,
-                    running: 0,
-                    limit: 20,
-                    weight: 1,
                     last_placed: last_placed[listed],
+                    ..Candidate::default()
                 })
                 .collect();
             RoundRobin.rank(&rig::request("dir", 1), &mut candidates, &mut Dice::from_seed(1));

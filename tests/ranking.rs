@@ -1,0 +1,63 @@
+//! Ranking allocates nothing. (A binary of its own, because it counts the allocations of a whole process.)
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::alloc::System;
+
+use sdgroup::config::model::{PolicyName, Threshold};
+use sdgroup::group::policy::{Candidate, Dice, Settings, hash_of, policy};
+use sdgroup::group::{Access, PlacementRequest};
+use sdgroup::types::{ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn request() -> PlacementRequest {
+    PlacementRequest {
+        director: DirectorName::new("dir").unwrap(),
+        job: JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap(),
+        job_id: JobId(1),
+        job_resource: JobResourceName::new("Nightly").unwrap(),
+        client: ClientName::new("client").unwrap(),
+        job_type: JobType::Backup,
+        level: JobLevel::Full,
+        fileset: FileSetName::new("All").unwrap(),
+        access: Access::Write,
+    }
+}
+
+// One test, since two at once would count each other's allocations.
+#[test]
+fn no_policy_allocates_while_it_ranks() {
+    let (request, mut dice) = (request(), Dice::from_seed(7));
+    let settings = Settings {
+        threshold: Threshold::Share(0.1),
+    };
+    for name in PolicyName::ALL {
+        let policy = policy(*name, &settings);
+        for count in [1_u32, 3, 1000] {
+            let mut candidates: Vec<_> = (0..count)
+                .map(|at| Candidate {
+                    listed: usize::try_from(at).unwrap(),
+                    running: at * 7 % 5,
+                    last_placed: u64::from(at * 13 % 11),
+                    turn: u64::from(at * 5 % 7),
+                    free: (at % 3 > 0).then_some(u64::from(at * 31 % 101)),
+                    hash: hash_of(&at.to_be_bytes()),
+                    ..Candidate::default()
+                })
+                .collect();
+            let region = Region::new(ALLOCATOR);
+            for _ in 0..10 {
+                policy.rank(&request, &mut candidates, &mut dice);
+            }
+            let change = region.change();
+            assert_eq!(
+                change.allocations + change.reallocations,
+                0,
+                "{name} of {count}: {change:?}"
+            );
+        }
+    }
+}
