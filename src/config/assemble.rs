@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::check::socket;
 use super::diagnostics::Problems;
 use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
+use super::limits;
 use super::model::{self, Director, Ejection, Group, Listener, Log, Model, PolicyName, Probe, Storage, Threshold, Tls};
 use super::reader::At;
 use super::secret_source::Resolver;
@@ -67,6 +68,7 @@ fn directors(file: &File, resolver: &mut Resolver<'_>, problems: &mut Problems<'
                 password,
                 monitor: written(table.monitor.as_ref(), false),
                 tls: tls::compile(&table.tls, tls::Peer::Caller, resolver.file, problems),
+                limits: limits::compile(&table.limits, None, problems),
             });
         }
     }
@@ -98,10 +100,8 @@ fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Pro
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
         weight: written(table.weight.as_ref(), model::DEFAULT_WEIGHT),
-        maximum_concurrent_jobs: written(
-            table.maximum_concurrent_jobs.as_ref(),
-            model::DEFAULT_MAXIMUM_CONCURRENT_JOBS,
-        ),
+        limits: limits::compile(&table.limits, Some(model::DEFAULT_MAXIMUM_CONCURRENT_JOBS), problems),
+        slow_start_jobs: written(table.slow_start_jobs.as_ref(), model::DEFAULT_SLOW_START_JOBS),
     })
 }
 
@@ -134,6 +134,7 @@ fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
         threshold: written(table.threshold.as_ref(), Threshold::default()),
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
+        limits: limits::compile(&table.limits, None, problems),
         down_wait: written(table.down_wait.as_ref(), model::DEFAULT_DOWN_WAIT),
         busy_wait: written(table.busy_wait.as_ref(), model::DEFAULT_BUSY_WAIT),
         maximum_queued_jobs: written(table.maximum_queued_jobs.as_ref(), model::DEFAULT_MAXIMUM_QUEUED_JOBS),

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Problems, Span};
+use super::limits::{self, LimitTable};
 use super::model::{LogFormat, LogLevel, PolicyName, Threshold};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::secret_source::SecretSource;
@@ -41,7 +42,17 @@ const LISTEN: Schema = Schema {
 };
 const DIRECTOR: Schema = Schema {
     header: "[[Director]]",
-    keys: with_tls_keys!["Name", "Password", "PasswordFile", "PasswordCredential", "Monitor"],
+    keys: with_tls_keys![
+        "Name",
+        "Password",
+        "PasswordFile",
+        "PasswordCredential",
+        "Monitor",
+        "MaximumConcurrentJobs",
+        "MaximumConcurrentWriteJobs",
+        "MaximumConcurrentReadJobs",
+        "TargetConcurrentJobs",
+    ],
 };
 const STORAGE: Schema = Schema {
     header: "[[Storage]]",
@@ -56,7 +67,11 @@ const STORAGE: Schema = Schema {
         "Device",
         "MediaType",
         "Weight",
+        "SlowStartJobs",
         "MaximumConcurrentJobs",
+        "MaximumConcurrentWriteJobs",
+        "MaximumConcurrentReadJobs",
+        "TargetConcurrentJobs",
     ],
 };
 const STORAGE_DIRECTOR: Schema = Schema {
@@ -72,6 +87,10 @@ const GROUP: Schema = Schema {
         "StorageGroupPolicyThreshold",
         "Device",
         "MediaType",
+        "MaximumConcurrentJobs",
+        "MaximumConcurrentWriteJobs",
+        "MaximumConcurrentReadJobs",
+        "TargetConcurrentJobs",
         "DownWait",
         "BusyWait",
         "MaximumQueuedJobs",
@@ -111,6 +130,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("port", "SDPort"),
     ("sdports", "SDPort"),
     ("maxconcurrentjobs", "MaximumConcurrentJobs"),
+    ("targetsessions", "TargetConcurrentJobs"),
+    ("maxsessions", "MaximumConcurrentJobs"),
+    ("slowstart", "SlowStartJobs"),
     ("archivedevice", "Device"),
     ("policy", "StorageGroupPolicy"),
     ("threshold", "StorageGroupPolicyThreshold"),
@@ -178,6 +200,8 @@ pub(super) struct DirectorTable {
     /// Nothing in a `[[Storage.Director]]`, as the next.
     pub(super) monitor: Option<At<bool>>,
     pub(super) tls: TlsTable,
+    /// None in a `[[Storage.Director]]`.
+    pub(super) limits: LimitTable,
 }
 
 #[derive(Debug)]
@@ -194,7 +218,8 @@ pub(super) struct StorageTable {
     pub(super) device: Option<At<DeviceName>>,
     pub(super) media_type: Option<At<MediaType>>,
     pub(super) weight: Option<At<u32>>,
-    pub(super) maximum_concurrent_jobs: Option<At<u32>>,
+    pub(super) slow_start_jobs: Option<At<u32>>,
+    pub(super) limits: LimitTable,
 }
 
 #[derive(Debug)]
@@ -205,6 +230,7 @@ pub(super) struct GroupTable {
     pub(super) threshold: Option<At<Threshold>>,
     pub(super) device: Option<At<DeviceName>>,
     pub(super) media_type: Option<At<MediaType>>,
+    pub(super) limits: LimitTable,
     pub(super) down_wait: Option<At<Duration>>,
     pub(super) busy_wait: Option<At<Duration>>,
     pub(super) maximum_queued_jobs: Option<At<usize>>,
@@ -260,6 +286,7 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
             .map(|table| DirectorTable {
                 monitor: table.optional("Monitor", value::flag, reader),
                 tls: tls::read(table, reader),
+                limits: limits::read(table, reader),
                 ..director(table, reader)
             })
             .collect(),
@@ -326,6 +353,7 @@ fn director(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> DirectorTable
         password,
         monitor: None,
         tls: TlsTable::default(),
+        limits: LimitTable::default(),
     }
 }
 
@@ -346,7 +374,8 @@ fn storage(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> StorageTable {
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         weight: table.optional("Weight", value::whole(1..=1_000_000), reader),
-        maximum_concurrent_jobs: table.optional("MaximumConcurrentJobs", value::whole(1..=1_000_000), reader),
+        slow_start_jobs: table.optional("SlowStartJobs", value::whole(0..=1_000), reader),
+        limits: limits::read(table, reader),
     }
 }
 
@@ -358,6 +387,7 @@ fn group(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> GroupTable {
         threshold: table.optional("StorageGroupPolicyThreshold", value::threshold, reader),
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
+        limits: limits::read(table, reader),
         down_wait: table.optional("DownWait", value::time(Duration::ZERO..=WEEK), reader),
         busy_wait: table.optional("BusyWait", value::time(Duration::ZERO..=WEEK), reader),
         maximum_queued_jobs: table.optional("MaximumQueuedJobs", value::whole(0..=1_000_000), reader),

@@ -8,6 +8,7 @@ mod assemble;
 mod check;
 pub mod diagnostics;
 mod file;
+mod limits;
 pub mod model;
 pub(crate) mod policies;
 mod reader;

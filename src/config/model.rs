@@ -34,6 +34,8 @@ pub const DEFAULT_SD_PORT: u16 = 9103;
 pub const DEFAULT_WEIGHT: u32 = 1;
 /// `Storage.MaximumConcurrentJobs`: Bacula's own default for a Storage Daemon.
 pub const DEFAULT_MAXIMUM_CONCURRENT_JOBS: u32 = 20;
+/// `Storage.SlowStartJobs`: none.
+pub const DEFAULT_SLOW_START_JOBS: u32 = 0;
 /// `Group.DownWait`: how long a job waits while every member is down.
 pub const DEFAULT_DOWN_WAIT: Duration = Duration::from_secs(60);
 /// `Group.BusyWait`: how long a job waits while members are up, but full.
@@ -194,6 +196,19 @@ pub struct Listener {
     pub group: GroupName,
 }
 
+/// How many jobs there may be at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// In all; at least 1.
+    pub maximum: Option<u32>,
+    /// That write; 0 is none.
+    pub maximum_write: Option<u32>,
+    /// That read; 0 is none.
+    pub maximum_read: Option<u32>,
+    /// More only where there is no other way: no storage below its own target, no job that waits for somebody else.
+    pub target: Option<u32>,
+}
+
 /// A Director that may log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Director {
@@ -205,6 +220,8 @@ pub struct Director {
     pub monitor: bool,
     /// TLS on its connections.
     pub tls: Tls,
+    /// How many jobs it may have, over all groups.
+    pub limits: Limits,
 }
 
 /// TLS on connections with one kind of peer.
@@ -271,11 +288,34 @@ pub struct Storage {
     pub media_type: Option<MediaType>,
     /// Its share where a policy weighs; at least 1.
     pub weight: u32,
-    /// How many jobs it runs at once, over all groups and Directors; at least 1.
-    pub maximum_concurrent_jobs: u32,
+    /// How many jobs it runs, over all groups and Directors.
+    pub limits: Limits,
+    /// How many jobs have to prove it, one after the other, once it came back; 0 is no slow start.
+    pub slow_start_jobs: u32,
 }
 
 impl Storage {
+    /// A storage with every default, and no password.
+    #[must_use]
+    pub fn new(name: StorageName, address: String) -> Self {
+        Self {
+            name,
+            address,
+            port: DEFAULT_SD_PORT,
+            password: None,
+            director_passwords: BTreeMap::new(),
+            tls: Tls::default(),
+            device: None,
+            media_type: None,
+            weight: DEFAULT_WEIGHT,
+            limits: Limits {
+                maximum: Some(DEFAULT_MAXIMUM_CONCURRENT_JOBS),
+                ..Limits::default()
+            },
+            slow_start_jobs: DEFAULT_SLOW_START_JOBS,
+        }
+    }
+
     /// The password to prove when logging in as `director`.
     #[must_use]
     pub fn password_for(&self, director: &DirectorName) -> Option<&Secret> {
@@ -300,6 +340,8 @@ pub struct Group {
     pub device: Option<DeviceName>,
     /// The Director's word for the MediaType, used in answers that are mapped back.
     pub media_type: Option<MediaType>,
+    /// How many jobs it may have on its members together.
+    pub limits: Limits,
     /// How long a job waits while every member is down, before it is refused.
     pub down_wait: Duration,
     /// How long a job waits while members are up but full, before it is refused.

@@ -65,7 +65,8 @@ fn what_may_be_left_out_has_its_default() {
     let Loaded { model, warnings } = compiled(SMALL).unwrap();
     assert_eq!(warnings, Vec::new());
     assert_eq!(model.listeners[0].address, "0.0.0.0:9103".parse().unwrap());
-    assert_eq!(model.storages[0].maximum_concurrent_jobs, 20);
+    assert_eq!(model.storages[0].limits.maximum, Some(20));
+    assert_eq!(model.directors[0].limits, model::Limits::default());
     assert_eq!(model.groups[0].policy, PolicyName::ListedOrder);
     assert_eq!(model.state_directory, Path::new("/var/lib/sdgroup"));
     assert_eq!(model.metrics_address, None);
@@ -86,6 +87,9 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
         "Device",
         "MediaType",
         "StorageGroupPolicyThreshold",
+        "MaximumConcurrentWriteJobs",
+        "MaximumConcurrentReadJobs",
+        "TargetConcurrentJobs",
         "TlsCaCertificateFile",
         "TlsCaCertificateDir",
         "TlsCertificate",
@@ -308,6 +312,31 @@ fn a_threshold_is_a_size_or_a_share_and_goes_with_its_policy() {
     );
     let wrong = shown(&with("StorageGroupPolicyThreshold = \"120%\""));
     assert!(wrong.contains("is no percentage: it is too large"), "{wrong}");
+}
+
+#[test]
+fn limits_are_the_same_in_three_tables() {
+    let limits = "MaximumConcurrentWriteJobs = 3\nMaximumConcurrentReadJobs = 0\nTargetConcurrentJobs = 2\n";
+    let text = SMALL
+        .replace("Password = \"hush\"", &format!("Password = \"hush\"\n{limits}"))
+        .replace("Storages =", &format!("{limits}MaximumConcurrentJobs = 9\nStorages ="))
+        .replace("Address =", &format!("{limits}Address ="));
+    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    assert_eq!(warnings, Vec::new());
+    let expected = |maximum| model::Limits {
+        maximum,
+        maximum_write: Some(3),
+        maximum_read: Some(0),
+        target: Some(2),
+    };
+    assert_eq!(model.directors[0].limits, expected(None));
+    assert_eq!(model.groups[0].limits, expected(Some(9)));
+    assert_eq!(model.storages[0].limits, expected(Some(20)));
+    let shown = changed("Address =", "TargetConcurrentJobs = 21\nAddress =");
+    assert!(
+        shown.contains("warning: TargetConcurrentJobs is 21, but MaximumConcurrentJobs is 20"),
+        "{shown}"
+    );
 }
 
 #[test]

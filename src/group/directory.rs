@@ -65,7 +65,7 @@ impl Directory {
                 .iter()
                 .filter_map(|name| storage_by_name.get(name).cloned());
             let group = Arc::new(Group::new(Arc::clone(config), members.collect(), groups.len()));
-            table.add_line(Line::new(Arc::clone(&group.waiting)));
+            table.add_line(Line::new(Arc::clone(&group.waiting)), config.limits);
             groups.push(group);
         }
         drop(table);
@@ -120,19 +120,23 @@ impl Directory {
         self.place_at(&Choice::Of(Arc::clone(group)), request, tried, now)
     }
 
-    /// Takes a place on this very storage, because the job's volumes are there.
+    /// Takes a place on this very storage, because the job's volumes are there. It counts as one of `group`.
     ///
     /// # Errors
     /// When it is not eligible at `now`, or does not exist.
     pub fn place_on(
         &self,
+        group: &Arc<Group>,
         storage: &StorageName,
         request: &PlacementRequest,
         tried: &Tried,
         now: Instant,
     ) -> Result<Placement, Unplaced> {
         match self.storage(storage) {
-            Some(live) => self.place_at(&Choice::Bound(live), request, tried, now),
+            Some(live) => {
+                let group = Arc::clone(group);
+                self.place_at(&Choice::Bound { live, group }, request, tried, now)
+            }
             None => Err(Unplaced {
                 reason: UnplacedReason::Unknown,
                 explanation: Explanation::default(),
@@ -149,7 +153,7 @@ impl Directory {
     ) -> Result<Placement, Unplaced> {
         // The lock is given back before the slot exists, since a slot takes it when it is dropped.
         let placed = self.board.lock().place(choice, request, tried, now);
-        placed.map(|(live, explanation)| Placement::new(live, explanation))
+        placed.map(Placement::new)
     }
 
     /// As [`Directory::place`], but waits in the group's queue while nothing is eligible: for the group's
@@ -195,7 +199,10 @@ impl Directory {
         };
         let wish = Wish {
             board: &self.board,
-            choice: Choice::Bound(live),
+            choice: Choice::Bound {
+                live,
+                group: Arc::clone(group),
+            },
             group,
             request,
         };
@@ -368,19 +375,23 @@ mod tests {
 
     #[test]
     fn a_bound_job_goes_to_its_storage_or_nowhere() {
-        let (directory, _) = built(PolicyName::ListedOrder);
+        let (directory, group) = built(PolicyName::ListedOrder);
         let now = Instant::now();
         let name = rig::storage_name("File5");
         let request = rig::request("dir", 1);
-        let placement = directory.place_on(&name, &request, &Tried::new(), now).expect("free");
+        let placement = directory
+            .place_on(&group, &name, &request, &Tried::new(), now)
+            .expect("free");
         assert_eq!(placement.storage.name, name);
-        let second = directory.place_on(&name, &request, &Tried::new(), now).expect("free");
+        let second = directory
+            .place_on(&group, &name, &request, &Tried::new(), now)
+            .expect("free");
         let unplaced = directory
-            .place_on(&name, &request, &Tried::new(), now)
+            .place_on(&group, &name, &request, &Tried::new(), now)
             .expect_err("full");
         assert_eq!(unplaced.to_string(), "File5 has 2 of 2 jobs");
         drop((placement, second));
-        let nobody = directory.place_on(&rig::storage_name("File9"), &request, &Tried::new(), now);
+        let nobody = directory.place_on(&group, &rig::storage_name("File9"), &request, &Tried::new(), now);
         assert_eq!(nobody.expect_err("no such storage").reason, UnplacedReason::Unknown);
     }
 

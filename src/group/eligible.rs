@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::explain::Spoken;
 use super::health::Availability;
+use super::load::Full;
 use super::member::Member;
 use super::request::{Access, Trial, Tried};
 use super::state::State;
@@ -42,11 +43,11 @@ pub enum Ineligible {
         left: Duration,
     },
     /// It runs as many jobs as it may.
-    Full {
-        /// The jobs it runs.
-        running: u32,
-        /// As many as it may run.
-        limit: u32,
+    Full(Full),
+    /// It came back a while ago, and takes a few jobs at first.
+    SlowStart {
+        /// How many of them have not proved it yet.
+        trials: usize,
     },
 }
 
@@ -62,14 +63,15 @@ impl Ineligible {
             Self::State(state) => state.as_str(),
             Self::Down { .. } => "down",
             Self::Ejected { .. } => "ejected",
-            Self::Full { .. } => "full",
+            Self::Full(_) => "full",
+            Self::SlowStart { .. } => "slow_start",
         }
     }
 
     /// Whether it is well and has too much to do.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Busy(_))
+        matches!(self, Self::Full(_) | Self::SlowStart { .. } | Self::Busy(_))
     }
 
     /// The rest of a sentence that begins with the storage's name.
@@ -83,7 +85,9 @@ impl Ineligible {
             Self::State(state) => format!("is in state {state}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
             Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
-            Self::Full { running, limit } => format!("has {running} of {limit} jobs"),
+            Self::Full(full) => format!("has {full}"),
+            Self::SlowStart { trials: 1 } => "came back and takes one job at first".to_owned(),
+            Self::SlowStart { trials } => format!("came back and takes {trials} jobs at first"),
         }
     }
 }
@@ -98,7 +102,8 @@ impl fmt::Display for Ineligible {
             Self::State(state) => state.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
             Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
-            Self::Full { running, limit } => write!(f, "full, {running} of {limit}"),
+            Self::Full(full) => write!(f, "full, {full}"),
+            Self::SlowStart { trials } => write!(f, "slow start, {trials} on trial"),
         }
     }
 }
@@ -150,11 +155,11 @@ pub(super) fn eligible(member: &Member, question: Question<'_>) -> Result<(), In
             left: ejected.until.saturating_duration_since(question.now),
         });
     }
-    if member.running >= member.limit {
-        return Err(Ineligible::Full {
-            running: member.running,
-            limit: member.limit,
-        });
+    if let Some(full) = member.load.full(&member.limits, question.access) {
+        return Err(Ineligible::Full(full));
+    }
+    if let Some(trials) = member.slow_start.full() {
+        return Err(Ineligible::SlowStart { trials });
     }
     Ok(())
 }
@@ -192,6 +197,7 @@ pub(super) fn pardon<'a>(
 mod tests {
     use super::*;
     use crate::group::rig::{eject, member, probe};
+    use crate::group::slow_start::SlowStart;
 
     fn verdict(member: &Member, access: Access, tried: &Tried, pardon: bool, now: Instant) -> String {
         let question = Question {
@@ -228,8 +234,22 @@ mod tests {
         assert_eq!(verdict(&ejected, Access::Write, &nothing, true, later), "eligible");
 
         let mut full = member("File4", now);
-        full.running = full.limit;
-        assert_eq!(judge(&full), "full, 2 of 2");
+        full.load.writes = 2;
+        assert_eq!(judge(&full), "full, 2 of 2 jobs");
+
+        let mut reading = member("File4", now);
+        (reading.limits.maximum_read, reading.load.reads) = (Some(1), 1);
+        assert_eq!(judge(&reading), "eligible");
+        assert_eq!(
+            verdict(&reading, Access::Read, &nothing, false, later),
+            "full, 1 of 1 reading jobs"
+        );
+
+        let mut back = member("File4", now);
+        back.slow_start = SlowStart::new(3);
+        back.slow_start.close();
+        back.slow_start.placed(1, now);
+        assert_eq!(judge(&back), "slow start, 1 on trial");
 
         let mut sealed = member("File4", now);
         sealed.state = State::Sealed;

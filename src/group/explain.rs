@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::model::PolicyName;
-use crate::types::{GroupName, StorageName};
+use crate::types::{DirectorName, GroupName, StorageName};
 
 use super::eligible::Ineligible;
+use super::load::Full;
 
 /// How many members a line names before it says how many more there are: lines go into job logs.
 const NAMED_MEMBERS: usize = 12;
@@ -41,10 +42,30 @@ pub struct Judged {
     pub running: u32,
     /// How many it may run.
     pub limit: u32,
+    /// It had as many jobs as it should have where others can have them.
+    pub is_at_target: bool,
     /// Its place in the order of preference, from 1; none if it was not eligible.
     pub rank: Option<usize>,
     /// What was against it.
     pub ineligible: Option<Ineligible>,
+}
+
+/// What keeps a job from every storage of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The group has as many jobs as it may.
+    Group(GroupName, Full),
+    /// The job's Director has as many jobs as it may.
+    Director(DirectorName, Full),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group, full) => write!(f, "group {group} has {full}"),
+            Self::Director(director, full) => write!(f, "Director {director} has {full}"),
+        }
+    }
 }
 
 /// Why a placement was made, or could not be. `Display` gives one line for the job's log.
@@ -54,6 +75,8 @@ pub struct Explanation {
     pub group: Option<(GroupName, PolicyName)>,
     /// Where the job goes.
     pub chosen: Option<StorageName>,
+    /// What keeps the job from every member.
+    pub obstacle: Option<Obstacle>,
     /// Ejections were overlooked, since there was nothing else.
     pub pardoned: bool,
     /// Every member, in the order of the configuration.
@@ -61,11 +84,11 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// What is against each member, as sentences: "File4 is down (connection refused, for 3 min), File5 has 20 of
-    /// 20 jobs".
+    /// What is against all members and against each, as sentences: "File4 is down (connection refused, for 3 min),
+    /// File5 has 20 of 20 jobs".
     #[must_use]
     pub fn objections(&self) -> String {
-        let mut text = String::new();
+        let mut text = self.obstacle.as_ref().map(ToString::to_string).unwrap_or_default();
         let mut objections = self
             .members
             .iter()
@@ -96,6 +119,11 @@ impl Explanation {
     }
 }
 
+/// What is to be known of a member that could be chosen, beside its numbers.
+fn mark(member: &Judged) -> &'static str {
+    if member.is_at_target { ", at its target" } else { "" }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(chosen) = &self.chosen else {
@@ -111,13 +139,20 @@ impl fmt::Display for Explanation {
         }
         f.write_str(" (")?;
         if let Some(member) = self.members.iter().find(|member| member.storage == *chosen) {
-            write!(f, "{} of {} jobs", member.running, member.limit)?;
+            write!(f, "{} of {} jobs{}", member.running, member.limit, mark(member))?;
         }
         let mut others = self.others();
         for member in others.by_ref().take(NAMED_MEMBERS) {
             match &member.ineligible {
                 Some(why) => write!(f, "; {}: {why}", member.storage)?,
-                None => write!(f, "; {}: {} of {}", member.storage, member.running, member.limit)?,
+                None => write!(
+                    f,
+                    "; {}: {} of {}{}",
+                    member.storage,
+                    member.running,
+                    member.limit,
+                    mark(member)
+                )?,
             }
         }
         match others.count() {
@@ -134,21 +169,32 @@ impl fmt::Display for Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::group::Kind;
 
     fn judged(storage: &str, running: u32, ineligible: Option<Ineligible>) -> Judged {
         Judged {
             storage: StorageName::new(storage).expect("a name"),
             running,
             limit: 20,
+            is_at_target: false,
             rank: None,
             ineligible,
         }
+    }
+
+    fn full() -> Ineligible {
+        Ineligible::Full(Full {
+            running: 20,
+            limit: 20,
+            kind: Kind::All,
+        })
     }
 
     fn explanation(chosen: Option<&str>) -> Explanation {
         Explanation {
             group: Some((GroupName::new("Files").expect("a name"), PolicyName::LeastUsed)),
             chosen: chosen.map(|name| StorageName::new(name).expect("a name")),
+            obstacle: None,
             pardoned: false,
             members: vec![
                 judged("File4", 3, None),
@@ -181,12 +227,27 @@ mod tests {
     fn objections_in_one_line() {
         let mut none = explanation(None);
         for member in none.members.iter_mut().take(2) {
-            member.ineligible = Some(Ineligible::Full { running: 20, limit: 20 });
+            member.ineligible = Some(full());
         }
         assert_eq!(
             none.to_string(),
             "no storage of group Files: File4 has 20 of 20 jobs, File5 has 20 of 20 jobs, File6 is down (connection \
              refused, for 3 min)"
+        );
+    }
+
+    #[test]
+    fn what_is_against_all_comes_first() {
+        let mut none = explanation(None);
+        let full = Full {
+            running: 9,
+            limit: 9,
+            kind: Kind::Write,
+        };
+        none.obstacle = Some(Obstacle::Director(DirectorName::new("dir").expect("a name"), full));
+        assert_eq!(
+            none.objections(),
+            "Director dir has 9 of 9 writing jobs, File6 is down (connection refused, for 3 min)"
         );
     }
 
@@ -199,7 +260,7 @@ mod tests {
         assert!(line.ends_with("File12: 0 of 20; and 287 more)"), "{line}");
         large.chosen = None;
         for member in &mut large.members {
-            member.ineligible = Some(Ineligible::Full { running: 20, limit: 20 });
+            member.ineligible = Some(full());
         }
         assert!(
             large.to_string().ends_with("File11 has 20 of 20 jobs, and 288 more"),

@@ -190,10 +190,15 @@ impl Line {
     }
 
     /// Every waiter with its number, in the order in which they are to be served: the Director whose turn it is
-    /// with all of its jobs, then the next.
-    pub(super) fn in_turn(&self) -> impl Iterator<Item = (u64, &Waiter)> {
-        self.turns
-            .iter()
+    /// with all of its jobs, then the next; those that are `last` after all others.
+    pub(super) fn in_turn<'a>(
+        &'a self,
+        last: &dyn Fn(&DirectorName) -> bool,
+    ) -> impl Iterator<Item = (u64, &'a Waiter)> + use<'a> {
+        let (first, last): (Vec<&Turn>, Vec<&Turn>) = self.turns.iter().partition(|turn| !last(&turn.director));
+        first
+            .into_iter()
+            .chain(last)
             .flat_map(|turn| &turn.numbers)
             .filter_map(|number| self.waiters.get(number).map(|waiter| (*number, waiter)))
     }
@@ -232,7 +237,7 @@ mod tests {
 
     fn serve_all(line: &mut Line) -> Vec<u64> {
         std::iter::from_fn(|| {
-            let (next, _) = line.in_turn().next()?;
+            let (next, _) = line.in_turn(&|_| false).next()?;
             line.serve(next).map(|_| next)
         })
         .collect()

@@ -11,6 +11,7 @@ use crate::types::{Space, StorageName};
 
 use super::ejection::{Cause, Ejected};
 use super::health::{Availability, Flip, ProbeFailure, Probed};
+use super::load::Load;
 use super::member::MemberId;
 use super::state::State;
 use super::table::Board;
@@ -22,7 +23,8 @@ const NEVER: u64 = 0;
 #[derive(Debug)]
 pub(super) struct Gauges {
     epoch: Instant,
-    running: AtomicU32,
+    writes: AtomicU32,
+    reads: AtomicU32,
     placed: AtomicU64,
     state: AtomicU8,
     availability: AtomicU8,
@@ -38,7 +40,8 @@ impl Gauges {
     pub(super) fn new(epoch: Instant) -> Self {
         Self {
             epoch,
-            running: AtomicU32::new(0),
+            writes: AtomicU32::new(0),
+            reads: AtomicU32::new(0),
             placed: AtomicU64::new(0),
             state: AtomicU8::new(State::Ready.code()),
             availability: AtomicU8::new(Availability::Unknown.code()),
@@ -55,8 +58,8 @@ impl Gauges {
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn placed(&self, running: u32) {
-        self.running.store(running, Ordering::Relaxed);
+    pub(super) fn placed(&self, load: Load) {
+        self.released(load);
         self.placed.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -65,8 +68,9 @@ impl Gauges {
         Some(self.storage_version.load(Ordering::Relaxed)).filter(|version| *version > 0)
     }
 
-    pub(super) fn released(&self, running: u32) {
-        self.running.store(running, Ordering::Relaxed);
+    pub(super) fn released(&self, load: Load) {
+        self.writes.store(load.writes, Ordering::Relaxed);
+        self.reads.store(load.reads, Ordering::Relaxed);
     }
 
     pub(super) fn ejected(&self) {
@@ -113,7 +117,9 @@ pub struct StorageView {
     pub storage: StorageName,
     /// Jobs that have a place there, over all groups and Directors.
     pub running: u32,
-    /// How many may.
+    /// Those of them that read.
+    pub reading: u32,
+    /// How many may be there at once; `u32::MAX` is any number.
     pub limit: u32,
     /// Places given since the start.
     pub placed_total: u64,
@@ -220,10 +226,15 @@ impl StorageLive {
         let availability = Availability::from_code(gauges.availability.load(Ordering::Relaxed));
         let ejected_for = (until > since_epoch).then(|| Duration::from_nanos(until - since_epoch));
         let troubled = availability == Availability::Down || ejected_for.is_some();
+        let load = Load {
+            writes: gauges.writes.load(Ordering::Relaxed),
+            reads: gauges.reads.load(Ordering::Relaxed),
+        };
         StorageView {
             storage: self.storage.name.clone(),
-            running: gauges.running.load(Ordering::Relaxed),
-            limit: self.storage.maximum_concurrent_jobs,
+            running: load.total(),
+            reading: load.reads,
+            limit: self.storage.limits.maximum.unwrap_or(u32::MAX),
             placed_total: gauges.placed.load(Ordering::Relaxed),
             state: State::from_code(gauges.state.load(Ordering::Relaxed)),
             availability,

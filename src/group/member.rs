@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::model;
+use crate::config::model::{self, Limits};
 use crate::types::{Space, StorageName};
 
 use super::ejection::{Cause, Ejection};
 use super::health::{Availability, Health, Probed};
 use super::live::Gauges;
+use super::load::Load;
 use super::policy::hash_of;
+use super::request::Access;
+use super::slow_start::SlowStart;
 use super::state::State;
 
 /// The place of a storage in the directory. It never changes.
@@ -19,13 +22,25 @@ pub(super) struct MemberId(pub(super) usize);
 /// From one turn to the next of a member whose weight is 1.
 const ROUND: u64 = 1 << 32;
 
+/// A job on a storage.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The number of its placement.
+    pub(super) number: u64,
+    pub(super) access: Access,
+    /// The place in the directory of the group that it came by.
+    pub(super) group: usize,
+    /// The place in the directory of its Director, if that one has limits.
+    pub(super) director: Option<usize>,
+}
+
 /// One storage, under the lock.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: StorageName,
-    pub(super) limit: u32,
+    pub(super) limits: Limits,
     pub(super) weight: u32,
-    pub(super) running: u32,
+    pub(super) load: Load,
     pub(super) last_placed: u64,
     /// When its next turn is by its weight, see [`Candidate::turn`](super::policy::Candidate::turn).
     turn: u64,
@@ -36,6 +51,8 @@ pub(super) struct Member {
     pub(super) state: State,
     pub(super) health: Health,
     pub(super) ejection: Ejection,
+    pub(super) slow_start: SlowStart,
+    runs: Vec<Run>,
     gauges: Arc<Gauges>,
 }
 
@@ -43,9 +60,9 @@ impl Member {
     pub(super) fn new(storage: &model::Storage, gauges: Arc<Gauges>, now: Instant) -> Self {
         Self {
             name: storage.name.clone(),
-            limit: storage.maximum_concurrent_jobs,
+            limits: storage.limits,
             weight: storage.weight,
-            running: 0,
+            load: Load::default(),
             last_placed: 0,
             turn: 0,
             hash: hash_of(storage.name.as_str().as_bytes()),
@@ -53,6 +70,8 @@ impl Member {
             state: State::Ready,
             health: Health::new(now),
             ejection: Ejection::default(),
+            slow_start: SlowStart::new(storage.slow_start_jobs),
+            runs: Vec::new(),
             gauges,
         }
     }
@@ -82,19 +101,36 @@ impl Member {
         self.gauges.probed(probed, now);
     }
 
-    /// Takes one place, the `sequence`th of the directory, in its `turn`.
-    pub(super) fn take(&mut self, sequence: u64, turn: u64) {
-        self.running = self.running.saturating_add(1);
-        self.last_placed = sequence;
+    /// Takes one place for `run`, in its `turn`.
+    pub(super) fn take(&mut self, run: Run, turn: u64, now: Instant) {
+        self.load.add(run.access);
+        self.last_placed = run.number;
         self.turn = turn.saturating_add(ROUND / u64::from(self.weight.max(1)));
-        self.gauges.placed(self.running);
+        self.slow_start.placed(run.number, now);
+        self.runs.push(run);
+        self.gauges.placed(self.load);
     }
 
-    /// Gives one place back.
-    pub(super) fn release(&mut self) {
-        debug_assert!(self.running > 0, "a place of {} is given back twice", self.name);
-        self.running = self.running.saturating_sub(1);
-        self.gauges.released(self.running);
+    /// Gives the place of this number back.
+    pub(super) fn release(&mut self, number: u64) -> Option<Run> {
+        let at = self.runs.iter().position(|run| run.number == number);
+        debug_assert!(at.is_some(), "a place of {} is given back twice", self.name);
+        let run = self.runs.swap_remove(at?);
+        self.load.remove(run.access);
+        self.slow_start.ended(number);
+        self.gauges.released(self.load);
+        Some(run)
+    }
+
+    /// What changes by itself has by `now`.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.slow_start.settle(now);
+    }
+
+    /// When something about it changes by itself next, after `now`.
+    pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
+        let readmitted = self.ejection.active(now).map(|ejected| ejected.until);
+        [readmitted, self.slow_start.next()].into_iter().flatten().min()
     }
 
     /// What stands against it now: the probe's failure if it is down, else what it was ejected for.

@@ -17,26 +17,33 @@ mod group;
 mod health;
 mod line;
 mod live;
+mod load;
 mod member;
 mod place;
 pub mod policy;
 mod queue;
+mod rank;
 mod releases;
 mod request;
 #[cfg(test)]
 mod rig;
+mod serve;
 mod slot;
+mod slow_start;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use directory::Directory;
 pub use ejection::{Cause, Ejected};
 pub use eligible::Ineligible;
-pub use explain::{Explanation, Judged, Spoken};
+pub use explain::{Explanation, Judged, Obstacle, Spoken};
 pub use group::Group;
 pub use health::{Availability, Flip, Layer, ProbeFailure, Probed};
 pub use line::Condition;
 pub use live::{Observed, Room, StorageLive, StorageView};
+pub use load::{Full, Kind};
 pub use place::{Placement, Unplaced, UnplacedReason};
 pub use queue::{Refused, RefusedReason, Waiting};
 pub use releases::Releases;

@@ -22,13 +22,22 @@ pub struct Placement {
 }
 
 impl Placement {
-    pub(super) fn new(live: Arc<StorageLive>, explanation: Explanation) -> Self {
+    pub(super) fn new(taken: Taken) -> Self {
         Self {
-            storage: Arc::clone(live.storage()),
-            slot: Slot::new(live),
-            explanation,
+            storage: Arc::clone(taken.live.storage()),
+            slot: Slot::new(taken.live, taken.number),
+            explanation: taken.explanation,
         }
     }
+}
+
+/// A place that was taken under the lock.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) live: Arc<StorageLive>,
+    /// The number of the placement.
+    pub(super) number: u64,
+    pub(super) explanation: Explanation,
 }
 
 /// What is in the way, in one word.
@@ -73,14 +82,24 @@ pub(super) enum Choice {
     /// To any member of a group.
     Of(Arc<Group>),
     /// To this storage and no other.
-    Bound(Arc<StorageLive>),
+    Bound {
+        live: Arc<StorageLive>,
+        /// The group that it came by.
+        group: Arc<Group>,
+    },
 }
 
 impl Choice {
     pub(super) fn members(&self) -> &[Arc<StorageLive>] {
         match self {
             Self::Of(group) => group.members(),
-            Self::Bound(live) => std::slice::from_ref(live),
+            Self::Bound { live, .. } => std::slice::from_ref(live),
+        }
+    }
+
+    pub(super) fn group(&self) -> &Arc<Group> {
+        match self {
+            Self::Of(group) | Self::Bound { group, .. } => group,
         }
     }
 }
@@ -90,7 +109,9 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Of(group) => write!(f, "no storage of group {} can take the job", group.name()),
-            Self::Bound(live) => write!(f, "storage {}, the only one for this job, cannot take it", live.name()),
+            Self::Bound { live, .. } => {
+                write!(f, "storage {}, the only one for this job, cannot take it", live.name())
+            }
         }
     }
 }

@@ -13,7 +13,8 @@ use super::group::Group;
 use super::line::{Clock, Condition, Waiter};
 use super::place::{Choice, Placement};
 use super::request::{PlacementRequest, Tried};
-use super::table::{Board, Grant, Look, condition, is_hopeless};
+use super::serve::{Grant, Look, condition, is_hopeless};
+use super::table::Board;
 
 /// The present, by the clock that tests can stop.
 pub(super) fn now() -> Instant {
@@ -206,9 +207,9 @@ impl<'a> Wish<'a> {
         let now = now();
         let mut table = self.board.lock();
         let explanation = match table.place(&self.choice, self.request, tried, now) {
-            Ok((live, explanation)) => {
+            Ok(taken) => {
                 drop(table);
-                return Ok(Entry::Placed(Placement::new(live, explanation)));
+                return Ok(Entry::Placed(Placement::new(taken)));
             }
             Err(unplaced) => unplaced.explanation,
         };
@@ -280,7 +281,7 @@ impl<'a> Wish<'a> {
 
 fn collect(grant: Grant, tried: &mut Tried) -> Placement {
     *tried = grant.tried;
-    Placement::new(grant.live, grant.explanation)
+    Placement::new(grant.taken)
 }
 
 #[cfg(test)]

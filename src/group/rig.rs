@@ -43,6 +43,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             password: Secret::new("secret".to_owned()),
             monitor: false,
             tls: model::Tls::default(),
+            limits: model::Limits::default(),
         }],
         storages: names.iter().map(|name| Arc::new(storage(name, 2))).collect(),
         groups: vec![Arc::new(model::Group {
@@ -52,6 +53,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             threshold: model::Threshold::default(),
             device: None,
             media_type: None,
+            limits: model::Limits::default(),
             down_wait: Duration::from_secs(60),
             busy_wait: Duration::from_secs(1800),
             maximum_queued_jobs: 1000,
@@ -77,16 +79,11 @@ pub(crate) fn model(policy: PolicyName) -> Model {
 
 pub(crate) fn storage(name: &StorageName, limit: u32) -> model::Storage {
     model::Storage {
-        name: name.clone(),
-        address: "127.0.0.1".to_owned(),
-        port: 9103,
-        password: None,
-        director_passwords: std::collections::BTreeMap::new(),
-        tls: model::Tls::default(),
-        device: None,
-        media_type: None,
-        weight: 1,
-        maximum_concurrent_jobs: limit,
+        limits: model::Limits {
+            maximum: Some(limit),
+            ..model::Limits::default()
+        },
+        ..model::Storage::new(name.clone(), "127.0.0.1".to_owned())
     }
 }
 

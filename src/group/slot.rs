@@ -1,6 +1,7 @@
 //! A job's place on a storage: held for as long as the job lasts, given back by being dropped.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::live::StorageLive;
 use super::queue::now;
@@ -10,12 +11,19 @@ use super::queue::now;
 #[must_use = "the place is given back as soon as the slot is dropped"]
 pub struct Slot {
     live: Arc<StorageLive>,
+    /// The number of the job's placement.
+    number: u64,
+    is_over: bool,
 }
 
 impl Slot {
     /// For a place that was taken under the lock.
-    pub(super) fn new(live: Arc<StorageLive>) -> Self {
-        Self { live }
+    pub(super) fn new(live: Arc<StorageLive>, number: u64) -> Self {
+        Self {
+            live,
+            number,
+            is_over: false,
+        }
     }
 
     /// Where the place is.
@@ -23,10 +31,23 @@ impl Slot {
     pub fn storage(&self) -> &Arc<StorageLive> {
         &self.live
     }
+
+    /// Gives the place back at `now`, where that is not the present.
+    pub fn end(mut self, now: Instant) {
+        self.release(now);
+    }
+
+    fn release(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.live.board.lock().release(self.live.id, self.number, now);
+        }
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.live.board.lock().release(self.live.id, now());
+        if !self.is_over {
+            self.release(now());
+        }
     }
 }

@@ -1,23 +1,24 @@
 //! Everything that placement decides by, under one lock: who runs how much, who is well, who waits. After every
-//! change the queues are served until nobody can be, so that outside the lock no job waits while a place that it
-//! may have is free; that is why a new job cannot overtake one that waits.
+//! change the queues are served until nobody can be (`serve`), so that outside the lock no job waits while a place
+//! that it may have is free; that is why a new job cannot overtake one that waits.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::model;
+use crate::config::model::{Limits, Model};
+use crate::types::DirectorName;
 
 use super::ejection::{Cause, Ejected, EjectionRule};
-use super::eligible::{Ineligible, Question, eligible, pardon};
-use super::explain::{Explanation, Judged};
-use super::health::{ProbeFailure, Probed, RiseAndFall};
-use super::line::{Condition, Line, Waiter};
+use super::health::{Availability, ProbeFailure, Probed, RiseAndFall};
+use super::line::{Condition, Line};
 use super::live::{Observed, StorageLive};
-use super::member::{Member, MemberId};
-use super::place::{Choice, Unplaced, UnplacedReason};
+use super::load::Load;
+use super::member::{Member, MemberId, Run};
+use super::place::{Choice, Taken, Unplaced, UnplacedReason};
 use super::policy::{Candidate, Dice};
-use super::request::{Access, PlacementRequest, Tried};
+use super::request::{PlacementRequest, Tried};
+use super::serve::{Grant, condition};
 use super::state::State;
 
 /// For how long what a storage told of its room is believed at least; where probes are rarer, for three of them.
@@ -38,58 +39,70 @@ impl Board {
     }
 }
 
-/// A place that was given to a waiting job and is not yet collected.
+/// The jobs of a group or of a Director, and how many there may be.
 #[derive(Debug)]
-pub(super) struct Grant {
-    pub(super) live: Arc<StorageLive>,
-    pub(super) explanation: Explanation,
-    /// The waiter's, its clock charged to it.
-    pub(super) tried: Tried,
+pub(super) struct Counted {
+    pub(super) limits: Limits,
+    pub(super) load: Load,
 }
 
-/// What a waiting job finds when it looks.
-#[derive(Debug)]
-pub(super) enum Look {
-    /// It has a place.
-    Granted(Box<Grant>),
-    /// It is to look again then, or when it is woken.
-    Until(Instant),
-    /// Its time is over, spent in this condition for the last part.
-    Over(Condition),
-    /// It does not wait here.
-    Unknown,
+impl Counted {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            load: Load::default(),
+        }
+    }
+
+    fn is_at_target(&self) -> bool {
+        self.load.is_at_target(&self.limits)
+    }
 }
 
 /// What placement knows.
 #[derive(Debug)]
 pub(super) struct Table {
-    members: Vec<Member>,
-    lines: Vec<Line>,
-    grants: BTreeMap<u64, Grant>,
-    placements: u64,
-    numbers: u64,
-    turns: u64,
-    // When the next ejection ends by itself, if the queues have not been served since.
-    next_return: Option<Instant>,
-    dice: Dice,
+    pub(super) members: Vec<Member>,
+    pub(super) groups: Vec<Counted>,
+    pub(super) directors: Vec<Counted>,
+    director_names: Vec<DirectorName>,
+    pub(super) lines: Vec<Line>,
+    pub(super) grants: BTreeMap<u64, Grant>,
+    pub(super) placements: u64,
+    pub(super) numbers: u64,
+    pub(super) turns: u64,
+    // When something changes by itself, if the queues have not been served since.
+    pub(super) next_change: Option<Instant>,
+    pub(super) dice: Dice,
     // The last ranking, kept for its memory and for the explanation.
-    ranked: Vec<Candidate>,
+    pub(super) ranked: Vec<Candidate>,
     // For how long what a storage told of its room is believed.
-    room_lasts: Duration,
+    pub(super) room_lasts: Duration,
     probe_rule: RiseAndFall,
-    ejection_rule: EjectionRule,
+    pub(super) ejection_rule: EjectionRule,
 }
 
 impl Table {
-    pub(super) fn new(model: &model::Model, seed: u64) -> Self {
+    pub(super) fn new(model: &Model, seed: u64) -> Self {
+        // Most Directors have no limits; their jobs need not be counted.
+        let limited = model
+            .directors
+            .iter()
+            .filter(|director| director.limits != Limits::default());
+        let (director_names, directors) = limited
+            .map(|director| (director.name.clone(), Counted::new(director.limits)))
+            .unzip();
         Self {
             members: Vec::with_capacity(model.storages.len()),
+            groups: Vec::with_capacity(model.groups.len()),
+            directors,
+            director_names,
             lines: Vec::with_capacity(model.groups.len()),
             grants: BTreeMap::new(),
             placements: 0,
             numbers: 0,
             turns: 0,
-            next_return: None,
+            next_change: None,
             dice: Dice::from_seed(seed),
             ranked: Vec::with_capacity(model.storages.len()),
             room_lasts: ROOM_LASTS.max(model.probe.interval.saturating_mul(3)),
@@ -110,110 +123,38 @@ impl Table {
         MemberId(self.members.len() - 1)
     }
 
-    pub(super) fn add_line(&mut self, line: Line) {
+    pub(super) fn add_line(&mut self, line: Line, limits: Limits) {
         self.lines.push(line);
+        self.groups.push(Counted::new(limits));
     }
 
-    fn member(&self, live: &StorageLive) -> Option<&Member> {
+    pub(super) fn member(&self, live: &StorageLive) -> Option<&Member> {
         self.members.get(live.id.0)
     }
 
-    /// Ranks what may take the job, best first, into `ranked`, and returns the best with its turn.
-    fn rank(
-        &mut self,
-        choice: &Choice,
-        request: &PlacementRequest,
-        tried: &Tried,
-        now: Instant,
-    ) -> Option<(Arc<StorageLive>, u64)> {
-        let members = choice.members();
-        let question = self.question(choice, request.access, tried, now);
-        let fresh = now.checked_sub(self.room_lasts);
-        let latest = members
-            .iter()
-            .filter_map(|live| self.member(live))
-            .map(Member::own_turn);
-        let latest = latest.max().unwrap_or(0);
-        self.ranked.clear();
-        for (listed, live) in members.iter().enumerate() {
-            if let Some(member) = self.members.get(live.id.0)
-                && eligible(member, question).is_ok()
-            {
-                self.ranked.push(Candidate {
-                    listed,
-                    running: member.running,
-                    limit: member.limit,
-                    weight: member.weight,
-                    last_placed: member.last_placed,
-                    turn: member.turn(latest),
-                    free: member.free(fresh),
-                    hash: member.hash,
-                    score: 0,
-                });
-            }
-        }
-        if let Choice::Of(group) = choice {
-            group.policy().rank(request, &mut self.ranked, &mut self.dice);
-        }
-        let best = self.ranked.first()?;
-        Some((Arc::clone(members.get(best.listed)?), best.turn))
+    /// The place of a Director among those that have limits.
+    pub(super) fn director(&self, name: &DirectorName) -> Option<usize> {
+        self.director_names.iter().position(|known| known == name)
     }
 
-    fn question<'a>(&self, choice: &Choice, access: Access, tried: &'a Tried, now: Instant) -> Question<'a> {
-        let members = choice.members().iter().filter_map(|live| self.member(live));
-        Question {
-            access,
-            tried,
-            now,
-            pardon: pardon(members, access, tried, now),
-        }
+    pub(super) fn is_director_at_target(&self, name: &DirectorName) -> bool {
+        let counted = self.director(name).and_then(|at| self.directors.get(at));
+        counted.is_some_and(Counted::is_at_target)
     }
 
-    /// Says what the last [`Table::rank`] of the same arguments saw.
-    fn explain(&self, choice: &Choice, question: Question<'_>, chosen: Option<&StorageLive>) -> Explanation {
-        let mut members: Vec<Judged> = choice
-            .members()
-            .iter()
-            .filter_map(|live| self.member(live))
-            .map(|member| Judged {
-                storage: member.name.clone(),
-                running: member.running,
-                limit: member.limit,
-                rank: None,
-                ineligible: eligible(member, question).err(),
-            })
-            .collect();
-        for (rank, candidate) in self.ranked.iter().enumerate() {
-            if let Some(judged) = members.get_mut(candidate.listed) {
-                judged.rank = Some(rank + 1);
-            }
-        }
-        Explanation {
-            group: match choice {
-                Choice::Of(group) => Some((group.name().clone(), group.config().policy)),
-                Choice::Bound(_) => None,
-            },
-            chosen: chosen.map(|live| live.name().clone()),
-            pardoned: question.pardon,
-            members,
-        }
+    pub(super) fn is_group_at_target(&self, line: usize) -> bool {
+        self.groups.get(line).is_some_and(Counted::is_at_target)
     }
 
-    /// Ranks, and takes a place on the best.
-    fn take_best(
-        &mut self,
-        choice: &Choice,
-        request: &PlacementRequest,
-        tried: &Tried,
-        now: Instant,
-    ) -> Option<(Arc<StorageLive>, Explanation)> {
-        let (best, turn) = self.rank(choice, request, tried, now)?;
-        let question = self.question(choice, request.access, tried, now);
-        let explanation = self.explain(choice, question, Some(&best));
-        self.placements += 1;
-        let sequence = self.placements;
-        self.members.get_mut(best.id.0)?.take(sequence, turn);
-        Some((best, explanation))
+    fn counted(&mut self, run: &Run) -> impl Iterator<Item = &mut Load> {
+        let group = self.groups.get_mut(run.group);
+        let director = run.director.and_then(|at| self.directors.get_mut(at));
+        [group, director].into_iter().flatten().map(|counted| &mut counted.load)
+    }
+
+    /// Counts a job for its group and its Director.
+    pub(super) fn count(&mut self, run: &Run) {
+        self.counted(run).for_each(|load| load.add(run.access));
     }
 
     /// Takes a place at once, or says why there is none.
@@ -223,10 +164,15 @@ impl Table {
         request: &PlacementRequest,
         tried: &Tried,
         now: Instant,
-    ) -> Result<(Arc<StorageLive>, Explanation), Unplaced> {
+    ) -> Result<Taken, Unplaced> {
         self.settle(now);
-        if let Some(placed) = self.take_best(choice, request, tried, now) {
-            return Ok(placed);
+        if let Some(taken) = self.take_best(choice, request, tried, now) {
+            let next = self
+                .members
+                .get(taken.live.id.0)
+                .and_then(|member| member.next_change(now));
+            self.next_change = self.next_change.into_iter().chain(next).min();
+            return Ok(taken);
         }
         let explanation = self.why_not(choice, request, tried, now);
         let reason = if condition(&explanation) == Condition::Busy {
@@ -239,22 +185,11 @@ impl Table {
         Err(Unplaced { reason, explanation })
     }
 
-    /// Every member and what is against it.
-    pub(super) fn why_not(
-        &mut self,
-        choice: &Choice,
-        request: &PlacementRequest,
-        tried: &Tried,
-        now: Instant,
-    ) -> Explanation {
-        self.ranked.clear();
-        self.explain(choice, self.question(choice, request.access, tried, now), None)
-    }
-
     /// Gives a place back, and on to the next.
-    pub(super) fn release(&mut self, id: MemberId, now: Instant) {
-        if let Some(member) = self.members.get_mut(id.0) {
-            member.release();
+    pub(super) fn release(&mut self, id: MemberId, number: u64, now: Instant) {
+        let run = self.members.get_mut(id.0).and_then(|member| member.release(number));
+        if let Some(run) = run {
+            self.counted(&run).for_each(|load| load.remove(run.access));
         }
         self.serve(now);
     }
@@ -277,6 +212,9 @@ impl Table {
         }
         let readmitted = member.ejection.probed(outcome.is_ok(), rule.rise, now);
         let flip = member.health.observe(outcome.err(), rule, now);
+        if flip.as_ref().is_some_and(|flip| flip.to == Availability::Down) {
+            member.slow_start.close();
+        }
         member.publish(now);
         if flip.is_some() || readmitted {
             self.changed(now);
@@ -287,7 +225,9 @@ impl Table {
     pub(super) fn observe_failure(&mut self, id: MemberId, cause: Cause, now: Instant) -> Option<Ejected> {
         let rule = self.ejection_rule;
         let member = self.members.get_mut(id.0)?;
+        member.slow_start.fail();
         let ejected = member.ejection.failed(cause, rule, now)?.clone();
+        member.slow_start.close();
         member.gauges().ejected();
         member.publish(now);
         self.changed(now);
@@ -305,178 +245,12 @@ impl Table {
             return;
         };
         let before = std::mem::replace(&mut member.state, state);
+        if state == State::Maintenance {
+            member.slow_start.close();
+        }
         member.publish(now);
         if before != state {
             self.changed(now);
         }
     }
-
-    /// A storage has become better or worse: who can be served is, and the others look which of their limits
-    /// runs now.
-    fn changed(&mut self, now: Instant) {
-        self.serve(now);
-        for line in &self.lines {
-            line.wake_all();
-        }
-    }
-
-    /// Serves the queues if an ejection has ended by itself since they were.
-    fn settle(&mut self, now: Instant) {
-        if self.next_return.is_some_and(|at| at <= now) {
-            self.serve(now);
-        }
-    }
-
-    /// Gives places to waiting jobs until no more can have one. Groups take turns, then Directors, then age.
-    fn serve(&mut self, now: Instant) {
-        self.next_return = self
-            .members
-            .iter()
-            .filter_map(|member| member.ejection.active(now).map(|ejected| ejected.until))
-            .min();
-        if self.lines.iter().all(Line::is_empty) {
-            return;
-        }
-        let mut lines = std::mem::take(&mut self.lines);
-        let mut hungry: Vec<&mut Line> = lines.iter_mut().filter(|line| !line.is_empty()).collect();
-        while !hungry.is_empty() {
-            hungry.sort_by_key(|line| line.served);
-            hungry.retain_mut(|line| self.serve_one(line, now));
-        }
-        self.lines = lines;
-    }
-
-    /// Gives a place to the first job in `queue` that can have one; false if there is none.
-    fn serve_one(&mut self, queue: &mut Line, now: Instant) -> bool {
-        // Jobs that have tried nothing are alike: when one cannot be placed, the next cannot either.
-        let mut hopeless: Vec<Access> = Vec::new();
-        let mut found = None;
-        for (number, waiter) in queue.in_turn() {
-            let plain = waiter.tried.is_empty() && matches!(waiter.choice, Choice::Of(_));
-            if plain && hopeless.contains(&waiter.request.access) {
-                continue;
-            }
-            found = self
-                .take_best(&waiter.choice, &waiter.request, &waiter.tried, now)
-                .map(|placed| (number, placed));
-            if found.is_some() {
-                break;
-            }
-            if plain {
-                hopeless.push(waiter.request.access);
-            }
-        }
-        let Some((number, (live, explanation))) = found else {
-            return false;
-        };
-        self.turns += 1;
-        queue.served = self.turns;
-        let Some(mut waiter) = queue.serve(number) else {
-            return false;
-        };
-        waiter.clock.turn(waiter.clock.condition(), now);
-        waiter.clock.charge(&mut waiter.tried);
-        let grant = Grant {
-            live,
-            explanation,
-            tried: waiter.tried,
-        };
-        self.grants.insert(number, grant);
-        waiter.wake.notify_one();
-        true
-    }
-
-    /// How many jobs wait in this queue.
-    pub(super) fn waiting(&self, line: usize) -> usize {
-        self.lines.get(line).map_or(0, Line::len)
-    }
-
-    /// A job joins the queue and gets its number.
-    pub(super) fn join(&mut self, line: usize, waiter: Waiter) -> Option<u64> {
-        self.numbers += 1;
-        self.lines.get_mut(line)?.join(self.numbers, waiter);
-        Some(self.numbers)
-    }
-
-    /// A waiting job looks what has become of its wish.
-    pub(super) fn look(&mut self, line: usize, number: u64, now: Instant) -> Look {
-        self.settle(now);
-        self.forgive(line, number, now);
-        if let Some(grant) = self.grants.remove(&number) {
-            return Look::Granted(Box::new(grant));
-        }
-        let Some(waiter) = self.lines.get(line).and_then(|line| line.waiter(number)) else {
-            return Look::Unknown;
-        };
-        let question = self.question(&waiter.choice, waiter.request.access, &waiter.tried, now);
-        let busy = |live: &Arc<StorageLive>| {
-            self.member(live)
-                .is_some_and(|member| eligible(member, question).is_err_and(|why| why.is_busy()))
-        };
-        let busy = waiter.choice.members().iter().any(busy);
-        let next_return = waiter
-            .choice
-            .members()
-            .iter()
-            .filter_map(|live| self.member(live)?.ejection.active(now).map(|ejected| ejected.until))
-            .min();
-        let forgiven_at = waiter.tried.can_be_forgiven().then_some(waiter.forgiven_at);
-        let Some(waiter) = self.lines.get_mut(line).and_then(|line| line.waiter_mut(number)) else {
-            return Look::Unknown;
-        };
-        let condition = if busy { Condition::Busy } else { Condition::Down };
-        waiter.clock.turn(condition, now);
-        if waiter.clock.left() == Duration::ZERO {
-            return Look::Over(condition);
-        }
-        let deadline = waiter.clock.deadline();
-        let soonest = [next_return, forgiven_at]
-            .into_iter()
-            .flatten()
-            .fold(deadline, Instant::min);
-        Look::Until(soonest)
-    }
-
-    /// Lets a job that has waited long enough try again what failed for it.
-    fn forgive(&mut self, line: usize, number: u64, now: Instant) {
-        let waiter = self.lines.get_mut(line).and_then(|line| line.waiter_mut(number));
-        if let Some(waiter) = waiter
-            && waiter.tried.can_be_forgiven()
-            && waiter.forgiven_at <= now
-        {
-            waiter.tried.forgive();
-            self.serve(now);
-        }
-    }
-
-    /// A job leaves the queue for whatever reason, with what it tried and waited. A place that it was given and
-    /// has not collected goes on to the next.
-    pub(super) fn leave(&mut self, line: usize, number: u64, now: Instant) -> Option<Waiter> {
-        if let Some(grant) = self.grants.remove(&number) {
-            self.release(grant.live.id, now);
-        }
-        let mut waiter = self.lines.get_mut(line)?.leave(number)?;
-        waiter.clock.turn(waiter.clock.condition(), now);
-        Some(waiter)
-    }
-
-    /// From when on a job that begins to wait at `now` may try again what has failed for it.
-    pub(super) fn forgiven_at(&self, now: Instant) -> Instant {
-        now + self.ejection_rule.time
-    }
-}
-
-/// What a job that cannot be placed would wait for.
-pub(super) fn condition(explanation: &Explanation) -> Condition {
-    let busy = explanation
-        .members
-        .iter()
-        .any(|member| member.ineligible.as_ref().is_some_and(Ineligible::is_busy));
-    if busy { Condition::Busy } else { Condition::Down }
-}
-
-/// Whether no time and no recovery can give the job a place.
-pub(super) fn is_hopeless(explanation: &Explanation) -> bool {
-    let mut members = explanation.members.iter();
-    !explanation.members.is_empty() && members.all(|member| matches!(member.ineligible, Some(Ineligible::Unfit(_))))
 }

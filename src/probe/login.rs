@@ -265,16 +265,9 @@ mod tests {
 
     fn storage(port: u16, password: &str) -> Storage {
         Storage {
-            name: StorageName::new("File4").unwrap(),
-            address: "127.0.0.1".to_owned(),
             port,
             password: Some(Secret::new(password.to_owned())),
-            director_passwords: std::collections::BTreeMap::new(),
-            tls: crate::config::model::Tls::default(),
-            device: None,
-            media_type: None,
-            weight: 1,
-            maximum_concurrent_jobs: 20,
+            ..Storage::new(StorageName::new("File4").unwrap(), "127.0.0.1".to_owned())
         }
     }
 

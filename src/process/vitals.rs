@@ -44,6 +44,7 @@ impl Vitals for Signs {
             let view = live.view(now);
             meters.show(&StorageReading {
                 jobs: view.running,
+                reading_jobs: view.reading,
                 jobs_limit: view.limit,
                 up: view.availability == Availability::Up,
                 ejected: view.ejected_for.is_some(),

@@ -107,7 +107,10 @@ fn row(view: &StorageView, rate: Rate) -> [String; COLUMNS] {
     [
         view.storage.to_string(),
         state(view),
-        format!("{} of {}", view.running, view.limit),
+        match view.limit {
+            u32::MAX => view.running.to_string(),
+            limit => format!("{} of {limit}", view.running),
+        },
         free,
         release,
         megabytes(rate.to_storage),
@@ -149,6 +152,7 @@ mod tests {
         StorageView {
             storage: StorageName::new(name).unwrap(),
             running: 3,
+            reading: 0,
             limit: 20,
             placed_total: 10,
             state: State::Ready,

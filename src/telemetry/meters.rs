@@ -9,6 +9,7 @@ use crate::types::{Bytes, GroupName, Space, StorageName};
 #[derive(Debug, Clone)]
 pub struct StorageMeters {
     jobs: Gauge,
+    reading_jobs: Gauge,
     jobs_limit: Gauge,
     up: Gauge,
     ejected: Gauge,
@@ -23,6 +24,8 @@ pub struct StorageMeters {
 pub struct StorageReading {
     /// Jobs on it now.
     pub jobs: u32,
+    /// Those of them that read.
+    pub reading_jobs: u32,
     /// How many it may have.
     pub jobs_limit: u32,
     /// The probes find it up.
@@ -52,6 +55,7 @@ impl StorageMeters {
         let name = storage.as_str();
         Self {
             jobs: names::STORAGE_JOBS.with([name]),
+            reading_jobs: names::STORAGE_READING_JOBS.with([name]),
             jobs_limit: names::STORAGE_JOBS_LIMIT.with([name]),
             up: names::STORAGE_UP.with([name]),
             ejected: names::STORAGE_EJECTED.with([name]),
@@ -65,6 +69,7 @@ impl StorageMeters {
     /// Shows `reading`.
     pub fn show(&self, reading: &StorageReading) {
         self.jobs.set(f64::from(reading.jobs));
+        self.reading_jobs.set(f64::from(reading.reading_jobs));
         self.jobs_limit.set(f64::from(reading.jobs_limit));
         self.up.set(f64::from(u8::from(reading.up)));
         self.ejected.set(f64::from(u8::from(reading.ejected)));
@@ -220,6 +225,7 @@ mod tests {
         scrape.during(|| {
             StorageMeters::new(&StorageName::new("File5").unwrap()).show(&StorageReading {
                 jobs: 3,
+                reading_jobs: 1,
                 jobs_limit: 20,
                 up: true,
                 ejected: false,
@@ -236,6 +242,7 @@ mod tests {
             PipeMeters::new().show(4);
         });
         assert_eq!(scrape.value(r#"sdgroup_storage_jobs{storage="File5"}"#), "3");
+        assert_eq!(scrape.value(r#"sdgroup_storage_reading_jobs{storage="File5"}"#), "1");
         assert_eq!(scrape.value(r#"sdgroup_storage_jobs_limit{storage="File5"}"#), "20");
         assert_eq!(scrape.value(r#"sdgroup_storage_up{storage="File5"}"#), "1");
         assert_eq!(scrape.value(r#"sdgroup_storage_ejected{storage="File5"}"#), "0");

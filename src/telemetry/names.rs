@@ -201,6 +201,8 @@ list! {
     // Storages.
     gauge STORAGE_JOBS = "sdgroup_storage_jobs" [storage]:
         "Jobs on the storage now, of all Directors and groups, counted from their placement.";
+    gauge STORAGE_READING_JOBS = "sdgroup_storage_reading_jobs" [storage]:
+        "Those of the jobs on the storage now that read: restores, verifies, the reading halves of copies.";
     gauge STORAGE_JOBS_LIMIT = "sdgroup_storage_jobs_limit" [storage]:
         "How many jobs the storage may have at once (MaximumConcurrentJobs).";
     gauge STORAGE_FREE = "sdgroup_storage_free_bytes" [storage]:

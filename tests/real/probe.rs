@@ -1,6 +1,5 @@
 //! Probes of a real storage: what they see of it at work, dead, frozen and with another password.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sdgroup::config::model::Storage;
@@ -23,16 +22,9 @@ fn probe_device(lab: &mut Lab, password: Option<&str>, device: Option<&str>) -> 
     let device = device.map(|name| DeviceName::new(name).unwrap());
     let password = password.map_or_else(|| lab.storages()[0].password.clone(), str::to_owned);
     let storage = Storage {
-        name: StorageName::new("File4").unwrap(),
-        address: "127.0.0.1".to_owned(),
         port: lab.storage("File4").port().number(),
         password: Some(Secret::new(password)),
-        director_passwords: BTreeMap::new(),
-        tls: sdgroup::config::model::Tls::default(),
-        device: None,
-        media_type: None,
-        weight: 1,
-        maximum_concurrent_jobs: 1,
+        ..Storage::new(StorageName::new("File4").unwrap(), "127.0.0.1".to_owned())
     };
     let questioner = Questioner {
         director: DirectorName::new(DIRECTOR).unwrap(),

@@ -36,6 +36,8 @@ pub use weighted::Weighted;
 pub struct Candidate {
     /// Its place in the group's list, from 0; no two candidates share one.
     pub listed: usize,
+    /// Candidates of a lower tier come first, whatever the policy; it sees those of one tier at a time.
+    pub tier: u8,
     /// The jobs it runs, counted from their placement, over all groups and Directors.
     pub running: u32,
     /// How many it may run.
@@ -59,6 +61,7 @@ impl Default for Candidate {
     fn default() -> Self {
         Self {
             listed: 0,
+            tier: 0,
             running: 0,
             limit: u32::MAX,
             weight: 1,

@@ -65,6 +65,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
             .map(
                 |(listed, (running, limit, weight, last_placed, turn, free, hash))| Candidate {
                     listed,
+                    tier: 0,
                     running,
                     limit,
                     weight,

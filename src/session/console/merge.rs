@@ -196,18 +196,7 @@ mod tests {
         let mut to_director = Outbox::new();
         for (at, reply) in replies.iter().enumerate() {
             let name = StorageName::new(&format!("File{}", at + 4)).unwrap();
-            let storage = model::Storage {
-                name: name.clone(),
-                address: "192.0.2.4".to_owned(),
-                port: 9103,
-                password: None,
-                director_passwords: std::collections::BTreeMap::new(),
-                tls: model::Tls::default(),
-                device: None,
-                media_type: None,
-                weight: 1,
-                maximum_concurrent_jobs: 1,
-            };
+            let storage = model::Storage::new(name.clone(), "192.0.2.4".to_owned());
             merge.begin(&storage, &mut to_director);
             for text in reply.unwrap_or_default() {
                 let mut said = Outbox::new();

@@ -124,7 +124,7 @@ impl<'a> Console<'a> {
             _ => {}
         }
         match self.goal(&asked, labelled).await {
-            Ok(Goal::One(home)) => self.one(director, &asked, home).await,
+            Ok(Goal::One(home)) => self.one(director, &asked, *home).await,
             Ok(Goal::All) => self.all(director, &asked).await,
             Err(reason) => say(director.outbox(), asked.entry, FAILED, reason),
         }
@@ -170,7 +170,7 @@ impl<'a> Console<'a> {
             if let Some(volume) = command.volume() {
                 home::not_elsewhere(caller, volume, member).await?;
             }
-            return home::of(caller, member).map(Goal::One);
+            return home::of(caller, member).map(Goal::one);
         }
         match command {
             // A Director asks this of its own accord, to know whether to ask for a drive.
@@ -180,10 +180,10 @@ impl<'a> Console<'a> {
             {
                 Err(home::one_is_meant(caller, Some(&place.device)))
             }
-            Command::Label { volume, .. } => home::for_label(caller, volume).await.map(Goal::One),
+            Command::Label { volume, .. } => home::for_label(caller, volume).await.map(Goal::one),
             _ => match (route, command.volume()) {
                 (Route::Addressed, _) => Err(home::one_is_meant(caller, command.device())),
-                (_, Some(volume)) => home::of_volume(caller, volume).await.map(Goal::One),
+                (_, Some(volume)) => home::of_volume(caller, volume).await.map(Goal::one),
                 (_, None) => Ok(Goal::All),
             },
         }
@@ -313,8 +313,14 @@ impl Asked<'_> {
 /// To whom a command goes.
 #[derive(Debug)]
 enum Goal {
-    One(Home),
+    One(Box<Home>),
     All,
+}
+
+impl Goal {
+    fn one(home: Home) -> Self {
+        Self::One(Box::new(home))
+    }
 }
 
 /// Logs in to a storage as the Director.

@@ -234,7 +234,7 @@ impl<'a> Search<'a> {
         let now = Instant::now();
         let placed = match &self.wanted {
             Wanted::Any => directory.place(&self.group, &self.request, &self.tried, now),
-            Wanted::This(storage, _) => directory.place_on(storage, &self.request, &self.tried, now),
+            Wanted::This(storage, _) => directory.place_on(&self.group, storage, &self.request, &self.tried, now),
         };
         placed.map_err(|unplaced| Unseated::Refused {
             cause: unplaced.reason.label(),

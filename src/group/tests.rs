@@ -1,0 +1,259 @@
+//! The directory as a whole: limits of three kinds, slow start.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::config::model::{self, Limits, Model, PolicyName};
+
+/// A directory with the rig's group; time goes on when a test says so.
+struct Place {
+    directory: Arc<Directory>,
+    group: Arc<Group>,
+    now: Instant,
+    jobs: u32,
+}
+
+impl Place {
+    fn of(model: &Model) -> Self {
+        let directory = Directory::seeded(model, 1);
+        Self {
+            group: directory.group(&rig::group_name()).expect("the rig's group"),
+            directory,
+            now: Instant::now(),
+            jobs: 0,
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    fn request(&mut self, director: &str, access: Access) -> PlacementRequest {
+        self.jobs += 1;
+        let mut request = rig::request(director, self.jobs);
+        request.access = access;
+        request
+    }
+
+    fn place(&mut self, director: &str) -> Result<Placement, String> {
+        let request = self.request(director, Access::Write);
+        let placed = self.directory.place(&self.group, &request, &Tried::new(), self.now);
+        placed.map_err(|unplaced| unplaced.to_string())
+    }
+
+    fn read(&mut self, storage: &str) -> Result<Placement, String> {
+        let request = self.request("dir", Access::Read);
+        let name = rig::storage_name(storage);
+        let placed = self
+            .directory
+            .place_on(&self.group, &name, &request, &Tried::new(), self.now);
+        placed.map_err(|unplaced| unplaced.to_string())
+    }
+
+    fn live(&self, storage: &str) -> Arc<StorageLive> {
+        self.directory.storage(&rig::storage_name(storage)).expect("a storage")
+    }
+
+    fn probe(&self, storage: &str, good: bool) {
+        let outcome = if good {
+            Ok(Probed {
+                storage_version: 306,
+                space: None,
+                took: Duration::ZERO,
+            })
+        } else {
+            Err(ProbeFailure {
+                layer: Layer::Connect,
+                text: "connection refused".into(),
+            })
+        };
+        for _ in 0..3 {
+            let _ = self.live(storage).observe_probe(outcome.clone(), self.now);
+        }
+    }
+}
+
+/// The rig's configuration, changed.
+fn model(policy: PolicyName, change: impl Fn(&mut Model)) -> Model {
+    let mut model = rig::model(policy);
+    change(&mut model);
+    model
+}
+
+fn storages(model: &mut Model, change: impl Fn(&mut model::Storage)) {
+    model
+        .storages
+        .iter_mut()
+        .for_each(|storage| change(Arc::make_mut(storage)));
+}
+
+fn group(model: &mut Model, change: impl Fn(&mut model::Group)) {
+    model.groups.iter_mut().for_each(|group| change(Arc::make_mut(group)));
+}
+
+/// How many jobs the group takes, one after the other.
+fn fill(place: &mut Place, director: &str) -> Vec<Placement> {
+    std::iter::from_fn(|| place.place(director).ok()).collect()
+}
+
+#[test]
+fn writers_and_readers_are_limited_apart() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        storages(model, |storage| {
+            storage.limits = Limits {
+                maximum: Some(3),
+                maximum_write: Some(2),
+                maximum_read: Some(2),
+                target: None,
+            };
+        });
+    }));
+    let writers = fill(&mut place, "dir");
+    assert_eq!(writers.len(), 6, "two on each of three");
+    let unplaced = place.place("dir").expect_err("all write as many as they may");
+    assert!(unplaced.contains("File4 has 2 of 2 writing jobs"), "{unplaced}");
+    let reader = place.read("File4").expect("a place for a reader");
+    let unplaced = place.read("File4").expect_err("three in all");
+    assert_eq!(unplaced, "File4 has 3 of 3 jobs");
+    let view = place.live("File4").view(place.now);
+    assert_eq!((view.running, view.reading, view.limit), (3, 1, 3));
+    drop((writers, reader));
+    let readers: Vec<_> = (0..2).map(|_| place.read("File5").expect("free")).collect();
+    let unplaced = place.read("File5").expect_err("two readers");
+    assert_eq!(unplaced, "File5 has 2 of 2 reading jobs");
+    drop(readers);
+}
+
+#[test]
+fn a_group_and_a_director_have_limits_of_their_own() {
+    let mut place = Place::of(&model(PolicyName::LeastUsed, |model| {
+        let limit = |maximum| Limits {
+            maximum: Some(maximum),
+            ..Limits::default()
+        };
+        group(model, |group| group.limits = limit(4));
+        model.directors[0].limits = limit(3);
+    }));
+    let held = fill(&mut place, "dir");
+    assert_eq!(held.len(), 3);
+    let unplaced = place.place("dir").expect_err("the Director has three");
+    assert_eq!(unplaced, "no storage of group Files: Director dir has 3 of 3 jobs");
+    let other = place.place("other").expect("another Director has no limit");
+    let unplaced = place.place("other").expect_err("the group has four");
+    assert!(
+        unplaced.starts_with("no storage of group Files: group Files has 4 of 4 jobs"),
+        "{unplaced}"
+    );
+    let read = place.read("File4").expect_err("a reader counts as well");
+    assert!(read.contains("group Files has 4 of 4 jobs"), "{read}");
+    drop(other);
+    assert!(place.place("other").is_ok());
+    drop(held);
+    assert_eq!(fill(&mut place, "dir").len(), 3);
+}
+
+#[test]
+fn above_its_target_a_storage_is_chosen_only_when_all_are() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        storages(model, |storage| {
+            storage.limits.maximum = Some(4);
+            storage.limits.target = Some(2);
+        });
+    }));
+    let held: Vec<_> = (0..8).map(|_| place.place("dir").expect("free")).collect();
+    let order: Vec<_> = held.iter().map(|it| it.storage.name.to_string()).collect();
+    assert_eq!(
+        order,
+        ["File4", "File4", "File5", "File5", "File6", "File6", "File4", "File4"]
+    );
+    assert!(
+        held[7]
+            .explanation
+            .to_string()
+            .starts_with("File4 by ListedOrder (3 of 4 jobs, at its target; File5: 2 of 4,"),
+        "{}",
+        held[7].explanation
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_director_above_its_target_is_served_after_the_others() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        storages(model, |storage| storage.limits.maximum = Some(1));
+        model.directors[0].limits.target = Some(1);
+    }));
+    let mut held = fill(&mut place, "dir");
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let requests = ["dir", "other"].map(|director| place.request(director, Access::Write));
+    let mut tried = [Tried::new(), Tried::new()];
+    let [first, second] = &mut tried;
+    let wait = |request, tried| {
+        place
+            .directory
+            .wait_for_place(&place.group, request, tried, &cancel, |_| {})
+    };
+    let (mut greedy, mut modest) = (
+        Box::pin(wait(&requests[0], first)),
+        Box::pin(wait(&requests[1], second)),
+    );
+    tokio::select! {
+        biased;
+        _ = &mut greedy => panic!("all is full"),
+        _ = &mut modest => panic!("all is full"),
+        () = std::future::ready(()) => {}
+    }
+    held.pop();
+    let placed = tokio::select! {
+        biased;
+        _ = &mut greedy => panic!("it has two already, and another waits"),
+        placed = &mut modest => placed.expect("the free place"),
+    };
+    held.pop();
+    assert!(greedy.await.is_ok(), "nobody else waits");
+    drop(placed);
+}
+
+#[test]
+fn a_storage_that_came_back_gets_one_job_at_first() {
+    let mut place = Place::of(&model(PolicyName::LeastUsed, |model| {
+        storages(model, |storage| {
+            storage.limits.maximum = Some(20);
+            storage.slow_start_jobs = 3;
+        });
+    }));
+    place.probe("File4", true);
+    let at_start: Vec<_> = (0..9).map(|_| place.place("dir").expect("free")).collect();
+    assert_eq!(place.live("File4").view(place.now).running, 3, "a start is no return");
+
+    place.probe("File4", false);
+    drop(at_start);
+    place.probe("File4", true);
+    let mut held: Vec<_> = (0..7).map(|_| place.place("dir").expect("free")).collect();
+    assert_eq!(place.live("File4").view(place.now).running, 1);
+    let last = held.last().expect("seven").explanation.to_string();
+    assert!(last.contains("File4: slow start, 1 on trial"), "{last}");
+
+    // One that ended well makes it two, one that has lasted for a minute makes it all.
+    held.retain(|it| it.storage.name.as_str() != "File4");
+    let mut on_file4 = |count| {
+        let placed: Vec<_> = (0..count).map(|_| place.place("dir").expect("free")).collect();
+        let now = place.live("File4").view(place.now).running;
+        place.pass(61);
+        held.extend(placed);
+        now
+    };
+    assert_eq!(on_file4(4), 2);
+    assert_eq!(on_file4(8), 6, "as many as the others");
+}
+
+#[test]
+fn with_no_slow_start_a_returned_storage_gets_all_that_come() {
+    let mut place = Place::of(&rig::model(PolicyName::LeastUsed));
+    place.probe("File4", false);
+    let held: Vec<_> = (0..4).map(|_| place.place("dir").expect("free")).collect();
+    place.probe("File4", true);
+    let back: Vec<_> = (0..2).map(|_| place.place("dir").expect("free")).collect();
+    assert!(back.iter().all(|it| it.storage.name.as_str() == "File4"));
+    drop(held);
+}
