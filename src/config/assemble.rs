@@ -11,6 +11,7 @@ use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, Sdgr
 use super::limits;
 use super::model::{self, Director, Ejection, Group, Listener, Log, Model, PolicyName, Probe, Storage, Threshold, Tls};
 use super::reader::At;
+use super::rules;
 use super::secret_source::Resolver;
 use super::tls;
 use super::units::in_words;
@@ -135,6 +136,7 @@ fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
         limits: limits::compile(&table.limits, None, problems),
+        rules: rules::compile(&table.rules),
         down_wait: written(table.down_wait.as_ref(), model::DEFAULT_DOWN_WAIT),
         busy_wait: written(table.busy_wait.as_ref(), model::DEFAULT_BUSY_WAIT),
         maximum_queued_jobs: written(table.maximum_queued_jobs.as_ref(), model::DEFAULT_MAXIMUM_QUEUED_JOBS),

@@ -8,6 +8,7 @@ use super::diagnostics::{Problems, Span};
 use super::file::{DirectorTable, File, ListenTable, StorageTable};
 use super::model::{self, Model};
 use super::reader::At;
+use super::rules;
 use super::secret_source::Resolver;
 use super::spelling::did_you_mean;
 use crate::types::DirectorName;
@@ -20,6 +21,10 @@ pub(super) fn compile(file: &File, resolver: &mut Resolver<'_>, problems: &mut P
     memberships(file, problems);
     mappings(file, problems);
     monitors(file, problems);
+    let directors: Vec<&DirectorName> = director_names(file).collect();
+    for group in &file.groups {
+        rules::check(&group.rules, group.members.as_ref(), &directors, problems);
+    }
     let probe_director = probe_director(file, problems);
     passwords(file, problems);
     assemble::model(file, probe_director, resolver, problems)
@@ -206,6 +211,12 @@ fn reaches(host: &str, port: u16, own: SocketAddr) -> bool {
         })
 }
 
+fn director_names(file: &File) -> impl Iterator<Item = &DirectorName> {
+    file.directors
+        .iter()
+        .filter_map(|table| Some(&table.name.as_ref()?.value))
+}
+
 fn storage_names(file: &File) -> impl Iterator<Item = &str> {
     file.storages
         .iter()
@@ -350,11 +361,7 @@ fn probe_director(file: &File, problems: &mut Problems<'_>) -> Option<DirectorNa
             .find_map(|table| Some(table.name.as_ref()?.value.clone()));
     };
     let is = |name: &DirectorName| name.as_str().eq_ignore_ascii_case(at.value.as_str());
-    let known: Vec<&DirectorName> = file
-        .directors
-        .iter()
-        .filter_map(|table| Some(&table.name.as_ref()?.value))
-        .collect();
+    let known: Vec<&DirectorName> = director_names(file).collect();
     if known.iter().any(|name| is(name)) {
         return Some(at.value.clone());
     }
@@ -388,11 +395,7 @@ fn probe_director(file: &File, problems: &mut Problems<'_>) -> Option<DirectorNa
 
 /// Every storage has a password for every Director, and none for a Director that does not exist.
 fn passwords(file: &File, problems: &mut Problems<'_>) {
-    let directors: Vec<&str> = file
-        .directors
-        .iter()
-        .filter_map(|table| Some(table.name.as_ref()?.value.as_str()))
-        .collect();
+    let directors: Vec<&str> = director_names(file).map(DirectorName::as_str).collect();
     let probe = file
         .probe
         .as_ref()

@@ -12,6 +12,7 @@ use super::diagnostics::{Problems, Span};
 use super::limits::{self, LimitTable};
 use super::model::{LogFormat, LogLevel, PolicyName, Threshold};
 use super::reader::{At, Fault, Reader, Schema, Table};
+use super::rules::{self, RULE, RuleTable};
 use super::secret_source::SecretSource;
 use super::spelling::folded;
 use super::tls::{self, TlsTable, with_tls_keys};
@@ -81,6 +82,7 @@ const STORAGE_DIRECTOR: Schema = Schema {
 const GROUP: Schema = Schema {
     header: "[[Group]]",
     keys: &[
+        "Rule",
         "Name",
         "Storages",
         "StorageGroupPolicy",
@@ -117,6 +119,7 @@ pub(super) const SCHEMAS: &[&Schema] = &[
     &STORAGE,
     &STORAGE_DIRECTOR,
     &GROUP,
+    &RULE,
     &PROBE,
     &EJECTION,
 ];
@@ -231,6 +234,7 @@ pub(super) struct GroupTable {
     pub(super) device: Option<At<DeviceName>>,
     pub(super) media_type: Option<At<MediaType>>,
     pub(super) limits: LimitTable,
+    pub(super) rules: Vec<RuleTable>,
     pub(super) down_wait: Option<At<Duration>>,
     pub(super) busy_wait: Option<At<Duration>>,
     pub(super) maximum_queued_jobs: Option<At<usize>>,
@@ -388,6 +392,11 @@ fn group(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> GroupTable {
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         limits: limits::read(table, reader),
+        rules: table
+            .tables("Rule", &RULE, reader)
+            .iter()
+            .map(|table| rules::read(table, reader))
+            .collect(),
         down_wait: table.optional("DownWait", value::time(Duration::ZERO..=WEEK), reader),
         busy_wait: table.optional("BusyWait", value::time(Duration::ZERO..=WEEK), reader),
         maximum_queued_jobs: table.optional("MaximumQueuedJobs", value::whole(0..=1_000_000), reader),

@@ -12,6 +12,7 @@ mod limits;
 pub mod model;
 pub(crate) mod policies;
 mod reader;
+mod rules;
 pub mod secret_source;
 pub mod spelling;
 mod tls;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::net::tls::{CertificateContext, CertificateFiles};
-use crate::types::{Bytes, DeviceName, DirectorName, GroupName, MediaType, Need, Needs, Secret, StorageName};
+use crate::types::{
+    Bytes, DeviceName, DirectorName, Glob, GroupName, JobLevel, JobType, MediaType, Need, Needs, Secret, StorageName,
+};
 
 pub use super::policies::{PolicyName, UnknownPolicy};
 
@@ -34,6 +36,8 @@ pub const DEFAULT_SD_PORT: u16 = 9103;
 pub const DEFAULT_WEIGHT: u32 = 1;
 /// `Storage.MaximumConcurrentJobs`: Bacula's own default for a Storage Daemon.
 pub const DEFAULT_MAXIMUM_CONCURRENT_JOBS: u32 = 20;
+/// `Group.Rule.Priority`, and the place in the queue of every job that fits no rule: Bacula's own default for a Job.
+pub const DEFAULT_PRIORITY: u32 = 10;
 /// `Storage.SlowStartJobs`: none.
 pub const DEFAULT_SLOW_START_JOBS: u32 = 0;
 /// `Group.DownWait`: how long a job waits while every member is down.
@@ -342,6 +346,8 @@ pub struct Group {
     pub media_type: Option<MediaType>,
     /// How many jobs it may have on its members together.
     pub limits: Limits,
+    /// Which of its jobs are placed otherwise; the first that fits a job counts.
+    pub rules: Vec<Rule>,
     /// How long a job waits while every member is down, before it is refused.
     pub down_wait: Duration,
     /// How long a job waits while members are up but full, before it is refused.
@@ -354,6 +360,40 @@ pub struct Group {
     pub login_timeout: Duration,
     /// How long a member that is asked for a device may be silent before a writing job goes on to the next one.
     pub reserve_timeout: Duration,
+}
+
+/// Which jobs of a group are placed otherwise than the others, and how. A list that is empty fits every job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// What it is called in explanations.
+    pub name: String,
+    /// Directors, by patterns that have no regard to case.
+    pub directors: Vec<Glob>,
+    /// Job resources.
+    pub jobs: Vec<Glob>,
+    /// Clients.
+    pub clients: Vec<Glob>,
+    /// FileSets.
+    pub filesets: Vec<Glob>,
+    /// Levels.
+    pub levels: Vec<JobLevel>,
+    /// Types.
+    pub types: Vec<JobType>,
+    /// The members that its jobs may be placed on, if not all: at least one, each of the group.
+    pub members: Option<Vec<StorageName>>,
+    /// The policy by which they are ranked, if not the group's.
+    pub policy: Option<PolicyName>,
+    /// Their place in the queue, if not the usual one: a lower number is served first.
+    pub priority: Option<u32>,
+}
+
+impl Rule {
+    /// Whether it fits the jobs of this Director, as far as that decides.
+    #[must_use]
+    pub fn fits_director(&self, director: &DirectorName) -> bool {
+        let fits = |glob: &Glob| glob.matches_in_any_case(director.as_str());
+        self.directors.is_empty() || self.directors.iter().any(fits)
+    }
 }
 
 /// How much less room than the roomiest member others may have and still count as alike.

@@ -189,7 +189,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// A list's elements, each with its place; the bad ones are reported and left out.
+    /// A list's elements, each with its place; the bad ones are reported and left out. A problem when it is not written.
     pub(crate) fn required_list<T>(
         &self,
         key: &'static str,
@@ -197,6 +197,16 @@ impl<'t, 'i> Table<'t, 'i> {
         reader: &mut Reader<'_, '_>,
     ) -> Option<At<Vec<At<T>>>> {
         self.report_if_missing(key, reader);
+        self.optional_list(key, read, reader)
+    }
+
+    /// The same without a problem when it is not written.
+    pub(crate) fn optional_list<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<At<Vec<At<T>>>> {
         let written = self.find(key)?;
         let DeValue::Array(elements) = written.get_ref() else {
             let advice = format!("write {key} = [\"...\", \"...\"]");

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use crate::config::model::Model;
 use crate::types::{GroupName, StorageName};
 
-use super::explain::Explanation;
 use super::group::Group;
 use super::line::Line;
 use super::live::{Gauges, StorageLive};
@@ -139,7 +138,7 @@ impl Directory {
             }
             None => Err(Unplaced {
                 reason: UnplacedReason::Unknown,
-                explanation: Explanation::default(),
+                explanation: Arc::default(),
             }),
         }
     }
@@ -160,7 +159,8 @@ impl Directory {
     /// `DownWait` in all while nothing is well, for its `BusyWait` in all while something is well but full. What
     /// has failed for this job may be tried again once it has waited for as long as a first ejection lasts.
     ///
-    /// `on_wait` is called once when the wait begins. Dropping the future leaves the queue.
+    /// `on_wait` is called when the wait begins, and again when it has changed a good deal: half of the jobs before it are
+    /// gone, or it waits for something else. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// When the wait is over, cancelled, or cannot begin because too many jobs wait.
@@ -170,7 +170,7 @@ impl Directory {
         request: &PlacementRequest,
         tried: &mut Tried,
         cancel: &CancellationToken,
-        on_wait: impl FnOnce(&Waiting),
+        on_wait: impl FnMut(&Waiting),
     ) -> Result<Placement, Refused> {
         let wish = Wish {
             board: &self.board,
@@ -192,7 +192,7 @@ impl Directory {
         request: &PlacementRequest,
         tried: &mut Tried,
         cancel: &CancellationToken,
-        on_wait: impl FnOnce(&Waiting),
+        on_wait: impl FnMut(&Waiting),
     ) -> Result<Placement, Refused> {
         let Some(live) = self.storage(storage) else {
             return Err(Refused::unknown(storage));

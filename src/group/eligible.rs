@@ -10,6 +10,7 @@ use super::health::Availability;
 use super::load::Full;
 use super::member::Member;
 use super::request::{Access, Trial, Tried};
+use super::rule::Rule;
 use super::state::State;
 
 /// Why a member may not take a job.
@@ -26,6 +27,8 @@ pub enum Ineligible {
         /// The number that it says.
         version: u32,
     },
+    /// It is none of the storages that this rule leaves to the job.
+    Rule(Arc<str>),
     /// The operator has put it in a state that forbids it.
     State(State),
     /// Probes fail.
@@ -60,6 +63,7 @@ impl Ineligible {
             Self::Busy(_) => "busy",
             Self::Unfit(_) => "unfit",
             Self::Release { .. } => "release",
+            Self::Rule(_) => "rule",
             Self::State(state) => state.as_str(),
             Self::Down { .. } => "down",
             Self::Ejected { .. } => "ejected",
@@ -82,6 +86,7 @@ impl Ineligible {
             Self::Busy(why) => format!("is busy ({why})"),
             Self::Unfit(why) => format!("cannot run this job ({why})"),
             Self::Release { version } => format!("is of another release than the Director (it says {version})"),
+            Self::Rule(rule) => format!("is not for jobs of {rule}"),
             Self::State(state) => format!("is in state {state}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
             Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
@@ -99,6 +104,7 @@ impl fmt::Display for Ineligible {
             Self::Busy(why) => write!(f, "busy, {why}"),
             Self::Unfit(why) => write!(f, "unfit, {why}"),
             Self::Release { version } => write!(f, "another release, {version}"),
+            Self::Rule(rule) => write!(f, "not for {rule}"),
             Self::State(state) => state.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
             Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
@@ -114,12 +120,18 @@ pub(super) struct Question<'a> {
     pub(super) access: Access,
     pub(super) tried: &'a Tried,
     pub(super) now: Instant,
+    /// The rule that the job falls under, where it may choose.
+    pub(super) rule: Option<&'a Rule>,
     /// Ejections are overlooked where probes see the storage up, see [`pardon`].
     pub(super) pardon: bool,
 }
 
-/// Whether `member` may take the job, or the first reason why not, the most lasting reason first.
-pub(super) fn eligible(member: &Member, question: Question<'_>) -> Result<(), Ineligible> {
+/// Whether `member`, at this place of the list, may take the job, or the first reason why not, the most lasting reason
+/// first.
+pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -> Result<(), Ineligible> {
+    if let Some(rule) = question.rule.filter(|rule| !rule.allows(listed)) {
+        return Err(Ineligible::Rule(Arc::clone(rule.name())));
+    }
     if let Some((trial, why)) = question.tried.trial(&member.name) {
         let why = Arc::clone(why);
         return Err(match trial {
@@ -204,9 +216,10 @@ mod tests {
             access,
             tried,
             now,
+            rule: None,
             pardon,
         };
-        eligible(member, question).map_or_else(|why| why.to_string(), |()| "eligible".to_owned())
+        eligible(member, 0, question).map_or_else(|why| why.to_string(), |()| "eligible".to_owned())
     }
 
     #[test]

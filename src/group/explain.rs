@@ -1,6 +1,7 @@
 //! Why a job goes where it goes, or nowhere: every member with its numbers, its rank or the reason against it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::PolicyName;
@@ -73,6 +74,8 @@ impl fmt::Display for Obstacle {
 pub struct Explanation {
     /// The group chosen from, with its policy; none where the job was bound to one storage.
     pub group: Option<(GroupName, PolicyName)>,
+    /// The rule that the job fell under, if it fell under one.
+    pub rule: Option<Arc<str>>,
     /// Where the job goes.
     pub chosen: Option<StorageName>,
     /// What keeps the job from every member.
@@ -137,6 +140,9 @@ impl fmt::Display for Explanation {
             Some((_, policy)) => write!(f, " by {policy}")?,
             None => f.write_str(", which it is bound to")?,
         }
+        if let Some(rule) = &self.rule {
+            write!(f, " under {rule}")?;
+        }
         f.write_str(" (")?;
         if let Some(member) = self.members.iter().find(|member| member.storage == *chosen) {
             write!(f, "{} of {} jobs{}", member.running, member.limit, mark(member))?;
@@ -193,6 +199,7 @@ mod tests {
     fn explanation(chosen: Option<&str>) -> Explanation {
         Explanation {
             group: Some((GroupName::new("Files").expect("a name"), PolicyName::LeastUsed)),
+            rule: None,
             chosen: chosen.map(|name| StorageName::new(name).expect("a name")),
             obstacle: None,
             pardoned: false,

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::config::model;
+use crate::config::model::{self, DEFAULT_PRIORITY, PolicyName};
 use crate::types::GroupName;
 
 use super::live::StorageLive;
 use super::policy::{self, Policy, Settings};
 use super::releases::Releases;
+use super::request::PlacementRequest;
+use super::rule::Rule;
 
 /// Several storages that look like one, and the rule that chooses among them.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub struct Group {
     config: Arc<model::Group>,
     members: Vec<Arc<StorageLive>>,
     policy: Box<dyn Policy>,
+    rules: Vec<Rule>,
     pub(super) waiting: Arc<AtomicUsize>,
     // The place of its queue in the directory.
     pub(super) line: usize,
@@ -27,8 +30,10 @@ impl Group {
         let settings = Settings {
             threshold: config.threshold,
         };
+        let rules = config.rules.iter();
         Self {
             policy: policy::policy(config.policy, &settings),
+            rules: rules.map(|rule| Rule::new(rule, &members, &settings)).collect(),
             config,
             members,
             waiting: Arc::default(),
@@ -73,7 +78,24 @@ impl Group {
         Releases::of(seen.filter_map(|member| Some((member.name(), member.storage_version()?))))
     }
 
-    pub(super) fn policy(&self) -> &dyn Policy {
-        &*self.policy
+    /// The rule that the job falls under, if it falls under one: the first that fits it.
+    pub(super) fn rule(&self, request: &PlacementRequest) -> Option<&Rule> {
+        self.rules.get(self.rule_at(request)?)
+    }
+
+    /// The place of that rule among the group's.
+    pub(super) fn rule_at(&self, request: &PlacementRequest) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.fits(request))
+    }
+
+    /// The policy for a job that falls under `rule`.
+    pub(super) fn policy<'a>(&'a self, rule: Option<&'a Rule>) -> (PolicyName, &'a dyn Policy) {
+        let own = rule.and_then(Rule::policy);
+        own.unwrap_or((self.config.policy, &*self.policy))
+    }
+
+    /// The place of a job in the queue: a lower number is served first.
+    pub(super) fn priority(&self, request: &PlacementRequest) -> u32 {
+        self.rule(request).map_or(DEFAULT_PRIORITY, Rule::priority)
     }
 }

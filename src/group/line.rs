@@ -1,5 +1,6 @@
-//! The jobs that wait for one group: first come, first served among the jobs of one Director, and the Directors
-//! in turn, so that one that starts two hundred jobs at once does not keep another's single job for the night.
+//! The jobs that wait for one group: the more urgent ones first; among these the Directors in turn, so that one that
+//! starts two hundred jobs at once does not keep another's single job for the night; among the jobs of one Director,
+//! first come, first served.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -98,6 +99,10 @@ pub(super) struct Waiter {
     /// When what failed for this job may be tried again.
     pub(super) forgiven_at: Instant,
     pub(super) clock: Clock,
+    /// A lower number is served first.
+    pub(super) priority: u32,
+    /// The place of the rule that the job falls under among the group's.
+    pub(super) rule: Option<usize>,
     pub(super) wake: Arc<Notify>,
 }
 
@@ -113,8 +118,8 @@ pub(super) struct Line {
     // Shown by the group. The group itself is not held here: it holds storages, which hold this.
     shown: Arc<AtomicUsize>,
     waiters: BTreeMap<u64, Waiter>,
-    // The Director at the front is served next. None is without a waiter.
-    turns: VecDeque<Turn>,
+    // By priority. Of one, the Director at the front is served next; none is without a waiter.
+    turns: BTreeMap<u32, VecDeque<Turn>>,
     /// When it was served last, as a number that grows; groups that share storages take turns by it.
     pub(super) served: u64,
 }
@@ -125,7 +130,7 @@ impl Line {
         Self {
             shown,
             waiters: BTreeMap::new(),
-            turns: VecDeque::new(),
+            turns: BTreeMap::new(),
             served: 0,
         }
     }
@@ -142,12 +147,18 @@ impl Line {
         self.waiters.is_empty()
     }
 
+    /// The priority of its most urgent job.
+    pub(super) fn priority(&self) -> Option<u32> {
+        self.turns.keys().next().copied()
+    }
+
     /// A job joins at the end of its Director's.
     pub(super) fn join(&mut self, number: u64, waiter: Waiter) {
         let director = &waiter.request.director;
-        match self.turns.iter_mut().find(|turn| turn.director == *director) {
+        let turns = self.turns.entry(waiter.priority).or_default();
+        match turns.iter_mut().find(|turn| turn.director == *director) {
             Some(turn) => turn.numbers.push_back(number),
-            None => self.turns.push_back(Turn {
+            None => turns.push_back(Turn {
                 director: director.clone(),
                 numbers: VecDeque::from([number]),
             }),
@@ -159,26 +170,49 @@ impl Line {
     /// A job leaves, served or not.
     pub(super) fn leave(&mut self, number: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&number)?;
-        if let Some(turn) = self
-            .turns
-            .iter_mut()
-            .find(|turn| turn.director == waiter.request.director)
-        {
-            turn.numbers.retain(|waiting| *waiting != number);
+        if let Some(turns) = self.turns.get_mut(&waiter.priority) {
+            let own = turns.iter_mut().find(|turn| turn.director == waiter.request.director);
+            if let Some(turn) = own {
+                turn.numbers.retain(|waiting| *waiting != number);
+            }
+            turns.retain(|turn| !turn.numbers.is_empty());
         }
-        self.turns.retain(|turn| !turn.numbers.is_empty());
+        self.turns.retain(|_, turns| !turns.is_empty());
         self.show();
         Some(waiter)
     }
 
     /// A job leaves because it has a place: its Director is the last in turn now.
     pub(super) fn serve(&mut self, number: u64) -> Option<Waiter> {
-        if let Some(at) = self.turns.iter().position(|turn| turn.numbers.contains(&number))
-            && let Some(turn) = self.turns.remove(at)
+        let priority = self.waiters.get(&number)?.priority;
+        if let Some(turns) = self.turns.get_mut(&priority)
+            && let Some(at) = turns.iter().position(|turn| turn.numbers.contains(&number))
+            && let Some(turn) = turns.remove(at)
         {
-            self.turns.push_back(turn);
+            turns.push_back(turn);
         }
         self.leave(number)
+    }
+
+    /// How many jobs are served before this one, if none leaves and all can be placed alike.
+    pub(super) fn ahead(&self, number: u64) -> usize {
+        let Some(waiter) = self.waiters.get(&number) else {
+            return 0;
+        };
+        let count = |turns: &VecDeque<Turn>| turns.iter().map(|turn| turn.numbers.len()).sum::<usize>();
+        let more_urgent: usize = self.turns.range(..waiter.priority).map(|(_, turns)| count(turns)).sum();
+        let mut own_round = 0;
+        let mut others = Vec::new();
+        // Directors that are served before its own in a round, and those after it.
+        let mut before = true;
+        for turn in self.turns.get(&waiter.priority).into_iter().flatten() {
+            match turn.numbers.iter().position(|waiting| *waiting == number) {
+                Some(at) => (own_round, before) = (at, false),
+                None => others.push((turn.numbers.len(), before)),
+            }
+        }
+        let served = |(waiting, before): (usize, bool)| waiting.min(own_round + usize::from(before));
+        more_urgent + own_round + others.into_iter().map(served).sum::<usize>()
     }
 
     pub(super) fn waiter(&self, number: u64) -> Option<&Waiter> {
@@ -189,13 +223,14 @@ impl Line {
         self.waiters.get_mut(&number)
     }
 
-    /// Every waiter with its number, in the order in which they are to be served: the Director whose turn it is
-    /// with all of its jobs, then the next; those that are `last` after all others.
+    /// Every waiter with its number, in the order in which they are to be served: the most urgent first, of these the
+    /// Director whose turn it is with all of its jobs, then the next; those that are `last` after all others.
     pub(super) fn in_turn<'a>(
         &'a self,
         last: &dyn Fn(&DirectorName) -> bool,
     ) -> impl Iterator<Item = (u64, &'a Waiter)> + use<'a> {
-        let (first, last): (Vec<&Turn>, Vec<&Turn>) = self.turns.iter().partition(|turn| !last(&turn.director));
+        let (first, last): (Vec<&Turn>, Vec<&Turn>) =
+            self.turns.values().flatten().partition(|turn| !last(&turn.director));
         first
             .into_iter()
             .chain(last)
@@ -217,17 +252,24 @@ mod tests {
     use crate::group::rig;
 
     fn line_of(jobs: &[(&str, u64)]) -> Line {
+        let urgencies: Vec<_> = jobs.iter().map(|(director, number)| (*director, *number, 10)).collect();
+        line_of_urgencies(&urgencies)
+    }
+
+    fn line_of_urgencies(jobs: &[(&str, u64, u32)]) -> Line {
         let directory = rig::directory();
         let group = directory.group(&rig::group_name()).expect("the rig's group");
         let now = Instant::now();
         let mut line = Line::new(Arc::clone(&group.waiting));
-        for (director, number) in jobs {
+        for (director, number, priority) in jobs {
             let waiter = Waiter {
                 choice: Choice::Of(Arc::clone(&group)),
                 request: Arc::new(rig::request(director, 1)),
                 tried: Tried::new(),
                 forgiven_at: now,
                 clock: Clock::start(&group, &Tried::new(), Condition::Busy, now),
+                priority: *priority,
+                rule: None,
                 wake: Arc::default(),
             };
             line.join(*number, waiter);
@@ -258,6 +300,43 @@ mod tests {
         assert_eq!(line.shown.load(Ordering::Relaxed), 2);
         assert_eq!(serve_all(&mut line), [2, 3]);
         assert_eq!(line.shown.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_more_urgent_go_first_and_each_urgency_has_its_own_turns() {
+        let jobs = [
+            ("a", 1, 10),
+            ("a", 2, 10),
+            ("b", 3, 10),
+            ("b", 4, 5),
+            ("a", 5, 5),
+            ("b", 6, 5),
+            ("c", 7, 90),
+        ];
+        let mut line = line_of_urgencies(&jobs);
+        assert_eq!(line.priority(), Some(5));
+        assert_eq!(serve_all(&mut line), [4, 5, 6, 1, 3, 2, 7]);
+        assert_eq!(line.priority(), None);
+    }
+
+    #[test]
+    fn the_jobs_ahead_are_those_that_are_served_before() {
+        let jobs = [
+            ("a", 1, 10),
+            ("a", 2, 10),
+            ("a", 3, 10),
+            ("b", 4, 10),
+            ("c", 5, 10),
+            ("b", 6, 10),
+            ("c", 7, 5),
+        ];
+        let mut line = line_of_urgencies(&jobs);
+        let foretold: Vec<_> = (1..=7).map(|number| line.ahead(number)).collect();
+        let served = serve_all(&mut line);
+        let real: Vec<_> = (1..=7)
+            .map(|number| served.iter().position(|it| *it == number).expect("served"))
+            .collect();
+        assert_eq!(foretold, real);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod releases;
 mod request;
 #[cfg(test)]
 mod rig;
+mod rule;
 mod serve;
 mod slot;
 mod slow_start;

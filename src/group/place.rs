@@ -18,7 +18,7 @@ pub struct Placement {
     /// Its place there.
     pub slot: Slot,
     /// Why there.
-    pub explanation: Explanation,
+    pub explanation: Arc<Explanation>,
 }
 
 impl Placement {
@@ -37,7 +37,7 @@ pub(super) struct Taken {
     pub(super) live: Arc<StorageLive>,
     /// The number of the placement.
     pub(super) number: u64,
-    pub(super) explanation: Explanation,
+    pub(super) explanation: Arc<Explanation>,
 }
 
 /// What is in the way, in one word.
@@ -73,7 +73,7 @@ pub struct Unplaced {
     /// In one word.
     pub reason: UnplacedReason,
     /// Every member and what is against it.
-    pub explanation: Explanation,
+    pub explanation: Arc<Explanation>,
 }
 
 /// Where a job may go.

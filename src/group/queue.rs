@@ -16,6 +16,9 @@ use super::request::{PlacementRequest, Tried};
 use super::serve::{Grant, Look, condition, is_hopeless};
 use super::table::Board;
 
+/// The least time between two lines about one wait. A place that has not halved by then is told later.
+const NEWS_AFTER: Duration = Duration::from_secs(60);
+
 /// The present, by the clock that tests can stop.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -74,7 +77,7 @@ pub struct Refused {
     /// How many jobs were waiting when it came, it not among them.
     pub queued: usize,
     /// Every member and what was against it.
-    pub explanation: Box<Explanation>,
+    pub explanation: Arc<Explanation>,
 }
 
 impl Refused {
@@ -90,7 +93,7 @@ impl Refused {
             subject: format!("there is no storage or group {name} in the configuration of sdgroup"),
             waited: Duration::ZERO,
             queued: 0,
-            explanation: Box::default(),
+            explanation: Arc::default(),
         }
     }
 }
@@ -109,33 +112,71 @@ impl fmt::Display for Refused {
     }
 }
 
-/// A job begins to wait. `Display` gives a line for the job's log.
+/// A job begins to wait, or its wait has become another. `Display` gives a line for the job's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     subject: String,
     /// What it waits for.
     pub condition: Condition,
-    /// For how long at most, unless that changes.
+    /// How long it has waited in all.
+    pub waited: Duration,
+    /// For how long at most yet, unless that changes.
     pub at_most: Duration,
-    /// How many jobs wait before it.
-    pub queued: usize,
+    /// How many jobs are to be served before it.
+    pub ahead: usize,
     /// Every member and what is against it.
-    pub explanation: Explanation,
+    pub explanation: Arc<Explanation>,
+}
+
+impl Waiting {
+    /// Whether it is the first that is told of this wait.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.waited == Duration::ZERO
+    }
 }
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             subject,
+            waited,
             at_most,
-            queued,
+            ahead,
             ..
         } = self;
         write!(f, "{subject} now, it waits up to {}", Spoken(*at_most))?;
-        if *queued > 0 {
-            write!(f, " behind {queued} others")?;
+        if *waited > Duration::ZERO {
+            write!(f, " more (it has for {})", Spoken(*waited))?;
+        }
+        match ahead {
+            0 => {}
+            1 => f.write_str(" behind another")?,
+            _ => write!(f, " behind {ahead} others")?,
         }
         write!(f, ": {}", self.explanation.objections())
+    }
+}
+
+/// What was last told of a wait, so that only what has changed a good deal is told again.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    condition: Condition,
+    ahead: usize,
+    at: Instant,
+}
+
+impl Told {
+    /// When to look whether there is news, if nothing happens before: nobody is woken when others are served.
+    fn next_look(self, now: Instant) -> Instant {
+        let due = self.at + NEWS_AFTER;
+        if due > now { due } else { now + NEWS_AFTER }
+    }
+
+    /// Whether it is worth a line that the job waits for `condition` now, behind `ahead` others.
+    fn is_news(self, condition: Condition, ahead: usize, now: Instant) -> bool {
+        let moved = self.ahead > 0 && ahead <= self.ahead / 2;
+        now >= self.at + NEWS_AFTER && (moved || condition != self.condition)
     }
 }
 
@@ -173,34 +214,68 @@ enum Entry<'a> {
 }
 
 impl<'a> Wish<'a> {
-    /// Gives a place as soon as there is one. `on_wait` is called once, if and when the job begins to wait.
+    /// Gives a place as soon as there is one. `on_wait` is called when the job begins to wait, if it does, and again
+    /// when its wait has changed a good deal.
     pub(super) async fn fulfil(
         &self,
         tried: &mut Tried,
         cancel: &CancellationToken,
-        on_wait: impl FnOnce(&Waiting),
+        mut on_wait: impl FnMut(&Waiting),
     ) -> Result<Placement, Refused> {
-        let (ticket, wake) = match self.enter(tried)? {
+        let (ticket, wake, waiting) = match self.enter(tried)? {
             Entry::Placed(placement) => return Ok(placement),
-            Entry::Joined(ticket, wake, waiting) => {
-                on_wait(&waiting);
-                (ticket, wake)
-            }
+            Entry::Joined(ticket, wake, waiting) => (ticket, wake, waiting),
         };
+        let mut told = Told {
+            condition: waiting.condition,
+            ahead: waiting.ahead,
+            at: now(),
+        };
+        on_wait(&waiting);
+        drop(waiting);
         loop {
-            let until = match ticket.look() {
+            let at = match ticket.look() {
                 Look::Granted(grant) => return Ok(collect(*grant, tried)),
-                Look::Until(until) => until,
+                Look::Until { at, condition, ahead } => {
+                    let now = now();
+                    if told.is_news(condition, ahead, now)
+                        && let Some(waiting) = self.still_waiting(&ticket, ahead, now)
+                    {
+                        told = Told {
+                            condition,
+                            ahead,
+                            at: now,
+                        };
+                        on_wait(&waiting);
+                    }
+                    at
+                }
                 Look::Over(condition) => return Err(self.give_up(&ticket, condition.into(), tried)),
                 Look::Unknown => return Err(self.give_up(&ticket, RefusedReason::Unknown, tried)),
             };
+            let next_look = told.next_look(now()).min(at);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(self.give_up(&ticket, RefusedReason::Cancelled, tried)),
                 () = wake.notified() => {}
-                () = tokio::time::sleep_until(until.into()) => {}
+                () = tokio::time::sleep_until(next_look.into()) => {}
             }
         }
+    }
+
+    /// How the wait is by now.
+    fn still_waiting(&self, ticket: &Ticket<'_>, ahead: usize, now: Instant) -> Option<Waiting> {
+        let mut table = self.board.lock();
+        let waiter = table.lines.get(ticket.line)?.waiter(ticket.number)?;
+        let (clock, tried) = (waiter.clock.clone(), waiter.tried.clone());
+        Some(Waiting {
+            subject: self.choice.to_string(),
+            condition: clock.condition(),
+            waited: clock.waited(),
+            at_most: clock.left(),
+            ahead,
+            explanation: table.why_not(&self.choice, self.request, &tried, now),
+        })
     }
 
     fn enter(&self, tried: &Tried) -> Result<Entry<'a>, Refused> {
@@ -226,13 +301,7 @@ impl<'a> Wish<'a> {
         if queued >= self.group.config().maximum_queued_jobs {
             return Err(self.refused(RefusedReason::QueueFull, clock.waited(), queued, explanation));
         }
-        let waiting = Waiting {
-            subject: self.choice.to_string(),
-            condition,
-            at_most: clock.left(),
-            queued,
-            explanation,
-        };
+        let at_most = clock.left();
         let wake = Arc::new(Notify::new());
         let waiter = Waiter {
             choice: self.choice.clone(),
@@ -240,10 +309,20 @@ impl<'a> Wish<'a> {
             tried: tried.clone(),
             forgiven_at: table.forgiven_at(now),
             clock,
+            priority: self.group.priority(self.request),
+            rule: self.group.rule_at(self.request),
             wake: Arc::clone(&wake),
         };
         let Some(number) = table.join(self.group.line, waiter) else {
             return Err(Refused::unknown(self.group.name()));
+        };
+        let waiting = Waiting {
+            subject: self.choice.to_string(),
+            condition,
+            waited: Duration::ZERO,
+            at_most,
+            ahead: table.ahead(self.group.line, number),
+            explanation,
         };
         let ticket = Ticket {
             board: self.board,
@@ -268,13 +347,19 @@ impl<'a> Wish<'a> {
         self.refused(reason, waited, queued, explanation)
     }
 
-    fn refused(&self, reason: RefusedReason, waited: Duration, queued: usize, explanation: Explanation) -> Refused {
+    fn refused(
+        &self,
+        reason: RefusedReason,
+        waited: Duration,
+        queued: usize,
+        explanation: Arc<Explanation>,
+    ) -> Refused {
         Refused {
             reason,
             subject: self.choice.to_string(),
             waited,
             queued,
-            explanation: Box::new(explanation),
+            explanation,
         }
     }
 }
@@ -416,6 +501,107 @@ mod tests {
         assert_eq!(waiting.await.expect("the freed place").storage.name, name);
         assert_eq!(site.group.waiting(), 0);
         assert!(told.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_place_is_told_when_it_has_halved_and_not_twice_a_minute() {
+        let site = Site::new();
+        let mut held = site.fill();
+        let mut others: Vec<_> = (1..=8).map(|job_id| Box::pin(site.wait("dir", job_id))).collect();
+        for other in &mut others {
+            begins_to_wait(&mut other.as_mut()).await;
+        }
+        let told = std::cell::RefCell::new(Vec::new());
+        let begun = now();
+        let (request, mut tried) = (rig::request("dir", 9), Tried::new());
+        let on_wait = |waiting: &Waiting| {
+            told.borrow_mut()
+                .push(((now() - begun).as_secs(), waiting.ahead, waiting.condition));
+        };
+        let wait = site
+            .directory
+            .wait_for_place(&site.group, &request, &mut tried, &site.cancel, on_wait);
+        let mut wait = pin!(wait);
+        begins_to_wait(&mut wait).await;
+        // A job ends every 25 s, and the next gets its place.
+        for _ in 0..6 {
+            for _ in 0..25 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                begins_to_wait(&mut wait).await;
+            }
+            held.pop();
+            held.insert(0, others.remove(0).await.expect("its turn"));
+        }
+        (0..3).for_each(|at| site.down(at));
+        for _ in 0..59 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            begins_to_wait(&mut wait).await;
+        }
+        assert_eq!(
+            *told.borrow(),
+            [
+                (0, 8, Condition::Busy),
+                (120, 4, Condition::Busy),
+                (180, 2, Condition::Down),
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_goes_on_says_how_long_it_has() {
+        let mut model = rig::model(PolicyName::ListedOrder);
+        let mut config = (*model.groups[0]).clone();
+        config.down_wait = Duration::from_secs(600);
+        model.groups = vec![Arc::new(config)];
+        let site = Site::of(&model);
+        let held = site.fill();
+        let mut ahead = pin!(site.wait("dir", 1));
+        begins_to_wait(&mut ahead).await;
+        let told = Cell::new(None);
+        let (request, mut tried) = (rig::request("dir", 2), Tried::new());
+        let on_wait = |waiting: &Waiting| told.set((!waiting.is_first()).then(|| waiting.to_string()));
+        let wait = site
+            .directory
+            .wait_for_place(&site.group, &request, &mut tried, &site.cancel, on_wait);
+        let mut wait = pin!(wait);
+        begins_to_wait(&mut wait).await;
+        (0..3).for_each(|at| site.down(at));
+        begins_to_wait(&mut wait).await;
+        tokio::time::advance(Duration::from_secs(59)).await;
+        begins_to_wait(&mut wait).await;
+        assert!(told.take().is_none(), "a minute is not over");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        begins_to_wait(&mut wait).await;
+        let line = told.take().expect("it waits for something else, and a minute is over");
+        assert!(
+            line.starts_with(
+                "no storage of group Files can take the job now, it waits up to 9 min more (it has for 1 min) behind \
+                 another: File4 is down"
+            ),
+            "{line}"
+        );
+        drop(held);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_more_urgent_job_by_a_rule_is_served_first() {
+        let mut model = rig::model(PolicyName::ListedOrder);
+        let mut config = (*model.groups[0]).clone();
+        let mut rule = rig::rule();
+        rule.directors = vec![crate::types::Glob::new("urgent")];
+        rule.priority = Some(1);
+        config.rules = vec![rule];
+        model.groups = vec![Arc::new(config)];
+        let site = Site::of(&model);
+        let mut held = site.fill();
+        let mut usual = pin!(site.wait("dir", 1));
+        let mut urgent = pin!(site.wait("urgent", 2));
+        begins_to_wait(&mut usual).await;
+        begins_to_wait(&mut urgent).await;
+        held.pop();
+        let placed = urgent.await.expect("it came later and goes first");
+        drop(placed);
+        assert!(usual.await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,7 +32,14 @@ impl Table {
         now: Instant,
     ) -> Case<'a> {
         let access = request.access;
-        let members = choice.members().iter().filter_map(|live| self.member(live));
+        let rule = match choice {
+            Choice::Of(group) => group.rule(request),
+            Choice::Bound { .. } => None,
+        };
+        let members = choice.members().iter().enumerate();
+        let members = members
+            .filter(|(listed, _)| rule.is_none_or(|rule| rule.allows(*listed)))
+            .filter_map(|(_, live)| self.member(live));
         Case {
             choice,
             request,
@@ -40,6 +47,7 @@ impl Table {
                 access,
                 tried,
                 now,
+                rule,
                 pardon: pardon(members, access, tried, now),
             },
             obstacle: self.obstacle(choice, request),
@@ -75,7 +83,7 @@ impl Table {
         let latest = turns.max().unwrap_or(0);
         for (listed, live) in members.iter().enumerate() {
             if let Some(member) = self.members.get(live.id.0)
-                && eligible(member, case.question).is_ok()
+                && eligible(member, listed, case.question).is_ok()
             {
                 self.ranked.push(Candidate {
                     listed,
@@ -92,26 +100,28 @@ impl Table {
             }
         }
         if let Choice::Of(group) = case.choice {
-            by_tier(group.policy(), case.request, &mut self.ranked, &mut self.dice);
+            let (_, policy) = group.policy(case.question.rule);
+            by_tier(policy, case.request, &mut self.ranked, &mut self.dice);
         }
         let best = self.ranked.first()?;
         Some((Arc::clone(members.get(best.listed)?), best.turn))
     }
 
     /// Says what the last [`Table::rank`] of the same case saw.
-    fn explain(&self, case: &Case<'_>, chosen: Option<&StorageLive>) -> Explanation {
+    fn explain(&self, case: &Case<'_>, chosen: Option<&StorageLive>) -> Arc<Explanation> {
         let Case { choice, question, .. } = case;
         let mut members: Vec<Judged> = choice
             .members()
             .iter()
-            .filter_map(|live| self.member(live))
-            .map(|member| Judged {
+            .enumerate()
+            .filter_map(|(listed, live)| Some((listed, self.member(live)?)))
+            .map(|(listed, member)| Judged {
                 storage: member.name.clone(),
                 running: member.load.total(),
                 limit: member.limits.maximum.unwrap_or(u32::MAX),
                 is_at_target: member.load.is_at_target(&member.limits),
                 rank: None,
-                ineligible: eligible(member, *question).err(),
+                ineligible: eligible(member, listed, *question).err(),
             })
             .collect();
         for (rank, candidate) in self.ranked.iter().enumerate() {
@@ -119,16 +129,17 @@ impl Table {
                 judged.rank = Some(rank + 1);
             }
         }
-        Explanation {
+        Arc::new(Explanation {
             group: match choice {
-                Choice::Of(group) => Some((group.name().clone(), group.config().policy)),
+                Choice::Of(group) => Some((group.name().clone(), group.policy(question.rule).0)),
                 Choice::Bound { .. } => None,
             },
+            rule: question.rule.map(|rule| Arc::clone(rule.name())),
             chosen: chosen.map(|live| live.name().clone()),
             obstacle: case.obstacle.clone(),
             pardoned: question.pardon,
             members,
-        }
+        })
     }
 
     /// Ranks, and takes a place on the best.
@@ -166,7 +177,7 @@ impl Table {
         request: &PlacementRequest,
         tried: &Tried,
         now: Instant,
-    ) -> Explanation {
+    ) -> Arc<Explanation> {
         self.ranked.clear();
         let case = self.case(choice, request, tried, now);
         self.explain(&case, None)

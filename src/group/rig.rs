@@ -54,6 +54,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             device: None,
             media_type: None,
             limits: model::Limits::default(),
+            rules: Vec::new(),
             down_wait: Duration::from_secs(60),
             busy_wait: Duration::from_secs(1800),
             maximum_queued_jobs: 1000,
@@ -84,6 +85,22 @@ pub(crate) fn storage(name: &StorageName, limit: u32) -> model::Storage {
             ..model::Limits::default()
         },
         ..model::Storage::new(name.clone(), "127.0.0.1".to_owned())
+    }
+}
+
+/// A rule that fits every job and changes nothing.
+pub(crate) fn rule() -> model::Rule {
+    model::Rule {
+        name: "rule 1".to_owned(),
+        directors: Vec::new(),
+        jobs: Vec::new(),
+        clients: Vec::new(),
+        filesets: Vec::new(),
+        levels: Vec::new(),
+        types: Vec::new(),
+        members: None,
+        policy: None,
+        priority: None,
     }
 }
 

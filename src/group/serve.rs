@@ -23,7 +23,13 @@ pub(super) enum Look {
     /// It has a place.
     Granted(Box<Grant>),
     /// It is to look again then, or when it is woken.
-    Until(Instant),
+    Until {
+        at: Instant,
+        /// What it waits for.
+        condition: Condition,
+        /// How many are to be served before it.
+        ahead: usize,
+    },
     /// Its time is over, spent in this condition for the last part.
     Over(Condition),
     /// It does not wait here.
@@ -48,7 +54,7 @@ impl Table {
     }
 
     /// Gives places to waiting jobs until no more can have one. Groups take turns, those below their target before
-    /// the others; then Directors, then age.
+    /// the others, and those with the most urgent jobs before others; then Directors, then age.
     pub(super) fn serve(&mut self, now: Instant) {
         for member in &mut self.members {
             member.settle(now);
@@ -67,7 +73,7 @@ impl Table {
             .filter(|(_, line)| !line.is_empty())
             .collect();
         while !hungry.is_empty() {
-            hungry.sort_by_key(|(at, line)| (self.is_group_at_target(*at), line.served));
+            hungry.sort_by_key(|(at, line)| (self.is_group_at_target(*at), line.priority(), line.served));
             hungry.retain_mut(|(_, line)| self.serve_one(line, now));
         }
         self.lines = lines;
@@ -75,12 +81,14 @@ impl Table {
 
     /// Gives a place to the first job in `queue` that can have one; false if there is none.
     fn serve_one(&mut self, queue: &mut Line, now: Instant) -> bool {
-        // Jobs that have tried nothing are alike: when one cannot be placed, the next of its Director cannot either.
-        let mut hopeless: Vec<(Access, Option<usize>)> = Vec::new();
+        // Jobs of one Director and one rule that have tried nothing are alike: when one cannot be placed, the next
+        // cannot either.
+        let mut hopeless: Vec<(Access, Option<usize>, Option<usize>)> = Vec::new();
         let mut found = None;
         for (number, waiter) in queue.in_turn(&|director| self.is_director_at_target(director)) {
             let plain = waiter.tried.is_empty() && matches!(waiter.choice, Choice::Of(_));
-            let kind = (waiter.request.access, self.director(&waiter.request.director));
+            let director = self.director(&waiter.request.director);
+            let kind = (waiter.request.access, director, waiter.rule);
             if plain && hopeless.contains(&kind) {
                 continue;
             }
@@ -136,13 +144,17 @@ impl Table {
             return Look::Unknown;
         };
         let case = self.case(&waiter.choice, &waiter.request, &waiter.tried, now);
-        let members = || waiter.choice.members().iter().filter_map(|live| self.member(live));
-        let busy = members().any(|member| match eligible(member, case.question) {
+        let members = || {
+            let listed = waiter.choice.members().iter().enumerate();
+            listed.filter_map(|(listed, live)| Some((listed, self.member(live)?)))
+        };
+        let busy = members().any(|(listed, member)| match eligible(member, listed, case.question) {
             Ok(()) => case.obstacle.is_some(),
             Err(why) => why.is_busy(),
         });
-        let next_change = members().filter_map(|member| member.next_change(now)).min();
+        let next_change = members().filter_map(|(_, member)| member.next_change(now)).min();
         let forgiven_at = waiter.tried.can_be_forgiven().then_some(waiter.forgiven_at);
+        let ahead = self.ahead(line, number);
         let Some(waiter) = self.lines.get_mut(line).and_then(|line| line.waiter_mut(number)) else {
             return Look::Unknown;
         };
@@ -156,7 +168,16 @@ impl Table {
             .into_iter()
             .flatten()
             .fold(deadline, Instant::min);
-        Look::Until(soonest)
+        Look::Until {
+            at: soonest,
+            condition,
+            ahead,
+        }
+    }
+
+    /// How many jobs of its queue are to be served before this one.
+    pub(super) fn ahead(&self, line: usize, number: u64) -> usize {
+        self.lines.get(line).map_or(0, |line| line.ahead(number))
     }
 
     /// Lets a job that has waited long enough try again what failed for it.
@@ -199,6 +220,7 @@ pub(super) fn condition(explanation: &Explanation) -> Condition {
 
 /// Whether no time and no recovery can give the job a place.
 pub(super) fn is_hopeless(explanation: &Explanation) -> bool {
+    let never = |why: &Ineligible| matches!(why, Ineligible::Unfit(_) | Ineligible::Rule(_));
     let mut members = explanation.members.iter();
-    !explanation.members.is_empty() && members.all(|member| matches!(member.ineligible, Some(Ineligible::Unfit(_))))
+    !explanation.members.is_empty() && members.all(|member| member.ineligible.as_ref().is_some_and(never))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::model::{self, Limits, Model, PolicyName};
+use crate::types::Glob;
 
 /// A directory with the rig's group; time goes on when a test says so.
 struct Place {
@@ -212,6 +213,39 @@ async fn a_director_above_its_target_is_served_after_the_others() {
     held.pop();
     assert!(greedy.await.is_ok(), "nobody else waits");
     drop(placed);
+}
+
+#[test]
+fn a_rule_gives_its_jobs_other_storages_and_another_policy() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| {
+            let mut rule = rig::rule();
+            rule.name = "nightly".to_owned();
+            rule.jobs = vec![Glob::new("Night*")];
+            rule.directors = vec![Glob::new("prod-*")];
+            rule.members = Some(vec![rig::storage_name("File5"), rig::storage_name("File6")]);
+            rule.policy = Some(PolicyName::RoundRobin);
+            group.rules = vec![rule];
+        });
+    }));
+    let held: Vec<_> = (0..4).map(|_| place.place("prod-dir").expect("free")).collect();
+    let order: Vec<_> = held.iter().map(|it| it.storage.name.to_string()).collect();
+    assert_eq!(order, ["File5", "File6", "File5", "File6"]);
+    assert_eq!(
+        held[0].explanation.to_string(),
+        "File5 by RoundRobin under nightly (0 of 2 jobs; File4: not for nightly; File6: 0 of 2)"
+    );
+    let unplaced = place.place("prod-dir").expect_err("File4 is not for it");
+    assert!(
+        unplaced.contains("File4 is not for jobs of nightly, File5 has 2 of 2 jobs"),
+        "{unplaced}"
+    );
+    assert_eq!(
+        place.place("other-dir").expect("File4 is free").storage.name.as_str(),
+        "File4"
+    );
+    let read = place.read("File4").expect("a rule does not move Volumes");
+    drop((held, read));
 }
 
 #[test]

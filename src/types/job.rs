@@ -23,6 +23,9 @@ macro_rules! code {
         }
 
         impl $name {
+            /// Every one that has a word of its own.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// From the ASCII code on the wire.
             #[must_use]
             pub fn from_code(code: u8) -> Self {

@@ -1,5 +1,6 @@
 //! The words of the domain: names, job identities, releases, secrets. No input or output, no Bacula syntax.
 
+mod glob;
 mod job;
 mod names;
 mod release;
@@ -7,6 +8,7 @@ mod secret;
 mod space;
 mod tls;
 
+pub use glob::Glob;
 pub use job::{JobId, JobLevel, JobStatus, JobType, SessionIdentity};
 pub use names::{
     ClientName, DeviceName, DirectorName, FileSetName, GroupName, JobName, JobResourceName, MAX_NAME_BYTES, MediaType,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use super::Facts;
 use super::unseated::Unseated;
@@ -173,7 +173,7 @@ impl<'a> Search<'a> {
         if !self.waits {
             return self.place_now(&directory);
         }
-        let (told, mut waits) = oneshot::channel();
+        let (told, mut waits) = mpsc::unbounded_channel();
         let on_wait = |waiting: &crate::group::Waiting| {
             JobQueued {
                 job: facts.job_ref(),
@@ -183,6 +183,8 @@ impl<'a> Search<'a> {
                 } else {
                     QueueCause::Busy
                 },
+                ahead: waiting.ahead,
+                waited: waiting.waited,
                 limit: waiting.at_most,
             }
             .emit();
@@ -207,7 +209,6 @@ impl<'a> Search<'a> {
         let mut place = std::pin::pin!(place);
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         heartbeat.reset();
-        let mut announced = false;
         loop {
             tokio::select! {
                 biased;
@@ -217,12 +218,7 @@ impl<'a> Search<'a> {
                         None => Unseated::Refused { cause: refused.label(), reason: refused.to_string() },
                     });
                 }
-                waiting = &mut waits, if !announced => {
-                    announced = true;
-                    if let Ok(waiting) = waiting {
-                        facts.note(director.outbox(), Severity::Info, &waiting);
-                    }
-                }
+                Some(waiting) = waits.recv() => facts.note(director.outbox(), Severity::Info, &waiting),
                 _ = heartbeat.tick() => director.outbox().signal(Signal::Heartbeat),
                 gone = director.receive() => return Err(Unseated::gone(gone)),
             }

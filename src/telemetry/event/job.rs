@@ -102,7 +102,7 @@ impl QueueCause {
     }
 }
 
-/// A job waits for a storage.
+/// A job waits for a storage, or its wait has become another.
 #[derive(Debug)]
 pub struct JobQueued<'a> {
     /// The job.
@@ -111,7 +111,11 @@ pub struct JobQueued<'a> {
     pub group: &'a GroupName,
     /// Why it waits.
     pub cause: QueueCause,
-    /// How long it may wait.
+    /// How many jobs are to be served before it.
+    pub ahead: usize,
+    /// How long it has waited; nothing when it begins to.
+    pub waited: Duration,
+    /// How long it may wait yet.
     pub limit: Duration,
 }
 
@@ -119,7 +123,9 @@ impl JobQueued<'_> {
     /// Tells it.
     pub fn emit(self) {
         let cause = self.cause.as_str();
-        names::JOBS_QUEUED.with([self.group.as_str(), cause]).increment(1);
+        if self.waited == Duration::ZERO {
+            names::JOBS_QUEUED.with([self.group.as_str(), cause]).increment(1);
+        }
         info!(
             event = "job_queued",
             director = %self.job.director,
@@ -128,6 +134,8 @@ impl JobQueued<'_> {
             client = self.job.client.map(display),
             group = %self.group,
             cause,
+            ahead = self.ahead,
+            waited_seconds = self.waited.as_secs_f64(),
             limit_seconds = self.limit.as_secs_f64(),
             "job waits for a storage"
         );
@@ -176,6 +184,7 @@ mod tests {
     use crate::types::{DirectorName, JobId, JobName};
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "one job's life, told in order")]
     fn a_jobs_way_to_its_storage_is_told_and_counted() {
         let (director, name) = (DirectorName::new("lab-dir").unwrap(), JobName::new("Tiny.1").unwrap());
         let (group, first) = (GroupName::new("Files").unwrap(), StorageName::new("File4").unwrap());
@@ -189,13 +198,17 @@ mod tests {
         let scrape = Scrape::new();
         let lines = LogLines::of(Format::Json, || {
             scrape.during(|| {
-                JobQueued {
-                    job,
-                    group: &group,
-                    cause: QueueCause::Busy,
-                    limit: Duration::from_secs(60),
+                for (ahead, waited) in [(4, 0), (2, 70)] {
+                    JobQueued {
+                        job,
+                        group: &group,
+                        cause: QueueCause::Busy,
+                        ahead,
+                        waited: Duration::from_secs(waited),
+                        limit: Duration::from_secs(60),
+                    }
+                    .emit();
                 }
-                .emit();
                 JobFailedOver {
                     job,
                     group: &group,
@@ -225,13 +238,23 @@ mod tests {
         });
         let events: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         let told: Vec<_> = events.iter().map(|line| line["event"].as_str().unwrap()).collect();
-        assert_eq!(told, ["job_queued", "job_failed_over", "job_placed", "job_refused"]);
+        assert_eq!(
+            told,
+            [
+                "job_queued",
+                "job_queued",
+                "job_failed_over",
+                "job_placed",
+                "job_refused"
+            ]
+        );
         assert!(
             events.iter().all(|line| line["job"] == "Tiny.1" && line["job_id"] == 3),
             "{events:?}"
         );
-        assert_eq!(events[1]["storage"], "File4");
-        assert_eq!(events[2]["waited_seconds"], 0.02);
+        assert_eq!(events[1]["ahead"], 2);
+        assert_eq!(events[2]["storage"], "File4");
+        assert_eq!(events[3]["waited_seconds"], 0.02);
         for series in [
             r#"sdgroup_jobs_queued_total{group="Files",cause="busy"}"#,
             r#"sdgroup_job_failovers_total{storage="File4",cause="dial_refused"}"#,
