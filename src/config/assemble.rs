@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use super::check::socket;
 use super::diagnostics::Problems;
-use super::file::{EjectionTable, File, GroupTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
+use super::file::{EjectionTable, File, GroupTable, HistoryTable, ListenTable, ProbeTable, SdgroupTable, StorageTable};
 use super::limits;
-use super::model::{self, Director, Ejection, Group, Listener, Log, Model, PolicyName, Probe, Storage, Threshold, Tls};
+use super::model::{
+    self, Director, Ejection, Group, History, Listener, Locality, Log, Model, PolicyName, Probe, RoomForJob, Storage,
+    Threshold, Tls, WaterMarks,
+};
 use super::reader::At;
 use super::rules;
 use super::secret_source::Resolver;
@@ -47,6 +50,7 @@ pub(super) fn model(
         directors,
         storages,
         groups,
+        history: history(file.history.as_ref()),
         ..process(file.sdgroup.as_ref(), tls, probe?, ejection)
     })
 }
@@ -103,7 +107,36 @@ fn storage(table: &StorageTable, resolver: &mut Resolver<'_>, problems: &mut Pro
         weight: written(table.weight.as_ref(), model::DEFAULT_WEIGHT),
         limits: limits::compile(&table.limits, Some(model::DEFAULT_MAXIMUM_CONCURRENT_JOBS), problems),
         slow_start_jobs: written(table.slow_start_jobs.as_ref(), model::DEFAULT_SLOW_START_JOBS),
+        water_marks: water_marks(table, problems),
     })
+}
+
+fn water_marks(table: &StorageTable, problems: &mut Problems<'_>) -> Option<WaterMarks> {
+    match (&table.high_water_mark, &table.low_water_mark) {
+        (Some(high), Some(low)) if low.value > high.value => {
+            let text = "LowWaterMark is above HighWaterMark";
+            problems.error(
+                &low.span,
+                text,
+                "a storage is closed at the high one and opened again at the low one",
+            );
+            None
+        }
+        (Some(high), low) => Some(WaterMarks {
+            high: high.value,
+            low: written(low.as_ref(), (high.value - model::WATER_MARK_DISTANCE).max(0.0)),
+        }),
+        (None, Some(low)) => {
+            let text = "LowWaterMark has no effect without HighWaterMark";
+            problems.warning(
+                &low.span,
+                text,
+                "add HighWaterMark: at which share of its room the storage is closed",
+            );
+            None
+        }
+        (None, None) => None,
+    }
 }
 
 fn sdgroup_tls(table: Option<&SdgroupTable>, resolver: &Resolver<'_>, problems: &mut Problems<'_>) -> Tls {
@@ -133,6 +166,8 @@ fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
             .collect(),
         policy: table.policy.as_ref().map(|at| at.value).unwrap_or_default(),
         threshold: written(table.threshold.as_ref(), Threshold::default()),
+        locality: written(table.locality.as_ref(), Locality::default()),
+        room_for_job: written(table.room_for_job.as_ref(), RoomForJob::default()),
         device: table.device.as_ref().map(|at| at.value.clone()),
         media_type: table.media_type.as_ref().map(|at| at.value.clone()),
         limits: limits::compile(&table.limits, None, problems),
@@ -224,6 +259,15 @@ fn ejection(table: Option<&EjectionTable>, problems: &mut Problems<'_>) -> Eject
     }
 }
 
+fn history(table: Option<&HistoryTable>) -> History {
+    let default = History::default();
+    let most = table.and_then(|t| t.maximum_jobs.as_ref());
+    History {
+        retention: written(table.and_then(|t| t.retention.as_ref()), default.retention),
+        maximum_jobs: most.map_or(default.maximum_jobs, |at| u64::from(at.value)),
+    }
+}
+
 /// The part of the model that concerns the process, and nothing yet in the lists.
 fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Ejection) -> Model {
     let time = |at: Option<&Option<At<Duration>>>, default| written(at.and_then(Option::as_ref), default);
@@ -258,5 +302,6 @@ fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Eject
         groups: Vec::new(),
         probe,
         ejection,
+        history: History::default(),
     }
 }

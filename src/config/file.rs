@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Problems, Span};
 use super::limits::{self, LimitTable};
-use super::model::{LogFormat, LogLevel, PolicyName, Threshold};
+use super::model::{Locality, LogFormat, LogLevel, PolicyName, RoomForJob, Threshold};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::rules::{self, RULE, RuleTable};
 use super::secret_source::SecretSource;
@@ -21,7 +21,9 @@ use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, Stora
 
 const ROOT: Schema = Schema {
     header: "the file",
-    keys: &["Sdgroup", "Listen", "Director", "Storage", "Group", "Probe", "Ejection"],
+    keys: &[
+        "Sdgroup", "Listen", "Director", "Storage", "Group", "Probe", "Ejection", "History",
+    ],
 };
 const SDGROUP: Schema = Schema {
     header: "[Sdgroup]",
@@ -69,6 +71,8 @@ const STORAGE: Schema = Schema {
         "MediaType",
         "Weight",
         "SlowStartJobs",
+        "HighWaterMark",
+        "LowWaterMark",
         "MaximumConcurrentJobs",
         "MaximumConcurrentWriteJobs",
         "MaximumConcurrentReadJobs",
@@ -87,6 +91,8 @@ const GROUP: Schema = Schema {
         "Storages",
         "StorageGroupPolicy",
         "StorageGroupPolicyThreshold",
+        "Locality",
+        "RoomForJob",
         "Device",
         "MediaType",
         "MaximumConcurrentJobs",
@@ -110,6 +116,11 @@ const EJECTION: Schema = Schema {
     keys: &["Failures", "Time", "MaximumTime"],
 };
 
+const HISTORY: Schema = Schema {
+    header: "[History]",
+    keys: &["Retention", "MaximumJobs"],
+};
+
 /// Every table there is.
 pub(super) const SCHEMAS: &[&Schema] = &[
     &ROOT,
@@ -122,6 +133,7 @@ pub(super) const SCHEMAS: &[&Schema] = &[
     &RULE,
     &PROBE,
     &EJECTION,
+    &HISTORY,
 ];
 
 /// Words that operators know from Bacula's files or from other proxies, folded, and the key that is meant.
@@ -158,6 +170,20 @@ const MOMENT: Duration = Duration::from_millis(50);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const DECADES: Duration = Duration::from_secs(50 * 365 * 86_400);
+
+/// The words for `Locality`.
+pub(super) const LOCALITIES: &[(&str, Locality)] = &[
+    ("off", Locality::Off),
+    ("prefer", Locality::Prefer),
+    ("require", Locality::Require),
+];
+/// The words for `RoomForJob`.
+pub(super) const ROOMS: &[(&str, RoomForJob)] = &[
+    ("ignore", RoomForJob::Ignore),
+    ("prefer", RoomForJob::Prefer),
+    ("require", RoomForJob::Require),
+];
 
 #[derive(Debug)]
 pub(super) struct File {
@@ -170,6 +196,7 @@ pub(super) struct File {
     pub(super) groups: Vec<GroupTable>,
     pub(super) probe: Option<ProbeTable>,
     pub(super) ejection: Option<EjectionTable>,
+    pub(super) history: Option<HistoryTable>,
 }
 
 #[derive(Debug)]
@@ -222,6 +249,8 @@ pub(super) struct StorageTable {
     pub(super) media_type: Option<At<MediaType>>,
     pub(super) weight: Option<At<u32>>,
     pub(super) slow_start_jobs: Option<At<u32>>,
+    pub(super) high_water_mark: Option<At<f64>>,
+    pub(super) low_water_mark: Option<At<f64>>,
     pub(super) limits: LimitTable,
 }
 
@@ -231,6 +260,8 @@ pub(super) struct GroupTable {
     pub(super) members: Option<At<Vec<At<StorageName>>>>,
     pub(super) policy: Option<At<PolicyName>>,
     pub(super) threshold: Option<At<Threshold>>,
+    pub(super) locality: Option<At<Locality>>,
+    pub(super) room_for_job: Option<At<RoomForJob>>,
     pub(super) device: Option<At<DeviceName>>,
     pub(super) media_type: Option<At<MediaType>>,
     pub(super) limits: LimitTable,
@@ -263,6 +294,12 @@ pub(super) struct EjectionTable {
     pub(super) failures: Option<At<u32>>,
     pub(super) time: Option<At<Duration>>,
     pub(super) maximum_time: Option<At<Duration>>,
+}
+
+#[derive(Debug)]
+pub(super) struct HistoryTable {
+    pub(super) retention: Option<At<Duration>>,
+    pub(super) maximum_jobs: Option<At<u32>>,
 }
 
 /// Reads a whole document; `partial` when it has errors of syntax.
@@ -308,6 +345,10 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
         ejection: root
             .table("Ejection", &EJECTION, reader)
             .map(|table| ejection(&table, reader)),
+        history: root.table("History", &HISTORY, reader).map(|table| HistoryTable {
+            retention: table.optional("Retention", value::time(DAY..=DECADES), reader),
+            maximum_jobs: table.optional("MaximumJobs", value::whole(0..=10_000_000), reader),
+        }),
     }
 }
 
@@ -379,6 +420,8 @@ fn storage(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> StorageTable {
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         weight: table.optional("Weight", value::whole(1..=1_000_000), reader),
         slow_start_jobs: table.optional("SlowStartJobs", value::whole(0..=1_000), reader),
+        high_water_mark: table.optional("HighWaterMark", value::share(1.0), reader),
+        low_water_mark: table.optional("LowWaterMark", value::share(1.0), reader),
         limits: limits::read(table, reader),
     }
 }
@@ -389,6 +432,8 @@ fn group(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> GroupTable {
         members: table.required_list("Storages", value::storage_name, reader),
         policy: table.optional("StorageGroupPolicy", value::policy, reader),
         threshold: table.optional("StorageGroupPolicyThreshold", value::threshold, reader),
+        locality: table.optional("Locality", value::one_of(LOCALITIES), reader),
+        room_for_job: table.optional("RoomForJob", value::one_of(ROOMS), reader),
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         limits: limits::read(table, reader),

@@ -36,6 +36,12 @@ pub const DEFAULT_SD_PORT: u16 = 9103;
 pub const DEFAULT_WEIGHT: u32 = 1;
 /// `Storage.MaximumConcurrentJobs`: Bacula's own default for a Storage Daemon.
 pub const DEFAULT_MAXIMUM_CONCURRENT_JOBS: u32 = 20;
+/// `History.Retention`: a year of jobs and a month, so that yearly ones are foretold as well.
+pub const DEFAULT_HISTORY_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+/// `History.MaximumJobs`.
+pub const DEFAULT_HISTORY_JOBS: u64 = 100_000;
+/// How far below `Storage.HighWaterMark` the low one is when it is left out.
+pub const WATER_MARK_DISTANCE: f64 = 0.05;
 /// `Group.Rule.Priority`, and the place in the queue of every job that fits no rule: Bacula's own default for a Job.
 pub const DEFAULT_PRIORITY: u32 = 10;
 /// `Storage.SlowStartJobs`: none.
@@ -102,6 +108,8 @@ pub struct Model {
     pub probe: Probe,
     /// How storages are ejected by what traffic sees.
     pub ejection: Ejection,
+    /// How much is remembered of jobs that have ended.
+    pub history: History,
 }
 
 impl Model {
@@ -149,6 +157,24 @@ pub struct Log {
     pub format: LogFormat,
     /// The least severe level that is written.
     pub level: LogLevel,
+}
+
+/// How much is remembered of jobs that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// For how long.
+    pub retention: Duration,
+    /// Of how many at most, the youngest.
+    pub maximum_jobs: u64,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            retention: DEFAULT_HISTORY_RETENTION,
+            maximum_jobs: DEFAULT_HISTORY_JOBS,
+        }
+    }
 }
 
 /// The form of a log line.
@@ -271,8 +297,17 @@ impl PartialEq for Certificates {
 
 impl Eq for Certificates {}
 
+/// Shares of a storage's room that is written, 0.0 to 1.0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WaterMarks {
+    /// From here on it gets no job that writes.
+    pub high: f64,
+    /// From here on it does again; not above `high`.
+    pub low: f64,
+}
+
 /// A real Storage Daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Storage {
     /// Its name here, in logs, metrics and the ledger.
     pub name: StorageName,
@@ -296,6 +331,8 @@ pub struct Storage {
     pub limits: Limits,
     /// How many jobs have to prove it, one after the other, once it came back; 0 is no slow start.
     pub slow_start_jobs: u32,
+    /// When it is too full for jobs that write, if there is such a point.
+    pub water_marks: Option<WaterMarks>,
 }
 
 impl Storage {
@@ -317,6 +354,7 @@ impl Storage {
                 ..Limits::default()
             },
             slow_start_jobs: DEFAULT_SLOW_START_JOBS,
+            water_marks: None,
         }
     }
 
@@ -340,6 +378,10 @@ pub struct Group {
     pub policy: PolicyName,
     /// For a policy that has a use for it.
     pub threshold: Threshold,
+    /// Whether a job's later runs go where its last full is.
+    pub locality: Locality,
+    /// Whether a job has to fit.
+    pub room_for_job: RoomForJob,
     /// The Director's word for the Device, used in answers that are mapped back.
     pub device: Option<DeviceName>,
     /// The Director's word for the MediaType, used in answers that are mapped back.
@@ -360,6 +402,30 @@ pub struct Group {
     pub login_timeout: Duration,
     /// How long a member that is asked for a device may be silent before a writing job goes on to the next one.
     pub reserve_timeout: Duration,
+}
+
+/// Whether a job's incrementals and differentials go to the storage that has its last full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Locality {
+    /// They are placed like any job.
+    #[default]
+    Off,
+    /// They do while that storage may be chosen, and else are placed like any job.
+    Prefer,
+    /// They do, and wait for that storage while it may not be chosen.
+    Require,
+}
+
+/// What becomes of a job that is expected to write more than there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoomForJob {
+    /// Nobody looks.
+    Ignore,
+    /// A storage where it fits is chosen before one where it does not.
+    #[default]
+    Prefer,
+    /// A storage where it does not fit is not chosen.
+    Require,
 }
 
 /// Which jobs of a group are placed otherwise than the others, and how. A list that is empty fits every job.
@@ -383,6 +449,10 @@ pub struct Rule {
     pub members: Option<Vec<StorageName>>,
     /// The policy by which they are ranked, if not the group's.
     pub policy: Option<PolicyName>,
+    /// Whether their later runs go where the last full is, if not as in the group.
+    pub locality: Option<Locality>,
+    /// Whether they have to fit, if not as in the group.
+    pub room_for_job: Option<RoomForJob>,
     /// Their place in the queue, if not the usual one: a lower number is served first.
     pub priority: Option<u32>,
 }

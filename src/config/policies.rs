@@ -17,6 +17,8 @@ macro_rules! policies {
             FreeSpace,
             /// Among the members with about the most room, the one with the fewest jobs first.
             FreeSpaceLeastUsed,
+            /// The member first to which the same job went the longest ago.
+            LastBackedUpTo,
             /// Each in turn, the more often the larger its Weight is.
             Weighted,
             /// The less busy one of two that are drawn by lot.

@@ -1,7 +1,8 @@
 //! `[[Group.Rule]]`: which jobs of a group are placed otherwise than the others. The first rule that fits a job counts.
 
 use super::diagnostics::{Problems, Span};
-use super::model::{PolicyName, Rule};
+use super::file::{LOCALITIES, ROOMS};
+use super::model::{Locality, PolicyName, RoomForJob, Rule};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::spelling::{did_you_mean, folded};
 use super::value;
@@ -20,6 +21,8 @@ pub(super) const RULE: Schema = Schema {
         "Type",
         "Storages",
         "StorageGroupPolicy",
+        "Locality",
+        "RoomForJob",
         "Priority",
     ],
 };
@@ -37,6 +40,8 @@ pub(super) struct RuleTable {
     types: Option<At<Vec<JobType>>>,
     pub(super) members: Option<At<Vec<At<StorageName>>>>,
     policy: Option<At<PolicyName>>,
+    locality: Option<At<Locality>>,
+    room_for_job: Option<At<RoomForJob>>,
     priority: Option<At<u32>>,
     /// Whether a key that decides which jobs it fits was refused, so that it seems to fit more than it does.
     spoiled: bool,
@@ -54,6 +59,8 @@ pub(super) fn read(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> RuleTa
         types: table.optional("Type", one_or_more(job_type), reader),
         members: table.optional_list("Storages", value::storage_name, reader),
         policy: table.optional("StorageGroupPolicy", value::policy, reader),
+        locality: table.optional("Locality", value::one_of(LOCALITIES), reader),
+        room_for_job: table.optional("RoomForJob", value::one_of(ROOMS), reader),
         priority: table.optional("Priority", value::whole(1..=1_000_000), reader),
         spoiled: false,
     };
@@ -126,6 +133,8 @@ fn rule(at: usize, table: &RuleTable) -> Rule {
             .as_ref()
             .map(|at| at.value.iter().map(|member| member.value.clone()).collect()),
         policy: table.policy.as_ref().map(|at| at.value),
+        locality: table.locality.as_ref().map(|at| at.value),
+        room_for_job: table.room_for_job.as_ref().map(|at| at.value),
         priority: table.priority.as_ref().map(|at| at.value),
     }
 }

@@ -90,6 +90,8 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
         "MaximumConcurrentWriteJobs",
         "MaximumConcurrentReadJobs",
         "TargetConcurrentJobs",
+        "HighWaterMark",
+        "LowWaterMark",
         "TlsCaCertificateFile",
         "TlsCaCertificateDir",
         "TlsCertificate",
@@ -291,11 +293,15 @@ fn policies_are_bacula_s_words_without_case() {
     ] {
         assert_eq!(compiled(&with(written)).unwrap().model.groups[0].policy, policy);
     }
-    let shown_later = shown(&with("lastbackedupto"));
-    assert!(
-        shown_later.contains("does not have Bacula's policy LastBackedUpTo"),
-        "{shown_later}"
-    );
+    for policy in [
+        "ListedOrder",
+        "LeastUsed",
+        "FreeSpace",
+        "FreeSpaceLeastUsed",
+        "LastBackedUpTo",
+    ] {
+        assert!(compiled(&with(policy)).is_ok(), "{policy} is Bacula's");
+    }
     assert!(shown(&with("LeastUsd")).contains("did you mean LeastUsed?"));
 }
 
@@ -432,6 +438,61 @@ fn what_is_wrong_with_a_rule_is_told() {
         let shown = shown(&ruled(rules));
         assert!(shown.contains("error: ") && shown.contains(told), "{rules}: {shown}");
     }
+}
+
+#[test]
+fn water_marks_are_shares_and_the_low_one_follows_the_high_one() {
+    let marks = |lines: &str| {
+        let text = SMALL.replace("Address =", &format!("{lines}\nAddress ="));
+        let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+        assert_eq!(warnings, Vec::new());
+        model.storages[0].water_marks.map(|marks| (marks.high, marks.low))
+    };
+    assert_eq!(marks(""), None);
+    let (high, low) = marks("HighWaterMark = \"90%\"").unwrap();
+    assert!((high - 0.90).abs() < 1e-9 && (low - 0.85).abs() < 1e-9);
+    assert_eq!(
+        marks("HighWaterMark = \"50%\"\nLowWaterMark = \"25%\""),
+        Some((0.5, 0.25))
+    );
+    let turned = changed(
+        "Address =",
+        "HighWaterMark = \"80%\"\nLowWaterMark = \"90%\"\nAddress =",
+    );
+    assert!(
+        turned.contains("error: LowWaterMark is above HighWaterMark"),
+        "{turned}"
+    );
+    let alone = changed("Address =", "LowWaterMark = \"90%\"\nAddress =");
+    assert!(alone.contains("warning: LowWaterMark has no effect"), "{alone}");
+}
+
+#[test]
+fn a_group_says_how_it_minds_homes_and_room() {
+    let text = ruled("RULE\nLocality = \"Require\"\nRoomForJob = \"ignore\"").replace(
+        "[[Group]]",
+        "[[Group]]\nLocality = \"prefer\"\nRoomForJob = \"REQUIRE\"",
+    );
+    let text = text.replace("[\"File4\", \"File5\"]", "[\"File4\", \"File5\", \"File6\"]");
+    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    assert_eq!(warnings, Vec::new());
+    let group = &model.groups[0];
+    assert_eq!(
+        (group.locality, group.room_for_job),
+        (model::Locality::Prefer, model::RoomForJob::Require)
+    );
+    let rule = &group.rules[0];
+    assert_eq!(
+        (rule.locality, rule.room_for_job),
+        (Some(model::Locality::Require), Some(model::RoomForJob::Ignore))
+    );
+    let default = compiled(SMALL).unwrap().model;
+    assert_eq!(
+        (default.groups[0].locality, default.groups[0].room_for_job),
+        (model::Locality::Off, model::RoomForJob::Prefer)
+    );
+    let wrong = changed("Storages =", "Locality = \"prefr\"\nStorages =");
+    assert!(wrong.contains("did you mean \"prefer\"?"), "{wrong}");
 }
 
 #[test]

@@ -13,9 +13,6 @@ use super::spelling::nearest;
 use super::units::{self, UnitError};
 use crate::types::{Bytes, NameError};
 
-/// Bacula's policies that this version does not have.
-const LATER_POLICIES: [&str; 1] = ["LastBackedUpTo"];
-
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, Fault> {
     let DeValue::String(text) = value else {
         return Err(Fault::wrong_type("a text", value, "put it in quotes"));
@@ -272,13 +269,6 @@ pub(super) fn policy(value: &DeValue<'_>) -> Result<PolicyName, Fault> {
     text.parse().map_err(|_| {
         let all = || PolicyName::ALL.iter().map(|policy| policy.as_str());
         let there_are = all().collect::<Vec<_>>().join(", ");
-        if let Some(later) = LATER_POLICIES.iter().find(|later| later.eq_ignore_ascii_case(&text)) {
-            let advice = format!("there are: {there_are}");
-            return Fault::new(
-                format!("cannot be {later}: this version of sdgroup does not have Bacula's policy {later}"),
-                advice,
-            );
-        }
         let advice = match nearest(&text, all()) {
             Some(policy) => format!("did you mean {policy}? There are: {there_are}"),
             None => format!("there are: {there_are}"),

@@ -11,9 +11,10 @@ use crate::config::model::Model;
 use crate::types::{GroupName, StorageName};
 
 use super::group::Group;
+use super::history::PastJob;
 use super::line::Line;
 use super::live::{Gauges, StorageLive};
-use super::member::Member;
+use super::member::{Member, MemberId};
 use super::place::{Choice, Placement, Unplaced, UnplacedReason};
 use super::queue::{Refused, Waiting, Wish, now};
 use super::request::{PlacementRequest, Tried};
@@ -46,9 +47,10 @@ impl Directory {
         let storages: Vec<_> = model
             .storages
             .iter()
-            .map(|storage| {
-                let gauges = Arc::new(Gauges::new(now));
-                let id = table.add_member(Member::new(storage, Arc::clone(&gauges), now));
+            .enumerate()
+            .map(|(at, storage)| {
+                let (id, gauges) = (MemberId(at), Arc::new(Gauges::new(now)));
+                table.add_member(Member::new(id, storage, Arc::clone(&gauges), now));
                 Arc::new(StorageLive::new(id, Arc::clone(&board), Arc::clone(storage), gauges))
             })
             .collect();
@@ -103,6 +105,23 @@ impl Directory {
     #[must_use]
     pub fn storages(&self) -> &[Arc<StorageLive>] {
         &self.storages
+    }
+
+    /// Remembers jobs of earlier processes, in the order in which they were placed.
+    pub fn remember<'a>(&self, jobs: impl IntoIterator<Item = &'a PastJob>) {
+        let mut table = self.board.lock();
+        for job in jobs {
+            if let Some(live) = self.storage_by_name.get(&job.storage) {
+                table.remember(job, live.id);
+            }
+        }
+    }
+
+    /// A job has ended: what it was foretells the next.
+    pub fn observe_end(&self, job: &PastJob) {
+        if let Some(live) = self.storage_by_name.get(&job.storage) {
+            self.board.lock().history.ended(job, live.id);
+        }
     }
 
     /// Takes a place on the best member of `group` that has not been tried, all in one step.

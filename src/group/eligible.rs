@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::explain::Spoken;
 use super::health::Availability;
+use super::live::StorageLive;
 use super::load::Full;
 use super::member::Member;
 use super::request::{Access, Trial, Tried};
 use super::rule::Rule;
-use super::state::State;
+use super::state::{State, allows};
+use crate::types::{Bytes, StorageName};
 
 /// Why a member may not take a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ineligible {
     /// It failed for this very job, because of this.
     Tried(Arc<str>),
@@ -45,6 +47,20 @@ pub enum Ineligible {
         /// How long it is left alone yet.
         left: Duration,
     },
+    /// The job waits for the storage that has its last full.
+    NotHome(StorageName),
+    /// So large a share of its room is written, or will be by jobs that run.
+    WaterMark {
+        /// From 0.0 to 1.0.
+        fill: f64,
+    },
+    /// The job would not fit.
+    NoRoom {
+        /// What it is expected to write.
+        needs: Bytes,
+        /// What there is room for.
+        takes: Bytes,
+    },
     /// It runs as many jobs as it may.
     Full(Full),
     /// It came back a while ago, and takes a few jobs at first.
@@ -67,6 +83,9 @@ impl Ineligible {
             Self::State(state) => state.as_str(),
             Self::Down { .. } => "down",
             Self::Ejected { .. } => "ejected",
+            Self::NotHome(_) => "not_home",
+            Self::WaterMark { .. } => "water_mark",
+            Self::NoRoom { .. } => "no_room",
             Self::Full(_) => "full",
             Self::SlowStart { .. } => "slow_start",
         }
@@ -75,7 +94,10 @@ impl Ineligible {
     /// Whether it is well and has too much to do.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::SlowStart { .. } | Self::Busy(_))
+        matches!(
+            self,
+            Self::Full(_) | Self::SlowStart { .. } | Self::Busy(_) | Self::WaterMark { .. } | Self::NoRoom { .. }
+        )
     }
 
     /// The rest of a sentence that begins with the storage's name.
@@ -90,6 +112,9 @@ impl Ineligible {
             Self::State(state) => format!("is in state {state}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
             Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
+            Self::NotHome(home) => format!("is not {home}, which has the last full"),
+            Self::WaterMark { fill } => format!("is {} full, or will be", percent(*fill)),
+            Self::NoRoom { needs, takes } => format!("has room for {takes}, and {needs} are expected"),
             Self::Full(full) => format!("has {full}"),
             Self::SlowStart { trials: 1 } => "came back and takes one job at first".to_owned(),
             Self::SlowStart { trials } => format!("came back and takes {trials} jobs at first"),
@@ -108,10 +133,17 @@ impl fmt::Display for Ineligible {
             Self::State(state) => state.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
             Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
+            Self::NotHome(_) => f.write_str("not its home"),
+            Self::WaterMark { fill } => write!(f, "{} full", percent(*fill)),
+            Self::NoRoom { needs, takes } => write!(f, "room for {takes} of {needs}"),
             Self::Full(full) => write!(f, "full, {full}"),
             Self::SlowStart { trials } => write!(f, "slow start, {trials} on trial"),
         }
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
 }
 
 /// For whom and when a member is judged.
@@ -122,6 +154,12 @@ pub(super) struct Question<'a> {
     pub(super) now: Instant,
     /// The rule that the job falls under, where it may choose.
     pub(super) rule: Option<&'a Rule>,
+    /// The one storage for the job, where it waits for that.
+    pub(super) home: Option<&'a Arc<StorageLive>>,
+    /// What a storage must have room for.
+    pub(super) needs: Option<Bytes>,
+    /// What storages told of their room before is not believed any more.
+    pub(super) fresh: Option<Instant>,
     /// Ejections are overlooked where probes see the storage up, see [`pardon`].
     pub(super) pardon: bool,
 }
@@ -147,7 +185,7 @@ pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -
     {
         return Err(Ineligible::Release { version });
     }
-    if !member.state.allows(question.access) {
+    if !allows(member.state, question.access) {
         return Err(Ineligible::State(member.state));
     }
     let availability = member.health.availability();
@@ -166,6 +204,19 @@ pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -
             why: Arc::clone(&ejected.cause.text),
             left: ejected.until.saturating_duration_since(question.now),
         });
+    }
+    if question.access == Access::Write {
+        if let Some(home) = question.home.filter(|home| home.id != member.id) {
+            return Err(Ineligible::NotHome(home.name().clone()));
+        }
+        if let Some(fill) = member.room.closed() {
+            return Err(Ineligible::WaterMark { fill });
+        }
+        if let Some((needs, takes)) = question.needs.zip(member.room.takes(question.fresh))
+            && needs > takes
+        {
+            return Err(Ineligible::NoRoom { needs, takes });
+        }
     }
     if let Some(full) = member.load.full(&member.limits, question.access) {
         return Err(Ineligible::Full(full));
@@ -188,7 +239,7 @@ pub(super) fn pardon<'a>(
     for member in members {
         let availability = member.health.availability();
         let out = availability == Availability::Down
-            || !member.state.allows(access)
+            || !allows(member.state, access)
             || tried.trial(&member.name).is_some()
             || member
                 .gauges()
@@ -217,6 +268,9 @@ mod tests {
             tried,
             now,
             rule: None,
+            home: None,
+            needs: None,
+            fresh: None,
             pardon,
         };
         eligible(member, 0, question).map_or_else(|why| why.to_string(), |()| "eligible".to_owned())

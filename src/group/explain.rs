@@ -1,11 +1,11 @@
 //! Why a job goes where it goes, or nowhere: every member with its numbers, its rank or the reason against it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::PolicyName;
-use crate::types::{DirectorName, GroupName, StorageName};
+use crate::types::{Bytes, DirectorName, GroupName, StorageName};
 
 use super::eligible::Ineligible;
 use super::load::Full;
@@ -35,7 +35,7 @@ impl fmt::Display for Spoken {
 }
 
 /// One member, as it was judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// Which.
     pub storage: StorageName,
@@ -45,6 +45,12 @@ pub struct Judged {
     pub limit: u32,
     /// It had as many jobs as it should have where others can have them.
     pub is_at_target: bool,
+    /// It has the job's last full, and that counts.
+    pub is_home: bool,
+    /// The job is expected to write more than it has room for.
+    pub lacks_room: bool,
+    /// The room on it once its jobs have ended, as far as that is foreseen; none if it is not known.
+    pub free: Option<Bytes>,
     /// Its place in the order of preference, from 1; none if it was not eligible.
     pub rank: Option<usize>,
     /// What was against it.
@@ -70,12 +76,14 @@ impl fmt::Display for Obstacle {
 }
 
 /// Why a placement was made, or could not be. `Display` gives one line for the job's log.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Explanation {
     /// The group chosen from, with its policy; none where the job was bound to one storage.
     pub group: Option<(GroupName, PolicyName)>,
     /// The rule that the job fell under, if it fell under one.
     pub rule: Option<Arc<str>>,
+    /// What the job is expected to write, from its own history.
+    pub expected: Option<Bytes>,
     /// Where the job goes.
     pub chosen: Option<StorageName>,
     /// What keeps the job from every member.
@@ -122,9 +130,28 @@ impl Explanation {
     }
 }
 
-/// What is to be known of a member that could be chosen, beside its numbers.
-fn mark(member: &Judged) -> &'static str {
-    if member.is_at_target { ", at its target" } else { "" }
+impl Explanation {
+    /// What is to be known of a member that could be chosen, beside its number of jobs.
+    fn marks(&self, member: &Judged) -> String {
+        let by_room = matches!(
+            self.group,
+            Some((_, PolicyName::FreeSpace | PolicyName::FreeSpaceLeastUsed))
+        );
+        let mut marks = String::new();
+        if let Some(free) = member.free.filter(|_| by_room || member.lacks_room) {
+            let _ = write!(marks, ", {free} free");
+        }
+        if let Some(expected) = self.expected.filter(|_| member.lacks_room) {
+            let _ = write!(marks, " for {expected}");
+        }
+        if member.is_home {
+            marks.push_str(", has its last full");
+        }
+        if member.is_at_target {
+            marks.push_str(", at its target");
+        }
+        marks
+    }
 }
 
 impl fmt::Display for Explanation {
@@ -145,20 +172,14 @@ impl fmt::Display for Explanation {
         }
         f.write_str(" (")?;
         if let Some(member) = self.members.iter().find(|member| member.storage == *chosen) {
-            write!(f, "{} of {} jobs{}", member.running, member.limit, mark(member))?;
+            write!(f, "{} of {} jobs{}", member.running, member.limit, self.marks(member))?;
         }
         let mut others = self.others();
         for member in others.by_ref().take(NAMED_MEMBERS) {
+            write!(f, "; {}: ", member.storage)?;
             match &member.ineligible {
-                Some(why) => write!(f, "; {}: {why}", member.storage)?,
-                None => write!(
-                    f,
-                    "; {}: {} of {}{}",
-                    member.storage,
-                    member.running,
-                    member.limit,
-                    mark(member)
-                )?,
+                Some(why) => write!(f, "{why}")?,
+                None => write!(f, "{} of {}{}", member.running, member.limit, self.marks(member))?,
             }
         }
         match others.count() {
@@ -183,6 +204,9 @@ mod tests {
             running,
             limit: 20,
             is_at_target: false,
+            is_home: false,
+            lacks_room: false,
+            free: None,
             rank: None,
             ineligible,
         }
@@ -200,6 +224,7 @@ mod tests {
         Explanation {
             group: Some((GroupName::new("Files").expect("a name"), PolicyName::LeastUsed)),
             rule: None,
+            expected: None,
             chosen: chosen.map(|name| StorageName::new(name).expect("a name")),
             obstacle: None,
             pardoned: false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::config::model::{self, DEFAULT_PRIORITY, PolicyName};
+use crate::config::model::{self, DEFAULT_PRIORITY, Locality, PolicyName, RoomForJob};
 use crate::types::GroupName;
 
 use super::live::StorageLive;
@@ -92,6 +92,16 @@ impl Group {
     pub(super) fn policy<'a>(&'a self, rule: Option<&'a Rule>) -> (PolicyName, &'a dyn Policy) {
         let own = rule.and_then(Rule::policy);
         own.unwrap_or((self.config.policy, &*self.policy))
+    }
+
+    /// Whether a job that falls under `rule` goes where its last full is.
+    pub(super) fn locality(&self, rule: Option<&Rule>) -> Locality {
+        rule.and_then(Rule::locality).unwrap_or(self.config.locality)
+    }
+
+    /// Whether a job that falls under `rule` has to fit.
+    pub(super) fn room_for_job(&self, rule: Option<&Rule>) -> RoomForJob {
+        rule.and_then(Rule::room_for_job).unwrap_or(self.config.room_for_job)
     }
 
     /// The place of a job in the queue: a lower number is served first.

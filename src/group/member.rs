@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::model::{self, Limits};
-use crate::types::{Space, StorageName};
+use crate::types::{Bytes, StorageName};
 
 use super::ejection::{Cause, Ejection};
 use super::health::{Availability, Health, Probed};
@@ -12,6 +12,8 @@ use super::live::Gauges;
 use super::load::Load;
 use super::policy::hash_of;
 use super::request::Access;
+use super::room::{Marks, Room};
+use super::slot::Moved;
 use super::slow_start::SlowStart;
 use super::state::State;
 
@@ -32,11 +34,36 @@ pub(super) struct Run {
     pub(super) group: usize,
     /// The place in the directory of its Director, if that one has limits.
     pub(super) director: Option<usize>,
+    /// What it is expected to write in all.
+    pub(super) expected: Bytes,
+    pub(super) moved: Arc<Moved>,
+    /// What it had written when the last probe looked at the room.
+    seen: u64,
+}
+
+impl Run {
+    pub(super) fn new(number: u64, access: Access, group: usize, director: Option<usize>, expected: Bytes) -> Self {
+        Self {
+            number,
+            access,
+            group,
+            director,
+            expected,
+            moved: Arc::default(),
+            seen: 0,
+        }
+    }
+
+    /// What it was expected to write after the last probe.
+    fn outstanding(&self) -> Bytes {
+        self.expected.saturating_sub(Bytes(self.seen))
+    }
 }
 
 /// One storage, under the lock.
 #[derive(Debug)]
 pub(super) struct Member {
+    pub(super) id: MemberId,
     pub(super) name: StorageName,
     pub(super) limits: Limits,
     pub(super) weight: u32,
@@ -46,8 +73,7 @@ pub(super) struct Member {
     turn: u64,
     /// The hash of its name.
     pub(super) hash: u64,
-    /// The room on it, and when it told that.
-    space: Option<(Space, Instant)>,
+    pub(super) room: Room,
     pub(super) state: State,
     pub(super) health: Health,
     pub(super) ejection: Ejection,
@@ -57,8 +83,13 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(storage: &model::Storage, gauges: Arc<Gauges>, now: Instant) -> Self {
+    pub(super) fn new(id: MemberId, storage: &model::Storage, gauges: Arc<Gauges>, now: Instant) -> Self {
+        let marks = storage.water_marks.map(|marks| Marks {
+            high: marks.high,
+            low: marks.low,
+        });
         Self {
+            id,
             name: storage.name.clone(),
             limits: storage.limits,
             weight: storage.weight,
@@ -66,7 +97,7 @@ impl Member {
             last_placed: 0,
             turn: 0,
             hash: hash_of(storage.name.as_str().as_bytes()),
-            space: None,
+            room: Room::new(marks),
             state: State::Ready,
             health: Health::new(now),
             ejection: Ejection::default(),
@@ -87,16 +118,15 @@ impl Member {
         self.turn
     }
 
-    /// The room on it in bytes, if it was told after `since`.
-    pub(super) fn free(&self, since: Option<Instant>) -> Option<u64> {
-        let (space, at) = self.space?;
-        since.is_none_or(|since| at >= since).then_some(space.free.0)
-    }
-
     /// A probe ended well at `now`.
     pub(super) fn probed(&mut self, probed: Probed, now: Instant) {
         if let Some(space) = probed.space {
-            self.space = Some((space, now));
+            let mut expected = Bytes(0);
+            for run in &mut self.runs {
+                run.seen = run.moved.to_storage();
+                expected = expected.saturating_add(run.outstanding());
+            }
+            self.room.tell(space, expected, now);
         }
         self.gauges.probed(probed, now);
     }
@@ -107,6 +137,7 @@ impl Member {
         self.last_placed = run.number;
         self.turn = turn.saturating_add(ROUND / u64::from(self.weight.max(1)));
         self.slow_start.placed(run.number, now);
+        self.room.begin(run.expected);
         self.runs.push(run);
         self.gauges.placed(self.load);
     }
@@ -117,6 +148,8 @@ impl Member {
         debug_assert!(at.is_some(), "a place of {} is given back twice", self.name);
         let run = self.runs.swap_remove(at?);
         self.load.remove(run.access);
+        let written = run.moved.to_storage().saturating_sub(run.seen);
+        self.room.end(run.outstanding(), Bytes(written));
         self.slow_start.ended(number);
         self.gauges.released(self.load);
         Some(run)

@@ -15,6 +15,7 @@ mod explain;
 )]
 mod group;
 mod health;
+mod history;
 mod line;
 mod live;
 mod load;
@@ -27,6 +28,7 @@ mod releases;
 mod request;
 #[cfg(test)]
 mod rig;
+mod room;
 mod rule;
 mod serve;
 mod slot;
@@ -42,6 +44,7 @@ pub use eligible::Ineligible;
 pub use explain::{Explanation, Judged, Obstacle, Spoken};
 pub use group::Group;
 pub use health::{Availability, Flip, Layer, ProbeFailure, Probed};
+pub use history::PastJob;
 pub use line::Condition;
 pub use live::{Observed, Room, StorageLive, StorageView};
 pub use load::{Full, Kind};

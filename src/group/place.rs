@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::model;
+use crate::config::model::{self, Locality, RoomForJob};
 
 use super::explain::Explanation;
 use super::group::Group;
 use super::live::StorageLive;
-use super::slot::Slot;
+use super::request::PlacementRequest;
+use super::slot::{Moved, Slot};
 
 /// A job's place.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Placement {
     pub(super) fn new(taken: Taken) -> Self {
         Self {
             storage: Arc::clone(taken.live.storage()),
-            slot: Slot::new(taken.live, taken.number),
+            slot: Slot::new(taken.live, taken.number, taken.moved),
             explanation: taken.explanation,
         }
     }
@@ -37,6 +38,7 @@ pub(super) struct Taken {
     pub(super) live: Arc<StorageLive>,
     /// The number of the placement.
     pub(super) number: u64,
+    pub(super) moved: Arc<Moved>,
     pub(super) explanation: Arc<Explanation>,
 }
 
@@ -67,7 +69,7 @@ impl UnplacedReason {
 }
 
 /// No place for a job at the moment.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{explanation}")]
 pub struct Unplaced {
     /// In one word.
@@ -95,6 +97,13 @@ impl Choice {
             Self::Of(group) => group.members(),
             Self::Bound { live, .. } => std::slice::from_ref(live),
         }
+    }
+
+    /// Whether the job may go to certain members only, so that when it cannot be placed others perhaps can.
+    pub(super) fn is_particular(&self, request: &PlacementRequest) -> bool {
+        let Self::Of(group) = self else { return true };
+        let rule = group.rule(request);
+        group.locality(rule) == Locality::Require || group.room_for_job(rule) == RoomForJob::Require
     }
 
     pub(super) fn group(&self) -> &Arc<Group> {

@@ -66,7 +66,7 @@ impl From<Condition> for RefusedReason {
 }
 
 /// A job did not get a place. `Display` gives the reason for the job's log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub struct Refused {
     /// In one word.
     pub reason: RefusedReason,
@@ -113,7 +113,7 @@ impl fmt::Display for Refused {
 }
 
 /// A job begins to wait, or its wait has become another. `Display` gives a line for the job's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
     subject: String,
     /// What it waits for.

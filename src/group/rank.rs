@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::config::model::{Locality, RoomForJob};
+use crate::types::{Bytes, JobLevel, JobType, State};
+
 use super::eligible::{Question, eligible, pardon};
 use super::explain::{Explanation, Judged, Obstacle};
+use super::history::Foretold;
 use super::live::StorageLive;
-use super::member::{Member, Run};
+use super::member::{Member, MemberId, Run};
 use super::place::{Choice, Taken};
 use super::policy::{Candidate, Dice, Policy};
-use super::request::{PlacementRequest, Tried};
+use super::request::{Access, PlacementRequest, Tried};
 use super::table::Table;
 
 /// A job that is judged, with what is the same for every member.
@@ -20,6 +24,47 @@ pub(super) struct Case<'a> {
     pub(super) question: Question<'a>,
     /// What keeps the job from every member.
     pub(super) obstacle: Option<Obstacle>,
+    foretold: Foretold,
+    /// The member that has its last full, where that counts.
+    home: Option<MemberId>,
+    /// What a member should have room for.
+    wants: Option<Bytes>,
+}
+
+/// What moves a member back behind others whatever the policy says.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    lacks_room: bool,
+    is_away: bool,
+    is_at_target: bool,
+}
+
+impl Standing {
+    /// A job that does not fit is worse off than one away from home, and that worse than one on a busy storage.
+    fn tier(self) -> u8 {
+        u8::from(self.lacks_room) * 4 + u8::from(self.is_away) * 2 + u8::from(self.is_at_target)
+    }
+}
+
+impl Case<'_> {
+    fn standing(&self, member: &Member) -> Standing {
+        let takes = self.wants.zip(member.room.takes(self.question.fresh));
+        Standing {
+            lacks_room: takes.is_some_and(|(wants, takes)| wants > takes),
+            is_away: self.home.is_some_and(|home| home != member.id),
+            is_at_target: member.load.is_at_target(&member.limits),
+        }
+    }
+}
+
+/// Whether a run of this level is based on a full.
+fn is_based_on_a_full(request: &PlacementRequest) -> bool {
+    request.job_type == JobType::Backup && matches!(request.level, JobLevel::Incremental | JobLevel::Differential)
+}
+
+/// Whether the job puts data on its storage.
+fn writes(request: &PlacementRequest) -> bool {
+    request.access == Access::Write || request.level == JobLevel::VirtualFull
 }
 
 impl Table {
@@ -31,15 +76,23 @@ impl Table {
         tried: &'a Tried,
         now: Instant,
     ) -> Case<'a> {
-        let access = request.access;
+        let (access, group) = (request.access, choice.group());
         let rule = match choice {
             Choice::Of(group) => group.rule(request),
             Choice::Bound { .. } => None,
         };
+        let allowed = |listed: usize| rule.is_none_or(|rule| rule.allows(listed));
         let members = choice.members().iter().enumerate();
-        let members = members
-            .filter(|(listed, _)| rule.is_none_or(|rule| rule.allows(*listed)))
-            .filter_map(|(_, live)| self.member(live));
+        let members = members.filter(|(listed, _)| allowed(*listed));
+        let pardon = pardon(members.filter_map(|(_, live)| self.member(live)), access, tried, now);
+        let foretold = self.history.foretell(request);
+        let may_choose = access == Access::Write && matches!(choice, Choice::Of(_));
+        let (locality, room) = (group.locality(rule), group.room_for_job(rule));
+        let home = foretold
+            .home
+            .filter(|_| may_choose && locality != Locality::Off && is_based_on_a_full(request));
+        let home = home.and_then(|home| self.home_among(choice.members(), home, &allowed));
+        let size = foretold.size.filter(|_| may_choose);
         Case {
             choice,
             request,
@@ -48,10 +101,30 @@ impl Table {
                 tried,
                 now,
                 rule,
-                pardon: pardon(members, access, tried, now),
+                home: home.filter(|_| locality == Locality::Require),
+                needs: size.filter(|_| room == RoomForJob::Require),
+                fresh: now.checked_sub(self.room_lasts),
+                pardon,
             },
             obstacle: self.obstacle(choice, request),
+            foretold,
+            home: home.map(|home| home.id),
+            wants: size.filter(|_| room != RoomForJob::Ignore),
         }
+    }
+
+    /// The member that has a job's last full, if the job may go there at all. A sealed one is not gone back to: that is
+    /// what it was sealed for.
+    fn home_among<'a>(
+        &self,
+        members: &'a [Arc<StorageLive>],
+        home: MemberId,
+        allowed: &impl Fn(usize) -> bool,
+    ) -> Option<&'a Arc<StorageLive>> {
+        let listed = members.iter().position(|live| live.id == home)?;
+        let live = members.get(listed)?;
+        let is_sealed = self.member(live).is_none_or(|member| member.state == State::Sealed);
+        (allowed(listed) && !is_sealed).then_some(live)
     }
 
     fn obstacle(&self, choice: &Choice, request: &PlacementRequest) -> Option<Obstacle> {
@@ -75,25 +148,27 @@ impl Table {
             return None;
         }
         let members = case.choice.members();
-        let fresh = case.question.now.checked_sub(self.room_lasts);
         let turns = members
             .iter()
             .filter_map(|live| self.member(live))
             .map(Member::own_turn);
         let latest = turns.max().unwrap_or(0);
+        let runs = self.history.runs(case.request);
         for (listed, live) in members.iter().enumerate() {
             if let Some(member) = self.members.get(live.id.0)
                 && eligible(member, listed, case.question).is_ok()
             {
+                let left = member.room.left(case.question.fresh);
                 self.ranked.push(Candidate {
                     listed,
-                    tier: u8::from(member.load.is_at_target(&member.limits)),
+                    tier: case.standing(member).tier(),
                     running: member.load.total(),
                     limit: member.limits.maximum.unwrap_or(u32::MAX),
                     weight: member.weight,
                     last_placed: member.last_placed,
+                    last_backed_up: runs.map_or(0, |runs| runs.last_placed(member.id)),
                     turn: member.turn(latest),
-                    free: member.free(fresh),
+                    free: left.map(|space| space.free.0),
                     hash: member.hash,
                     score: 0,
                 });
@@ -110,18 +185,22 @@ impl Table {
     /// Says what the last [`Table::rank`] of the same case saw.
     fn explain(&self, case: &Case<'_>, chosen: Option<&StorageLive>) -> Arc<Explanation> {
         let Case { choice, question, .. } = case;
-        let mut members: Vec<Judged> = choice
-            .members()
-            .iter()
-            .enumerate()
-            .filter_map(|(listed, live)| Some((listed, self.member(live)?)))
-            .map(|(listed, member)| Judged {
-                storage: member.name.clone(),
-                running: member.load.total(),
-                limit: member.limits.maximum.unwrap_or(u32::MAX),
-                is_at_target: member.load.is_at_target(&member.limits),
-                rank: None,
-                ineligible: eligible(member, listed, *question).err(),
+        let listed = choice.members().iter().enumerate();
+        let members = listed.filter_map(|(listed, live)| Some((listed, self.member(live)?)));
+        let mut members: Vec<Judged> = members
+            .map(|(listed, member)| {
+                let standing = case.standing(member);
+                Judged {
+                    storage: member.name.clone(),
+                    running: member.load.total(),
+                    limit: member.limits.maximum.unwrap_or(u32::MAX),
+                    is_at_target: standing.is_at_target,
+                    is_home: case.home == Some(member.id),
+                    lacks_room: standing.lacks_room,
+                    free: member.room.left(question.fresh).map(|space| space.free),
+                    rank: None,
+                    ineligible: eligible(member, listed, *question).err(),
+                }
             })
             .collect();
         for (rank, candidate) in self.ranked.iter().enumerate() {
@@ -135,6 +214,7 @@ impl Table {
                 Choice::Bound { .. } => None,
             },
             rule: question.rule.map(|rule| Arc::clone(rule.name())),
+            expected: case.foretold.size,
             chosen: chosen.map(|live| live.name().clone()),
             obstacle: case.obstacle.clone(),
             pardoned: question.pardon,
@@ -155,17 +235,29 @@ impl Table {
         let explanation = self.explain(&case, Some(&live));
         self.placements += 1;
         let number = self.placements;
-        let run = Run {
-            number,
-            access: request.access,
-            group: choice.group().line,
-            director: self.director(&request.director),
+        let expected = if writes(request) {
+            case.foretold.set_aside
+        } else {
+            Bytes(0)
         };
+        let director = self.director(&request.director);
+        let run = Run::new(number, request.access, choice.group().line, director, expected);
         self.count(&run);
+        if writes(request) {
+            let PlacementRequest {
+                director,
+                job_resource,
+                level,
+                ..
+            } = request;
+            self.history.placed(director, job_resource, *level, live.id, number);
+        }
+        let moved = Arc::clone(&run.moved);
         self.members.get_mut(live.id.0)?.take(run, turn, now);
         Some(Taken {
             live,
             number,
+            moved,
             explanation,
         })
     }

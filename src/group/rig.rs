@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::ejection::{Cause, EjectionRule};
 use super::health::{Layer, ProbeFailure, RiseAndFall};
 use super::live::Gauges;
-use super::member::Member;
+use super::member::{Member, MemberId};
 use super::request::{Access, PlacementRequest};
 
 /// Three storages with two places each, in one group.
@@ -51,6 +51,8 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             members: names.to_vec(),
             policy,
             threshold: model::Threshold::default(),
+            locality: model::Locality::Off,
+            room_for_job: model::RoomForJob::default(),
             device: None,
             media_type: None,
             limits: model::Limits::default(),
@@ -75,6 +77,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             time: Duration::from_secs(10),
             maximum_time: Duration::from_secs(300),
         },
+        history: model::History::default(),
     }
 }
 
@@ -100,6 +103,8 @@ pub(crate) fn rule() -> model::Rule {
         types: Vec::new(),
         members: None,
         policy: None,
+        locality: None,
+        room_for_job: None,
         priority: None,
     }
 }
@@ -131,7 +136,8 @@ pub(crate) fn request(director: &str, job_id: u32) -> PlacementRequest {
 }
 
 pub(crate) fn member(name: &str, now: Instant) -> Member {
-    Member::new(&storage(&storage_name(name), 2), Arc::new(Gauges::new(now)), now)
+    let storage = storage(&storage_name(name), 2);
+    Member::new(MemberId(0), &storage, Arc::new(Gauges::new(now)), now)
 }
 
 /// One probe of `member`, good or refused.

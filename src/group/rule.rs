@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::model::{self, DEFAULT_PRIORITY, PolicyName};
+use crate::config::model::{self, DEFAULT_PRIORITY, Locality, PolicyName, RoomForJob};
 use crate::types::Glob;
 
 use super::live::StorageLive;
@@ -56,6 +56,16 @@ impl Rule {
     /// The policy for its jobs, if it has one of its own.
     pub(super) fn policy(&self) -> Option<(PolicyName, &dyn Policy)> {
         self.config.policy.zip(self.policy.as_deref())
+    }
+
+    /// Whether its jobs go where their last full is, if it says.
+    pub(super) fn locality(&self) -> Option<Locality> {
+        self.config.locality
+    }
+
+    /// Whether its jobs have to fit, if it says.
+    pub(super) fn room_for_job(&self) -> Option<RoomForJob> {
+        self.config.room_for_job
     }
 
     /// The place of its jobs in the queue.

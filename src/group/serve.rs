@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::eligible::{Ineligible, eligible};
 use super::explain::Explanation;
 use super::line::{Condition, Line, Waiter};
-use super::place::{Choice, Taken};
+use super::place::Taken;
 use super::request::{Access, Tried};
 use super::table::Table;
 
@@ -81,12 +81,12 @@ impl Table {
 
     /// Gives a place to the first job in `queue` that can have one; false if there is none.
     fn serve_one(&mut self, queue: &mut Line, now: Instant) -> bool {
-        // Jobs of one Director and one rule that have tried nothing are alike: when one cannot be placed, the next
-        // cannot either.
+        // Jobs of one Director and one rule that have tried nothing and may go anywhere are alike: when one cannot be
+        // placed, the next cannot either.
         let mut hopeless: Vec<(Access, Option<usize>, Option<usize>)> = Vec::new();
         let mut found = None;
         for (number, waiter) in queue.in_turn(&|director| self.is_director_at_target(director)) {
-            let plain = waiter.tried.is_empty() && matches!(waiter.choice, Choice::Of(_));
+            let plain = waiter.tried.is_empty() && !waiter.choice.is_particular(&waiter.request);
             let director = self.director(&waiter.request.director);
             let kind = (waiter.request.access, director, waiter.rule);
             if plain && hopeless.contains(&kind) {

@@ -1,10 +1,24 @@
 //! A job's place on a storage: held for as long as the job lasts, given back by being dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::live::StorageLive;
 use super::queue::now;
+
+/// How many bytes a job has moved so far, each way.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    to_storage: AtomicU64,
+    from_storage: AtomicU64,
+}
+
+impl Moved {
+    pub(super) fn to_storage(&self) -> u64 {
+        self.to_storage.load(Ordering::Relaxed)
+    }
+}
 
 /// One place on a storage. Dropping it gives the place back and to the next job that waits for it.
 #[derive(Debug)]
@@ -13,15 +27,17 @@ pub struct Slot {
     live: Arc<StorageLive>,
     /// The number of the job's placement.
     number: u64,
+    moved: Arc<Moved>,
     is_over: bool,
 }
 
 impl Slot {
     /// For a place that was taken under the lock.
-    pub(super) fn new(live: Arc<StorageLive>, number: u64) -> Self {
+    pub(super) fn new(live: Arc<StorageLive>, number: u64, moved: Arc<Moved>) -> Self {
         Self {
             live,
             number,
+            moved,
             is_over: false,
         }
     }
@@ -30,6 +46,12 @@ impl Slot {
     #[must_use]
     pub fn storage(&self) -> &Arc<StorageLive> {
         &self.live
+    }
+
+    /// The job has moved so many bytes by now, since its start.
+    pub fn moved(&self, to_storage: u64, from_storage: u64) {
+        self.moved.to_storage.store(to_storage, Ordering::Relaxed);
+        self.moved.from_storage.store(from_storage, Ordering::Relaxed);
     }
 
     /// Gives the place back at `now`, where that is not the present.

@@ -11,6 +11,7 @@ use crate::types::DirectorName;
 
 use super::ejection::{Cause, Ejected, EjectionRule};
 use super::health::{Availability, ProbeFailure, Probed, RiseAndFall};
+use super::history::{History, PastJob};
 use super::line::{Condition, Line};
 use super::live::{Observed, StorageLive};
 use super::load::Load;
@@ -73,6 +74,7 @@ pub(super) struct Table {
     pub(super) turns: u64,
     // When something changes by itself, if the queues have not been served since.
     pub(super) next_change: Option<Instant>,
+    pub(super) history: History,
     pub(super) dice: Dice,
     // The last ranking, kept for its memory and for the explanation.
     pub(super) ranked: Vec<Candidate>,
@@ -103,6 +105,7 @@ impl Table {
             numbers: 0,
             turns: 0,
             next_change: None,
+            history: History::default(),
             dice: Dice::from_seed(seed),
             ranked: Vec::with_capacity(model.storages.len()),
             room_lasts: ROOM_LASTS.max(model.probe.interval.saturating_mul(3)),
@@ -118,9 +121,9 @@ impl Table {
         }
     }
 
-    pub(super) fn add_member(&mut self, member: Member) -> MemberId {
+    pub(super) fn add_member(&mut self, member: Member) {
+        debug_assert_eq!(member.id.0, self.members.len());
         self.members.push(member);
-        MemberId(self.members.len() - 1)
     }
 
     pub(super) fn add_line(&mut self, line: Line, limits: Limits) {
@@ -194,6 +197,17 @@ impl Table {
         self.serve(now);
     }
 
+    /// A job of an earlier process, in the order of their placements.
+    pub(super) fn remember(&mut self, job: &PastJob, id: MemberId) {
+        self.placements += 1;
+        let number = self.placements;
+        if let Some(member) = self.members.get_mut(id.0) {
+            member.last_placed = number;
+        }
+        self.history.placed(&job.director, &job.resource, job.level, id, number);
+        self.history.ended(job, id);
+    }
+
     pub(super) fn observe_probe(
         &mut self,
         id: MemberId,
@@ -218,6 +232,9 @@ impl Table {
         member.publish(now);
         if flip.is_some() || readmitted {
             self.changed(now);
+        } else {
+            // More room may be what somebody waits for.
+            self.serve(now);
         }
         Observed { flip, readmitted }
     }

@@ -1,11 +1,13 @@
-//! The directory as a whole: limits of three kinds, slow start.
+//! The directory as a whole: limits of three kinds, slow start, rules, room, locality.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::model::{self, Limits, Model, PolicyName};
-use crate::types::Glob;
+use crate::types::{Bytes, Glob, JobLevel, JobResourceName, JobType, Space};
+
+const GB: u64 = 1_000_000_000;
 
 /// A directory with the rig's group; time goes on when a test says so.
 struct Place {
@@ -39,7 +41,19 @@ impl Place {
 
     fn place(&mut self, director: &str) -> Result<Placement, String> {
         let request = self.request(director, Access::Write);
-        let placed = self.directory.place(&self.group, &request, &Tried::new(), self.now);
+        self.place_this(&request)
+    }
+
+    /// A job of this name at this level.
+    fn run(&mut self, job: &str, level: JobLevel) -> Result<Placement, String> {
+        let mut request = self.request("dir", Access::Write);
+        request.job_resource = JobResourceName::new(job).expect("a name");
+        request.level = level;
+        self.place_this(&request)
+    }
+
+    fn place_this(&mut self, request: &PlacementRequest) -> Result<Placement, String> {
+        let placed = self.directory.place(&self.group, request, &Tried::new(), self.now);
         placed.map_err(|unplaced| unplaced.to_string())
     }
 
@@ -50,6 +64,39 @@ impl Place {
             .directory
             .place_on(&self.group, &name, &request, &Tried::new(), self.now);
         placed.map_err(|unplaced| unplaced.to_string())
+    }
+
+    /// It ended well, and wrote so many GB.
+    fn ended(&self, job: &str, level: JobLevel, storage: &str, written: u64) {
+        let request = rig::request("dir", 1);
+        self.directory.observe_end(&PastJob {
+            director: request.director,
+            resource: JobResourceName::new(job).expect("a name"),
+            job_type: JobType::Backup,
+            level,
+            storage: rig::storage_name(storage),
+            is_ok: true,
+            bytes: Bytes(written * GB),
+        });
+    }
+
+    /// A probe finds so many GB of a hundred free.
+    fn tell(&self, storage: &str, free: u64) {
+        let probed = Probed {
+            storage_version: 306,
+            space: Some(Space {
+                free: Bytes(free * GB),
+                total: Bytes(100 * GB),
+            }),
+            took: Duration::ZERO,
+        };
+        let _ = self.live(storage).observe_probe(Ok(probed), self.now);
+    }
+
+    fn tell_all(&self, free: [u64; 3]) {
+        for (name, free) in ["File4", "File5", "File6"].into_iter().zip(free) {
+            self.tell(name, free);
+        }
     }
 
     fn live(&self, storage: &str) -> Arc<StorageLive> {
@@ -290,4 +337,200 @@ fn with_no_slow_start_a_returned_storage_gets_all_that_come() {
     let back: Vec<_> = (0..2).map(|_| place.place("dir").expect("free")).collect();
     assert!(back.iter().all(|it| it.storage.name.as_str() == "File4"));
     drop(held);
+}
+
+fn storage_of(placed: Result<Placement, String>) -> String {
+    placed.expect("a place").storage.name.to_string()
+}
+
+#[test]
+fn a_job_is_spread_over_the_storages_that_had_it_the_longest_ago() {
+    let mut place = Place::of(&rig::model(PolicyName::LastBackedUpTo));
+    let past = |storage: &str, level| PastJob {
+        director: rig::request("dir", 1).director,
+        resource: JobResourceName::new("Mail").expect("a name"),
+        job_type: JobType::Backup,
+        level,
+        storage: rig::storage_name(storage),
+        is_ok: true,
+        bytes: Bytes(GB),
+    };
+    // What earlier processes did, the last of it last; one storage is gone.
+    let history = ["File5", "File9", "File4", "File5"].map(|storage| past(storage, JobLevel::Full));
+    place.directory.remember(&history);
+    let order: Vec<_> = (0..4).map(|_| storage_of(place.run("Mail", JobLevel::Full))).collect();
+    assert_eq!(order, ["File6", "File4", "File5", "File6"]);
+    // Another level and another job have orders of their own.
+    assert_eq!(storage_of(place.run("Mail", JobLevel::Incremental)), "File4");
+    assert_eq!(storage_of(place.run("Web", JobLevel::Full)), "File5");
+    // Those that start together are spread as well.
+    let together: Vec<_> = (0..3).map(|_| place.run("Db", JobLevel::Full).expect("free")).collect();
+    let mut names: Vec<_> = together.iter().map(|it| it.storage.name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["File4", "File5", "File6"]);
+}
+
+#[test]
+fn runs_based_on_a_full_go_where_it_is_while_they_may() {
+    let local = |locality| {
+        let place = Place::of(&model(PolicyName::ListedOrder, |model| {
+            group(model, |group| group.locality = locality);
+        }));
+        place.ended("Mail", JobLevel::Full, "File6", 1);
+        place
+    };
+    let incremental = JobLevel::Incremental;
+    assert_eq!(
+        storage_of(local(model::Locality::Off).run("Mail", incremental)),
+        "File4"
+    );
+    for locality in [model::Locality::Prefer, model::Locality::Require] {
+        let mut place = local(locality);
+        let placed = place.run("Mail", incremental).expect("free");
+        assert!(
+            placed
+                .explanation
+                .to_string()
+                .starts_with("File6 by ListedOrder (0 of 2 jobs, has its last full;"),
+            "{}",
+            placed.explanation
+        );
+        assert_eq!(storage_of(place.run("Mail", JobLevel::Differential)), "File6");
+        assert_eq!(
+            storage_of(place.run("Mail", JobLevel::Full)),
+            "File4",
+            "a full is free to go"
+        );
+        assert_eq!(storage_of(place.run("Web", incremental)), "File4", "it has no full yet");
+
+        place.probe("File6", false);
+        let elsewhere = place.run("Mail", incremental).map(|it| it.storage.name.to_string());
+        match locality {
+            model::Locality::Require => {
+                let why = elsewhere.expect_err("its home is down");
+                assert!(
+                    why.contains("File4 is not File6, which has the last full") && why.contains("File6 is down"),
+                    "{why}"
+                );
+            }
+            _ => assert_eq!(elsewhere.as_deref(), Ok("File4")),
+        }
+        place.probe("File6", true);
+        place.live("File6").set_state(State::Draining, place.now);
+        assert_eq!(
+            place.run("Mail", incremental).is_ok(),
+            locality == model::Locality::Prefer
+        );
+        place.live("File6").set_state(State::Sealed, place.now);
+        assert_eq!(
+            storage_of(place.run("Mail", incremental)),
+            "File4",
+            "a sealed storage is no home"
+        );
+        place.live("File6").set_state(State::Ready, place.now);
+        place.ended("Mail", JobLevel::Full, "File5", 1);
+        assert_eq!(
+            storage_of(place.run("Mail", incremental)),
+            "File5",
+            "the full has moved"
+        );
+    }
+}
+
+#[test]
+fn a_job_goes_where_it_fits() {
+    let roomy = |room| {
+        let place = Place::of(&model(PolicyName::ListedOrder, |model| {
+            group(model, |group| group.room_for_job = room);
+            storages(model, |storage| storage.limits.maximum = Some(20));
+        }));
+        place.ended("Mail", JobLevel::Full, "File4", 40);
+        place.tell_all([30, 50, 90]);
+        place
+    };
+    let mut ignored = roomy(model::RoomForJob::Ignore);
+    assert_eq!(storage_of(ignored.run("Mail", JobLevel::Full)), "File4");
+
+    let mut preferred = roomy(model::RoomForJob::Prefer);
+    let held: Vec<_> = (0..4)
+        .map(|_| preferred.run("Mail", JobLevel::Full).expect("free"))
+        .collect();
+    let order: Vec<_> = held.iter().map(|it| it.storage.name.to_string()).collect();
+    assert_eq!(
+        order,
+        ["File5", "File6", "File6", "File4"],
+        "what is promised counts as written"
+    );
+    assert!(
+        held[0]
+            .explanation
+            .to_string()
+            .contains("File4: 0 of 20, 30 GB free for 40 GB"),
+        "{}",
+        held[0].explanation
+    );
+    assert_eq!(
+        storage_of(preferred.run("Web", JobLevel::Full)),
+        "File4",
+        "its size is not known"
+    );
+
+    let mut required = roomy(model::RoomForJob::Require);
+    let held: Vec<_> = (0..3)
+        .map(|_| required.run("Mail", JobLevel::Full).expect("free"))
+        .collect();
+    let why = required.run("Mail", JobLevel::Full).expect_err("it fits nowhere");
+    assert!(
+        why.contains("File4 has room for 30 GB, and 40 GB are expected"),
+        "{why}"
+    );
+    // The first wrote 10 of its 40, and ended.
+    let mut held = held.into_iter();
+    let first = held.next().expect("three");
+    first.slot.moved(10 * GB, 0);
+    drop(first);
+    let again = required.run("Mail", JobLevel::Full).expect("File5 has 40 again");
+    assert_eq!(again.storage.name.as_str(), "File5");
+}
+
+#[test]
+fn ten_jobs_in_one_second_do_not_fill_the_emptiest() {
+    let mut place = Place::of(&model(PolicyName::FreeSpace, |model| {
+        storages(model, |storage| {
+            storage.limits.maximum = Some(20);
+            storage.water_marks = Some(model::WaterMarks { high: 0.9, low: 0.8 });
+        });
+    }));
+    place.tell_all([95, 60, 15]);
+    for number in 0..12 {
+        place.ended(&format!("Job{number}"), JobLevel::Full, "File4", 20);
+    }
+    let mut held = Vec::new();
+    let why = loop {
+        let number = held.len();
+        match place.run(&format!("Job{number}"), JobLevel::Full) {
+            Ok(placed) => held.push(placed),
+            Err(why) => break why,
+        }
+    };
+    let on = |name: &str| held.iter().filter(|it| it.storage.name.as_str() == name).count();
+    // Each is closed by the job that takes it to its high mark.
+    assert_eq!([on("File4"), on("File5"), on("File6")], [5, 3, 1], "{why}");
+    assert!(why.contains("File4 is 100% full, or will be"), "{why}");
+    held.truncate(1);
+    assert!(
+        place.run("Job1", JobLevel::Full).is_ok(),
+        "the others have ended without a byte"
+    );
+    place.tell("File4", 5);
+    place.tell("File4", 15);
+    let explained = place
+        .run("Job2", JobLevel::Full)
+        .expect("File5")
+        .explanation
+        .to_string();
+    assert!(
+        explained.contains("File4: ") && explained.contains("% full"),
+        "not low enough: {explained}"
+    );
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ProcessError;
@@ -15,17 +16,20 @@ use super::vitals::Signs;
 use crate::admin;
 use crate::admin::metrics::Exposition;
 use crate::config::model::{self, Model};
-use crate::group::Directory;
+use crate::group::{Directory, PastJob};
 use crate::net::listen;
 use crate::relay::{PipePool, PoolOptions};
+use crate::session::history::{self, Recorder};
 use crate::session::{self, Context};
-use crate::store::SqliteStore;
+use crate::store::{SqliteStore, Store};
+use crate::telemetry::event::StoreFailed;
 use crate::volumes::Ledger;
 
 /// All that the process needs from the machine.
 #[derive(Debug)]
 pub(super) struct Opened {
     store: SqliteStore,
+    history: Vec<PastJob>,
     listeners: Vec<(TcpListener, Arc<model::Group>)>,
     pages: Vec<TcpListener>,
 }
@@ -34,8 +38,9 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// When one of them cannot be opened. The others are closed again.
-pub(super) fn open(model: &Model) -> Result<Opened, ProcessError> {
+pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     let store = open_store(model)?;
+    let history = remember(&store, model).await;
     let mut listeners = Vec::with_capacity(model.listeners.len());
     for listener in &model.listeners {
         let address = listener.address;
@@ -59,6 +64,7 @@ pub(super) fn open(model: &Model) -> Result<Opened, ProcessError> {
     }
     Ok(Opened {
         store,
+        history,
         listeners,
         pages,
     })
@@ -73,11 +79,24 @@ fn open_store(model: &Model) -> Result<SqliteStore, ProcessError> {
     Ok(SqliteStore::open(&model.state_file())?)
 }
 
+/// What earlier processes noted of their jobs. Placement can do without.
+async fn remember(store: &SqliteStore, model: &Model) -> Vec<PastJob> {
+    history::load(store, model.history).await.unwrap_or_else(|error| {
+        StoreFailed {
+            operation: "history",
+            error: &error,
+        }
+        .emit();
+        Vec::new()
+    })
+}
+
 fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ProcessError> {
     listen::bind(address).map_err(|source: io::Error| ProcessError::Listen { address, key, source })
 }
 
 /// Begins to serve on what was opened, until `stop`; `lost` is cancelled when a listener ends before it was told to.
+/// Returns what sessions use, and the task that writes the last of it to the store after `stop`.
 pub(super) fn start(
     model: &Arc<Model>,
     opened: Opened,
@@ -85,13 +104,17 @@ pub(super) fn start(
     phases: &Phases,
     stop: &CancellationToken,
     lost: &CancellationToken,
-) -> Arc<Context> {
+) -> (Arc<Context>, JoinHandle<()>) {
     let directory = Directory::new(model);
+    directory.remember(&opened.history);
     probes::start(model, &directory, stop);
     let signs = Arc::new(Signs::new(phases.watch(), &directory));
-    let ledger = Ledger::new(Arc::new(opened.store));
+    let store: Arc<dyn Store> = Arc::new(opened.store);
+    let ledger = Ledger::new(Arc::clone(&store));
+    let (recorder, records) = Recorder::new();
+    let writing = tokio::spawn(records.write(store, model.history, stop.clone()));
     let pipes = PipePool::new(PoolOptions::default());
-    let context = Arc::new(Context::new(Arc::clone(model), directory, ledger, pipes));
+    let context = Arc::new(Context::new(Arc::clone(model), directory, ledger, recorder, pipes));
 
     let pages = admin::pages(exposition.clone(), signs);
     for listener in opened.pages {
@@ -112,5 +135,5 @@ pub(super) fn start(
         let serving = session::serve(Arc::clone(&context), listener, group, stop.clone());
         tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));
     }
-    context
+    (context, writing)
 }

@@ -32,6 +32,9 @@ use systemd::Notifier;
 pub use error::ProcessError;
 pub use phase::{Phase, Phases};
 
+/// How long the last of the history may take to be written.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long threads may take to end once everything else has.
 const THREADS_END_WITHIN: Duration = Duration::from_secs(1);
 
@@ -78,11 +81,11 @@ async fn live(model: Arc<Model>, exposition: Exposition) -> Result<(), ProcessEr
 async fn serve(model: &Arc<Model>, exposition: Exposition, notifier: &Notifier) -> Result<(), ProcessError> {
     let phases = Phases::new();
     let mut stops = signals::listen().map_err(ProcessError::Signals)?;
-    let opened = boot::open(model)?;
+    let opened = boot::open(model).await?;
     let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
     // Whatever makes this function return, nothing that it started outlives it.
     let _stopped = stop.clone().drop_guard();
-    let context = boot::start(model, opened, exposition, &phases, &stop, &lost);
+    let (context, writing) = boot::start(model, opened, exposition, &phases, &stop, &lost);
     let sessions = &context.sessions;
     phases.enter(Phase::Ready, "everything is open", 0);
     notifier.ready();
@@ -96,6 +99,9 @@ async fn serve(model: &Arc<Model>, exposition: Exposition, notifier: &Notifier) 
         drain::Ended::AtOnce => "a second signal",
     };
     phases.enter(Phase::Stopped, reason, sessions.len());
+    stop.cancel();
+    // A disk that hangs does not keep the process.
+    let _ = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
     if lost.is_cancelled() {
         Err(ProcessError::ListenerLost)
     } else {

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::dice;
+use super::history::Recorder;
 use super::jobs::{Jobs, Stop};
 use super::rates::Rates;
 use super::routes::Routes;
@@ -37,6 +38,8 @@ pub struct Context {
     pub directory: Arc<Directory>,
     /// Where volumes are.
     pub ledger: Ledger,
+    /// Where jobs that have ended are noted.
+    pub recorder: Recorder,
     /// The jobs on control connections.
     pub jobs: Arc<Jobs>,
     /// Where their data connections go.
@@ -59,7 +62,13 @@ pub struct Context {
 impl Context {
     /// Sessions that use all of these.
     #[must_use]
-    pub fn new(model: Arc<Model>, directory: Arc<Directory>, ledger: Ledger, pipes: PipePool) -> Self {
+    pub fn new(
+        model: Arc<Model>,
+        directory: Arc<Directory>,
+        ledger: Ledger,
+        recorder: Recorder,
+        pipes: PipePool,
+    ) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -77,6 +86,7 @@ impl Context {
             model,
             directory,
             ledger,
+            recorder,
             jobs: Arc::default(),
             routes: Arc::default(),
             pipes,

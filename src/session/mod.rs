@@ -16,6 +16,7 @@ mod error;
 mod free_space;
 mod front;
 mod health;
+pub mod history;
 mod job;
 mod jobs;
 mod learned;

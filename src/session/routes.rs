@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -97,6 +97,8 @@ pub struct Turn {
 struct Entry {
     route: Arc<Route>,
     state: AtomicU8,
+    /// The job's place, to which its traffic is counted; whoever announced the route holds it.
+    slot: Weak<Slot>,
 }
 
 /// No data connection.
@@ -150,9 +152,11 @@ impl Routes {
     /// A route that nobody finds: the storage makes the job's data connection itself, and its key is no secret.
     #[must_use]
     pub fn unlisted(self: &Arc<Self>, route: Route, slot: Option<Slot>) -> Announced {
+        let slot = slot.map(Arc::new);
         let entry = Entry {
             route: Arc::new(route),
             state: AtomicU8::new(FREE),
+            slot: slot.as_ref().map_or_else(Weak::new, Arc::downgrade),
         };
         Announced {
             entry: Arc::new(entry),
@@ -193,7 +197,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
-    _slot: Option<Slot>,
+    _slot: Option<Arc<Slot>>,
     routes: Arc<Routes>,
 }
 
@@ -248,6 +252,15 @@ impl Found {
         Some(Taken {
             entry: Arc::clone(&self.entry),
         })
+    }
+}
+
+impl Taken {
+    /// The connection has moved so many bytes by now, since its start.
+    pub fn moved(&self, to_storage: u64, from_storage: u64) {
+        if let Some(slot) = self.entry.slot.upgrade() {
+            slot.moved(to_storage, from_storage);
+        }
     }
 }
 

@@ -71,6 +71,16 @@ pub enum StoreError {
         /// What is wrong with it.
         cause: String,
     },
+    /// A row holds what cannot be there; somebody wrote to the file by hand.
+    #[error("the state file {path} has a row in its table {table} that cannot be read: {cause}; correct or delete it")]
+    Row {
+        /// The file.
+        path: String,
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// Anything else.
     #[error("the state file {path} failed: {cause}")]
     Failed {
@@ -96,7 +106,7 @@ impl StoreError {
             Self::Locked { .. } => "locked",
             Self::Corrupt { .. } => "corrupt",
             Self::ReadOnly { .. } => "read_only",
-            Self::Record { .. } => "record",
+            Self::Record { .. } | Self::Row { .. } => "record",
             Self::Failed { .. } => "failed",
             Self::Closed => "closed",
         }

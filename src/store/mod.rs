@@ -1,4 +1,4 @@
-//! What must outlive the process: the volume ledger's records.
+//! What must outlive the process: the volume ledger's records, the history of jobs, the states of storages.
 //!
 //! [`Store`] is what the rest of the program sees; [`SqliteStore`] keeps the records in one file that the successor
 //! of this process and an operator's `sqlite3` can open at the same time, [`MemoryStore`] keeps them for tests.
@@ -6,26 +6,34 @@
 //! another process wrote is seen at once.
 
 mod error;
+mod job_record;
 mod memory;
 mod record;
 mod schema;
 mod sqlite;
+mod sqlite_jobs;
+mod state_record;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 
 pub use error::StoreError;
+pub use job_record::{JobRecord, Keep};
 pub use memory::MemoryStore;
 pub use record::{Entry, Recorded, Source, VolumeRecord, Weight};
 pub use sqlite::SqliteStore;
+pub use state_record::StateRecord;
 
 use crate::types::{StorageName, VolumeName};
 
 /// The answer of a store, as soon as it is there. Dropping it does not undo what was asked for.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// Keeps the records of the volume ledger.
+/// Keeps records. Those of volumes are truth and are asked for when they are needed; the history and the states are read
+/// once, when a process starts.
 pub trait Store: Debug + Send + Sync {
     /// The records of those of `volumes` that are known, in no particular order.
     fn find(&self, volumes: Vec<VolumeName>) -> Answer<Vec<VolumeRecord>>;
@@ -39,4 +47,17 @@ pub trait Store: Debug + Send + Sync {
 
     /// Removes a record and returns it.
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>>;
+
+    /// Adds jobs that have ended to the history, all or none, and forgets what is no longer to be kept.
+    fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()>;
+
+    /// The youngest `most` jobs of the history that ended since `since`, in seconds of Unix time, in the order in which
+    /// they were placed.
+    fn jobs(&self, since: i64, most: u64) -> Answer<Vec<JobRecord>>;
+
+    /// The states of the storages that are not ready.
+    fn states(&self) -> Answer<Vec<StateRecord>>;
+
+    /// Notes the state of one storage; that it is ready removes what is known of it.
+    fn put_state(&self, record: StateRecord) -> Answer<()>;
 }

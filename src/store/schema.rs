@@ -8,7 +8,8 @@ use super::StoreError;
 const APPLICATION: i64 = 0x7364_6772;
 
 /// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE volumes (
         name       TEXT NOT NULL PRIMARY KEY,
         storage    TEXT NOT NULL,
@@ -20,7 +21,38 @@ const STEPS: [&str; 1] = ["
         updated_by TEXT
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX volumes_storage ON volumes (storage, name);
-"];
+",
+    "
+    CREATE TABLE jobs (
+        id         INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+        director   TEXT NOT NULL,
+        job        TEXT NOT NULL,
+        job_id     INTEGER NOT NULL,
+        resource   TEXT NOT NULL,
+        client     TEXT NOT NULL,
+        fileset    TEXT NOT NULL,
+        type       TEXT NOT NULL,
+        level      TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        storage    TEXT NOT NULL,
+        arrived    INTEGER NOT NULL,
+        placed     INTEGER NOT NULL,
+        ended      INTEGER NOT NULL,
+        status     TEXT NOT NULL,
+        files      INTEGER NOT NULL,
+        bytes      INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX jobs_ended ON jobs (ended);
+    CREATE TABLE states (
+        storage TEXT NOT NULL PRIMARY KEY,
+        state   TEXT NOT NULL CHECK (state IN ('draining', 'sealed', 'maintenance')),
+        reason  TEXT,
+        set_by  TEXT NOT NULL,
+        since   INTEGER NOT NULL DEFAULT (unixepoch()),
+        until   INTEGER
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The newest schema.
 pub(super) fn newest() -> i64 {

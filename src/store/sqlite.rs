@@ -15,7 +15,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use tokio::sync::oneshot;
 
 use super::record::meet;
-use super::{Answer, Entry, Recorded, Source, Store, StoreError, VolumeRecord, schema};
+use super::{
+    Answer, Entry, JobRecord, Keep, Recorded, Source, StateRecord, Store, StoreError, VolumeRecord, schema, sqlite_jobs,
+};
 use crate::types::{MediaType, NameError, PoolName, StorageName, VolumeName};
 
 /// How long to wait for another process's write lock.
@@ -36,6 +38,9 @@ pub struct SqliteStore {
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// Something to do with the connection and the file's path; it answers its caller itself.
+type Work = Box<dyn FnOnce(&mut Connection, &str) + Send>;
+
 /// What the thread is asked to do.
 enum Order {
     Find {
@@ -47,6 +52,8 @@ enum Order {
         reply: Reply<Vec<VolumeRecord>>,
     },
     Change(Change),
+    /// Something that has a transaction of its own, so that it cannot undo a volume's.
+    Apart(Work),
 }
 
 /// An order that may write.
@@ -116,6 +123,19 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection, &str) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<T> {
+        self.ask(|reply: Reply<T>| {
+            Order::Apart(Box::new(move |connection, path| {
+                let _ = reply.send(work(connection, path));
+            }))
+        })
+    }
+}
+
 impl Store for SqliteStore {
     fn find(&self, volumes: Vec<VolumeName>) -> Answer<Vec<VolumeRecord>> {
         self.ask(|reply| Order::Find { volumes, reply })
@@ -131,6 +151,22 @@ impl Store for SqliteStore {
 
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
         self.ask(|reply| Order::Change(Change::Forget { volume, reply }))
+    }
+
+    fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {
+        self.apart(move |connection, path| sqlite_jobs::add(connection, path, &jobs, keep))
+    }
+
+    fn jobs(&self, since: i64, most: u64) -> Answer<Vec<JobRecord>> {
+        self.apart(move |connection, path| sqlite_jobs::jobs(connection, path, since, most))
+    }
+
+    fn states(&self) -> Answer<Vec<StateRecord>> {
+        self.apart(|connection, path| sqlite_jobs::states(connection, path))
+    }
+
+    fn put_state(&self, record: StateRecord) -> Answer<()> {
+        self.apart(move |connection, path| sqlite_jobs::put_state(connection, path, &record))
     }
 }
 
@@ -215,8 +251,9 @@ impl Owner {
     }
 
     /// Answers what needs no write now, and keeps the rest.
-    fn take(&self, order: Order, changes: &mut Vec<Change>) {
+    fn take(&mut self, order: Order, changes: &mut Vec<Change>) {
         match order {
+            Order::Apart(work) => work(&mut self.connection, &self.path),
             Order::Find { volumes, reply } => {
                 let _ = reply.send(self.named(&volumes));
             }

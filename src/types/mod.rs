@@ -6,6 +6,7 @@ mod names;
 mod release;
 mod secret;
 mod space;
+mod state;
 mod tls;
 
 pub use glob::Glob;
@@ -17,4 +18,5 @@ pub use names::{
 pub use release::{Release, Severity};
 pub use secret::{Secret, SessionKey};
 pub use space::{Bytes, Space};
+pub use state::State;
 pub use tls::{Need, Needs};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sdgroup::store::{Answer, Entry, MemoryStore, Recorded, Store, StoreError, VolumeRecord};
+use sdgroup::store::{
+    Answer, Entry, JobRecord, Keep, MemoryStore, Recorded, StateRecord, Store, StoreError, VolumeRecord,
+};
 use sdgroup::types::{StorageName, VolumeName};
 use sdgroup::wire::packet::{Packet, Signal};
 
@@ -648,6 +650,22 @@ impl Store for Unwritable {
 
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
         self.0.forget(volume)
+    }
+
+    fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {
+        self.0.add_jobs(jobs, keep)
+    }
+
+    fn jobs(&self, since: i64, most: u64) -> Answer<Vec<JobRecord>> {
+        self.0.jobs(since, most)
+    }
+
+    fn states(&self) -> Answer<Vec<StateRecord>> {
+        self.0.states()
+    }
+
+    fn put_state(&self, record: StateRecord) -> Answer<()> {
+        self.0.put_state(record)
     }
 }
 

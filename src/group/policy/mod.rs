@@ -15,6 +15,7 @@ mod dice;
 mod free_space;
 mod free_space_least_used;
 mod job_hash;
+mod last_backed_up_to;
 mod least_used;
 mod listed_order;
 mod round_robin;
@@ -25,6 +26,7 @@ pub use dice::Dice;
 pub use free_space::FreeSpace;
 pub use free_space_least_used::FreeSpaceLeastUsed;
 pub use job_hash::{JobHash, hash_of};
+pub use last_backed_up_to::LastBackedUpTo;
 pub use least_used::LeastUsed;
 pub use listed_order::ListedOrder;
 pub use round_robin::RoundRobin;
@@ -46,9 +48,11 @@ pub struct Candidate {
     pub weight: u32,
     /// The number of its last placement; larger is more recent, 0 is never.
     pub last_placed: u64,
+    /// The number of the last placement there of this very job at this level; 0 is never.
+    pub last_backed_up: u64,
     /// When its next turn is by its weight; lower is sooner. Placements move it on, the farther the smaller the weight.
     pub turn: u64,
-    /// The room on it in bytes; none if that is not known.
+    /// The room on it in bytes once its jobs have ended, as far as that is foreseen; none if it is not known.
     pub free: Option<u64>,
     /// The [`hash_of`] its name.
     pub hash: u64,
@@ -66,6 +70,7 @@ impl Default for Candidate {
             limit: u32::MAX,
             weight: 1,
             last_placed: 0,
+            last_backed_up: 0,
             turn: 0,
             free: None,
             hash: 0,

@@ -33,7 +33,9 @@ struct Promise {
 fn promise(name: PolicyName) -> Promise {
     let (stable, shares, rotates) = match name {
         PolicyName::ListedOrder => (true, Shares::First, false),
-        PolicyName::LeastUsed | PolicyName::RoundRobin | PolicyName::FreeSpace => (true, Shares::Even, true),
+        PolicyName::LeastUsed | PolicyName::RoundRobin | PolicyName::FreeSpace | PolicyName::LastBackedUpTo => {
+            (true, Shares::Even, true)
+        }
         // What counts as roomy hangs on the roomiest.
         PolicyName::FreeSpaceLeastUsed => (false, Shares::Even, true),
         PolicyName::Weighted => (true, Shares::Weighted, true),
@@ -70,6 +72,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
                     limit,
                     weight,
                     last_placed,
+                    last_backed_up: last_placed % 3,
                     turn,
                     free,
                     hash,

@@ -38,7 +38,7 @@ impl Call<'_> {
                     to_far: from_client,
                     to_near: from_storage,
                 };
-                told(&self.relay(far, client, storage, first).await)
+                told(&self.relay(far, client, storage, first, &taken).await)
             }
             Err(error) => {
                 // An orderly close would look like the end of the data.
@@ -55,9 +55,13 @@ impl Call<'_> {
     }
 
     /// Relays, and shows now and then how far it is: a job can last for many hours.
-    async fn relay(&self, far: &FarEnd, client: Stream, storage: Stream, first: FirstBytes) -> End {
+    async fn relay(&self, far: &FarEnd, client: Stream, storage: Stream, first: FirstBytes, taken: &Taken) -> End {
         let tally = &self.route.tally;
         let mut shown = Shown::new(self.context, &far.storage.name, tally);
+        let mut show = || {
+            shown.show();
+            taken.moved(tally.to_far(), tally.to_near());
+        };
         let mut relay = std::pin::pin!(relay::duplex_streams(
             client,
             storage,
@@ -71,11 +75,11 @@ impl Call<'_> {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut relay => break outcome,
-                _ = show_now.tick() => shown.show(),
+                _ = show_now.tick() => show(),
                 () = &mut forgotten, if !self.route.stop.is_cancelled() => self.route.stop.cancel(),
             }
         };
-        shown.show();
+        show();
         outcome.end
     }
 }

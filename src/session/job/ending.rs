@@ -1,17 +1,24 @@
 //! How a job's control session ended: gathered along the way, told once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Facts;
 use crate::relay::Tally;
+use crate::session::history::{past, unix_now};
+use crate::store::JobRecord;
 use crate::telemetry::event::{JobRefused, SessionEnded, SessionKind};
-use crate::types::{JobStatus, StorageName};
+use crate::types::{Bytes, JobStatus, StorageName};
 
 /// What is known of the end so far.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     /// Where the job was, and why there.
     pub(super) placed: Option<(StorageName, &'static str, String)>,
+    /// When the storage had taken it.
+    pub(super) placed_at: Option<Instant>,
+    /// Its files and bytes, as the storage reported them.
+    pub(super) figures: (u64, Bytes),
     /// Its data connection's bytes.
     pub(super) tally: Option<Arc<Tally>>,
     /// The status that the storage reported, or that was reported in its place.
@@ -37,6 +44,36 @@ impl Ending {
         self.failed(cause, error);
         self.status = None;
         self.placed = None;
+    }
+
+    /// Remembers a job that a storage had to its end, for those that come after it.
+    pub(super) fn remember(&self, facts: &Facts) {
+        let (Some((storage, ..)), Some(placed), Some(status)) = (&self.placed, self.placed_at, self.status) else {
+            return;
+        };
+        let ended = unix_now();
+        let ago = |then: Instant| ended.saturating_sub(i64::try_from(then.elapsed().as_secs()).unwrap_or(i64::MAX));
+        let command = &facts.command;
+        let record = JobRecord {
+            director: facts.director.clone(),
+            job: command.job.clone(),
+            job_id: command.job_id,
+            resource: command.job_name.clone(),
+            client: command.client.clone(),
+            fileset: command.file_set.clone(),
+            job_type: command.job_type,
+            level: command.level,
+            group: facts.group.name.clone(),
+            storage: storage.clone(),
+            arrived: ago(facts.arrived),
+            placed: ago(placed),
+            ended,
+            status,
+            files: self.figures.0,
+            bytes: self.figures.1,
+        };
+        facts.context.directory.observe_end(&past(&record));
+        facts.context.recorder.leave(record);
     }
 
     /// Tells it.

@@ -16,7 +16,7 @@ use crate::session::routes::Announced;
 use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
 use crate::telemetry::event::StoreFailed;
-use crate::types::{DirectorName, JobStatus, Release, Severity};
+use crate::types::{Bytes, DirectorName, JobStatus, Release, Severity};
 use crate::wire::packet::Signal;
 use crate::wire::refusal::Refusal;
 
@@ -90,10 +90,11 @@ impl Left {
 impl Finish<'_, '_> {
     /// Readies the Director's last words, in the form that it expects at this step.
     pub(super) fn run(mut self, director: &mut Channel, coupled: Coupled<TrafficError>) -> Left {
-        let traffic = &self.stint.traffic;
-        self.ending.status = traffic.end.as_ref().map(|end| end.status);
-        let reported = traffic.end.is_some();
-        if let Some(end) = &traffic.end {
+        let end = self.stint.traffic.end.as_ref();
+        let reported = end.is_some();
+        self.ending.status = end.map(|end| end.status);
+        self.ending.figures = end.map_or_else(Default::default, |end| (end.files, Bytes(end.bytes)));
+        if let Some(end) = end {
             // A job ends once.
             let _ = self.stint.announced.route().ended.set(end.status);
         }
@@ -101,7 +102,7 @@ impl Finish<'_, '_> {
             coupled,
             Coupled::DirectorGone(_) | Coupled::Stopped | Coupled::Failed(_)
         );
-        let orphaned = unheard && !reported && traffic.stage == Stage::Running;
+        let orphaned = unheard && !reported && self.stint.traffic.stage == Stage::Running;
         match coupled {
             Coupled::Over | Coupled::Caught(_) => self.ending.orderly(if reported { "ended" } else { "terminated" }),
             // All has been said but for the goodbye.

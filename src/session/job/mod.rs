@@ -134,6 +134,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
         // The Director does not wait for a storage that is slow to part.
         tokio::join!(end::part(director), part);
     }
+    ending.remember(&facts);
     ending.emit(&facts);
     drop(session);
 }

@@ -1,7 +1,7 @@
 //! A job's stint on one storage: the connection there, the route of its data connection, and what reads along.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +121,7 @@ impl Begun {
         } = seat;
         facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
         ending.placed = Some((storage.name.clone(), policy, reason));
+        ending.placed_at = Some(Instant::now());
         Self {
             seat: (storage, link.channel),
             slot,

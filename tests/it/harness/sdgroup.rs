@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sdgroup::config::{self, MachineSecrets};
 use sdgroup::group::Directory;
 use sdgroup::relay::PipePool;
+use sdgroup::session::history::Recorder;
 use sdgroup::session::{self, Context};
 use sdgroup::store::Store;
 use sdgroup::types::{JobName, VolumeName};
@@ -31,12 +32,21 @@ impl Sdgroup {
         let loaded = config::compile(configuration, file, &MachineSecrets::new());
         let model = loaded.unwrap_or_else(|problems| panic!("{problems:#?}")).model;
         let directory = Directory::new(&model);
-        let ledger = Ledger::new(store);
-        let context = Arc::new(Context::new(Arc::new(model), directory, ledger, PipePool::default()));
+        let ledger = Ledger::new(Arc::clone(&store));
+        let stop = CancellationToken::new();
+        let (recorder, records) = Recorder::new();
+        tokio::spawn(records.write(store, model.history, stop.clone()));
+        let context = Arc::new(Context::new(
+            Arc::new(model),
+            directory,
+            ledger,
+            recorder,
+            PipePool::default(),
+        ));
         let mut sdgroup = Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             context,
-            stop: CancellationToken::new(),
+            stop,
         };
         sdgroup.address = sdgroup.listen(0).await;
         sdgroup
