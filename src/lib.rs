@@ -17,6 +17,8 @@ pub mod channel;
 
 pub mod relay;
 
+pub mod table;
+
 pub mod config;
 
 pub mod telemetry;

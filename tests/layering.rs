@@ -15,11 +15,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("channel", &["types", "wire", "handshake", "net"]),
     ("relay", &["net"]),
+    ("table", &[]),
     ("config", &["types", "net"]),
     ("telemetry", &["types"]),
     ("group", &["types", "config"]),
     ("store", &["types"]),
-    ("volumes", &["types", "wire", "config", "store"]),
+    ("volumes", &["types", "wire", "table", "config", "store"]),
     (
         "probe",
         &[

@@ -5,10 +5,12 @@
 //! the storage. Every problem of a table is told at once, with its line; a table with a problem is not taken at all.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use super::ledger::Assignment;
+use crate::table::{Cells, rows};
 use crate::types::{MediaType, NameError, PoolName, StorageName, VolumeName};
+
+pub use crate::table::Problem;
 
 /// What a table's words mean here.
 #[derive(Debug, Clone, Default)]
@@ -19,27 +21,6 @@ pub struct Rules {
     pub names: HashMap<String, StorageName>,
     /// The column that tells the storage, if it is not the one called `storage`.
     pub storage_column: Option<String>,
-}
-
-/// What is wrong with one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The line, counted from 1.
-    pub line: u64,
-    /// What is wrong with it, and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.text)
-    }
-}
-
-/// One line's cells.
-struct Cells {
-    line: u64,
-    cells: Vec<String>,
 }
 
 /// Which cell is what.
@@ -198,81 +179,6 @@ pub fn find_storage(word: &str, rules: &Rules) -> Result<StorageName, String> {
         }
         _ => format!("no storage is called \"{word}\"; there are {}", words.join(", ")),
     })
-}
-
-/// The cells of each line that has any. What is not text is told in `problems`.
-fn rows(table: &[u8], problems: &mut Vec<Problem>) -> Vec<Cells> {
-    let table = table.strip_prefix(b"\xef\xbb\xbf").unwrap_or(table);
-    let drawn = table
-        .split(|&byte| byte == b'\n')
-        .any(|line| line.trim_ascii_start().starts_with(b"+-"));
-    if drawn {
-        drawn_rows(table, problems)
-    } else {
-        plain_rows(table, problems)
-    }
-}
-
-/// A table with a frame, as bconsole draws it. Lines without a bar are what stands around it.
-fn drawn_rows(table: &[u8], problems: &mut Vec<Problem>) -> Vec<Cells> {
-    let mut rows = Vec::new();
-    for (line, text) in (1_u64..).zip(table.split(|&byte| byte == b'\n')) {
-        let text = text.trim_ascii();
-        let Some(inner) = text.strip_prefix(b"|") else { continue };
-        let inner = inner.strip_suffix(b"|").unwrap_or(inner);
-        push(line, inner.split(|&byte| byte == b'|'), &mut rows, problems);
-    }
-    rows
-}
-
-/// A table with one line a row and a character between the cells.
-fn plain_rows(table: &[u8], problems: &mut Vec<Problem>) -> Vec<Cells> {
-    let first = table
-        .split(|&byte| byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .find(|line| !line.is_empty() && !line.starts_with(b"#"))
-        .unwrap_or_default();
-    let delimiter = [b'\t', b',', b'|', b';']
-        .into_iter()
-        .find(|byte| first.contains(byte))
-        .unwrap_or(b',');
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .comment(Some(b'#'))
-        .from_reader(table);
-    let mut rows = Vec::new();
-    for record in reader.byte_records() {
-        match record {
-            Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                push(line, record.iter(), &mut rows, problems);
-            }
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                problems.push(Problem {
-                    line,
-                    text: format!("it cannot be read: {error}"),
-                });
-            }
-        }
-    }
-    rows
-}
-
-fn push<'a>(line: u64, cells: impl Iterator<Item = &'a [u8]>, rows: &mut Vec<Cells>, problems: &mut Vec<Problem>) {
-    let cells: Result<Vec<String>, _> = cells
-        .map(|cell| std::str::from_utf8(cell).map(|cell| cell.trim().to_owned()))
-        .collect();
-    match cells {
-        Ok(cells) if cells.iter().all(String::is_empty) => {}
-        Ok(cells) => rows.push(Cells { line, cells }),
-        Err(_) => problems.push(Problem {
-            line,
-            text: "it is not UTF-8 text".into(),
-        }),
-    }
 }
 
 #[cfg(test)]
