@@ -21,6 +21,8 @@ macro_rules! policies {
             LastBackedUpTo,
             /// Each in turn, the more often the larger its Weight is.
             Weighted,
+            /// The member first on which the job can expect the most bytes per second.
+            Throughput,
             /// The less busy one of two that are drawn by lot.
             TwoChoices,
             /// Always the same member for the same job.

@@ -117,6 +117,11 @@ impl Directory {
         }
     }
 
+    /// Looks how fast every storage has been since the last look. To be called every few seconds.
+    pub fn look_at_pace(&self, now: Instant) {
+        self.board.lock().look_at_pace(now);
+    }
+
     /// A job has ended: what it was foretells the next.
     pub fn observe_end(&self, job: &PastJob) {
         if let Some(live) = self.storage_by_name.get(&job.storage) {

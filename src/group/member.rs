@@ -1,7 +1,7 @@
 //! One storage as placement sees it: everything that decides about it, kept under the directory's one lock.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::model::{self, Limits};
 use crate::types::{Bytes, StorageName};
@@ -10,6 +10,7 @@ use super::ejection::{Cause, Ejection};
 use super::health::{Availability, Health, Probed};
 use super::live::Gauges;
 use super::load::Load;
+use super::pace::Pacer;
 use super::policy::hash_of;
 use super::request::Access;
 use super::room::{Marks, Room};
@@ -39,6 +40,8 @@ pub(super) struct Run {
     pub(super) moved: Arc<Moved>,
     /// What it had written when the last probe looked at the room.
     seen: u64,
+    /// What it had moved when the pace was last looked at.
+    paced: u64,
 }
 
 impl Run {
@@ -51,6 +54,7 @@ impl Run {
             expected,
             moved: Arc::default(),
             seen: 0,
+            paced: 0,
         }
     }
 
@@ -74,6 +78,7 @@ pub(super) struct Member {
     /// The hash of its name.
     pub(super) hash: u64,
     pub(super) room: Room,
+    pub(super) pacer: Pacer,
     pub(super) state: State,
     pub(super) health: Health,
     pub(super) ejection: Ejection,
@@ -98,6 +103,7 @@ impl Member {
             turn: 0,
             hash: hash_of(storage.name.as_str().as_bytes()),
             room: Room::new(marks),
+            pacer: Pacer::default(),
             state: State::Ready,
             health: Health::new(now),
             ejection: Ejection::default(),
@@ -150,9 +156,22 @@ impl Member {
         self.load.remove(run.access);
         let written = run.moved.to_storage().saturating_sub(run.seen);
         self.room.end(run.outstanding(), Bytes(written));
+        self.pacer.end(run.moved.in_all().saturating_sub(run.paced));
         self.slow_start.ended(number);
         self.gauges.released(self.load);
         Some(run)
+    }
+
+    /// Looks how fast it has been for the last `elapsed`.
+    pub(super) fn look_at_pace(&mut self, elapsed: Duration, now: Instant) {
+        let (mut bytes, mut jobs) = (0_u64, 0_u32);
+        for run in &mut self.runs {
+            let moved = run.moved.in_all();
+            let since = moved.saturating_sub(std::mem::replace(&mut run.paced, moved));
+            bytes = bytes.saturating_add(since);
+            jobs += u32::from(since > 0);
+        }
+        self.pacer.look(bytes, jobs, elapsed, now);
     }
 
     /// What changes by itself has by `now`.

@@ -169,6 +169,7 @@ impl Table {
                     last_backed_up: runs.map_or(0, |runs| runs.last_placed(member.id)),
                     turn: member.turn(latest),
                     free: left.map(|space| space.free.0),
+                    pace: member.pacer.pace(case.question.now),
                     hash: member.hash,
                     score: 0,
                 });

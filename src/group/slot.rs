@@ -18,6 +18,12 @@ impl Moved {
     pub(super) fn to_storage(&self) -> u64 {
         self.to_storage.load(Ordering::Relaxed)
     }
+
+    /// Both ways.
+    pub(super) fn in_all(&self) -> u64 {
+        self.to_storage()
+            .saturating_add(self.from_storage.load(Ordering::Relaxed))
+    }
 }
 
 /// One place on a storage. Dropping it gives the place back and to the next job that waits for it.

@@ -75,6 +75,8 @@ pub(super) struct Table {
     // When something changes by itself, if the queues have not been served since.
     pub(super) next_change: Option<Instant>,
     pub(super) history: History,
+    // When the pace of the storages was looked at last.
+    paced_at: Option<Instant>,
     pub(super) dice: Dice,
     // The last ranking, kept for its memory and for the explanation.
     pub(super) ranked: Vec<Candidate>,
@@ -106,6 +108,7 @@ impl Table {
             turns: 0,
             next_change: None,
             history: History::default(),
+            paced_at: None,
             dice: Dice::from_seed(seed),
             ranked: Vec::with_capacity(model.storages.len()),
             room_lasts: ROOM_LASTS.max(model.probe.interval.saturating_mul(3)),
@@ -206,6 +209,15 @@ impl Table {
         }
         self.history.placed(&job.director, &job.resource, job.level, id, number);
         self.history.ended(job, id);
+    }
+
+    /// Looks how fast every storage has been since the last look.
+    pub(super) fn look_at_pace(&mut self, now: Instant) {
+        let last = self.paced_at.replace(now);
+        let elapsed = last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        for member in &mut self.members {
+            member.look_at_pace(elapsed, now);
+        }
     }
 
     pub(super) fn observe_probe(

@@ -534,3 +534,31 @@ fn ten_jobs_in_one_second_do_not_fill_the_emptiest() {
         "not low enough: {explained}"
     );
 }
+
+#[test]
+fn a_storage_that_slows_down_gets_less() {
+    let mut place = Place::of(&model(PolicyName::Throughput, |model| {
+        storages(model, |storage| storage.limits.maximum = Some(100));
+    }));
+    let mut held: Vec<_> = (0..6).map(|_| place.place("dir").expect("free")).collect();
+    // All are as fast, then the jobs on File5 crawl.
+    let mut moved = vec![0; held.len()];
+    let mut watch = |place: &mut Place, held: &[Placement], crawls: bool| {
+        for _ in 0..24 {
+            place.pass(5);
+            for (placed, moved) in held.iter().zip(&mut moved) {
+                let slow = crawls && placed.storage.name.as_str() == "File5";
+                *moved += if slow { GB / 100 } else { GB };
+                placed.slot.moved(*moved, 0);
+            }
+            place.directory.look_at_pace(place.now);
+        }
+    };
+    watch(&mut place, &held, false);
+    let on = |held: &[Placement], name: &str| held.iter().filter(|it| it.storage.name.as_str() == name).count();
+    held.extend((0..3).map(|_| place.place("dir").expect("free")));
+    assert_eq!([on(&held, "File4"), on(&held, "File5"), on(&held, "File6")], [3, 3, 3]);
+    watch(&mut place, &held, true);
+    held.extend((0..6).map(|_| place.place("dir").expect("free")));
+    assert_eq!([on(&held, "File4"), on(&held, "File5"), on(&held, "File6")], [6, 3, 6]);
+}

@@ -131,6 +131,7 @@ pub(super) fn start(
         }
     };
     tokio::spawn(tasks::watch_pipes(read, stop.clone()));
+    tokio::spawn(tasks::watch_pace(Arc::clone(&context.directory), stop.clone()));
     for (listener, group) in opened.listeners {
         let serving = session::serve(Arc::clone(&context), listener, group, stop.clone());
         tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));

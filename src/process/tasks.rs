@@ -1,18 +1,23 @@
 //! What is done again and again while the process lives.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::systemd::{self, Notifier};
 use crate::admin::metrics::Exposition;
+use crate::group::Directory;
 use crate::telemetry::event::RelayFellBackToCopy;
 use crate::telemetry::meters::PipeMeters;
 
 /// How often histograms are tidied.
 const TIDY: Duration = Duration::from_secs(5);
+
+/// How often the storages' pace is looked at: as often as relays say how far they are.
+const PACE: Duration = Duration::from_secs(5);
 
 /// How often the relays' pipes are looked at.
 const PIPES: Duration = Duration::from_secs(10);
@@ -32,6 +37,11 @@ async fn every(period: Duration, stop: CancellationToken, mut work: impl FnMut()
 /// Keeps histograms small.
 pub(super) async fn tidy_metrics(exposition: Exposition, stop: CancellationToken) {
     every(TIDY, stop, || exposition.tidy()).await;
+}
+
+/// Looks how fast the storages are.
+pub(super) async fn watch_pace(directory: Arc<Directory>, stop: CancellationToken) {
+    every(PACE, stop, || directory.look_at_pace(Instant::now())).await;
 }
 
 /// Lets systemd's watchdog, if there is one, know that tasks of this process still get their turn.
@@ -94,7 +104,6 @@ impl Drop for Lost {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use tokio::time::Instant;

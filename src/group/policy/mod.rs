@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use crate::config::model::{PolicyName, Threshold};
 use crate::config::policies::policies;
 
+use super::pace::Pace;
 use super::request::PlacementRequest;
 
 mod dice;
@@ -19,6 +20,7 @@ mod last_backed_up_to;
 mod least_used;
 mod listed_order;
 mod round_robin;
+mod throughput;
 mod two_choices;
 mod weighted;
 
@@ -30,6 +32,7 @@ pub use last_backed_up_to::LastBackedUpTo;
 pub use least_used::LeastUsed;
 pub use listed_order::ListedOrder;
 pub use round_robin::RoundRobin;
+pub use throughput::Throughput;
 pub use two_choices::TwoChoices;
 pub use weighted::Weighted;
 
@@ -54,6 +57,8 @@ pub struct Candidate {
     pub turn: u64,
     /// The room on it in bytes once its jobs have ended, as far as that is foreseen; none if it is not known.
     pub free: Option<u64>,
+    /// How fast it was seen to be; none if it was not for a while.
+    pub pace: Option<Pace>,
     /// The [`hash_of`] its name.
     pub hash: u64,
     /// A figure of the policy's own.
@@ -73,6 +78,7 @@ impl Default for Candidate {
             last_backed_up: 0,
             turn: 0,
             free: None,
+            pace: None,
             hash: 0,
             score: 0,
         }

@@ -36,8 +36,8 @@ fn promise(name: PolicyName) -> Promise {
         PolicyName::LeastUsed | PolicyName::RoundRobin | PolicyName::FreeSpace | PolicyName::LastBackedUpTo => {
             (true, Shares::Even, true)
         }
-        // What counts as roomy hangs on the roomiest.
-        PolicyName::FreeSpaceLeastUsed => (false, Shares::Even, true),
+        // What counts as fast, and as roomy, hangs on the fastest and the roomiest.
+        PolicyName::Throughput | PolicyName::FreeSpaceLeastUsed => (false, Shares::Even, true),
         PolicyName::Weighted => (true, Shares::Weighted, true),
         PolicyName::TwoChoices => (false, Shares::Even, false),
         PolicyName::JobHash => (true, Shares::WeightedByJob, false),
@@ -75,6 +75,12 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
                     last_backed_up: last_placed % 3,
                     turn,
                     free,
+                    pace: free.map(|speed| Pace {
+                        most: speed * 5,
+                        total: speed * u64::from(running),
+                        of_one: speed,
+                        is_current: speed % 2 == 0,
+                    }),
                     hash,
                     score: 0,
                 },
