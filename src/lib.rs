@@ -27,6 +27,8 @@ pub mod group;
 
 pub mod store;
 
+pub mod simulate;
+
 pub mod volumes;
 
 pub mod probe;

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["types"]),
     ("group", &["types", "config"]),
     ("store", &["types"]),
+    ("simulate", &["types", "table", "config", "group", "store"]),
     ("volumes", &["types", "wire", "table", "config", "store"]),
     (
         "probe",
@@ -87,6 +88,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "group",
             "store",
+            "simulate",
             "volumes",
             "probe",
             "process",

@@ -4,6 +4,7 @@
 
 mod check;
 mod run;
+mod simulate;
 mod volumes;
 
 use std::io::{self, Write};
@@ -42,6 +43,8 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
+    Simulate(simulate::Simulate),
     /// Looks at the volume ledger and corrects it: which storage holds which Volume.
     #[command(subcommand)]
     Volumes(volumes::Command),
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         (false, Some(Command::Check { connect })) => check::check(&line.config, connect, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
+        (false, Some(Command::Simulate(command))) => simulate::run(&command, &line.config, &mut out),
         (true, Some(_)) => usage("-t is a command of its own: leave out either it or the other one"),
         (false, None) => usage("nothing to do: name a command, for example check or run"),
     };

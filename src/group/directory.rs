@@ -16,7 +16,7 @@ use super::line::Line;
 use super::live::{Gauges, StorageLive};
 use super::member::{Member, MemberId};
 use super::place::{Choice, Placement, Unplaced, UnplacedReason};
-use super::queue::{Refused, Waiting, Wish, now};
+use super::queue::{Asked, Refused, Waiting, Wish, now};
 use super::request::{PlacementRequest, Tried};
 use super::table::{Board, Table};
 
@@ -177,6 +177,33 @@ impl Directory {
         // The lock is given back before the slot exists, since a slot takes it when it is dropped.
         let placed = self.board.lock().place(choice, request, tried, now);
         placed.map(Placement::new)
+    }
+
+    /// As [`Directory::place`], but joins the group's queue when nothing is eligible, for a caller who has a clock of his
+    /// own.
+    ///
+    /// # Errors
+    /// When the wait cannot begin.
+    pub fn ask(
+        &self,
+        group: &Arc<Group>,
+        request: &PlacementRequest,
+        tried: &Tried,
+        now: Instant,
+    ) -> Result<Asked, Refused> {
+        let wish = Wish {
+            board: &self.board,
+            choice: Choice::Of(Arc::clone(group)),
+            group,
+            request,
+        };
+        wish.ask(tried, now)
+    }
+
+    /// The numbers of the waiting jobs that were given a place and have not collected it.
+    #[must_use]
+    pub fn granted(&self) -> Vec<u64> {
+        self.board.lock().grants.keys().copied().collect()
     }
 
     /// As [`Directory::place`], but waits in the group's queue while nothing is eligible: for the group's

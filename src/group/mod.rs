@@ -51,7 +51,7 @@ pub use live::{Observed, Room, StorageLive, StorageView};
 pub use load::{Full, Kind};
 pub use pace::Pace;
 pub use place::{Placement, Unplaced, UnplacedReason};
-pub use queue::{Refused, RefusedReason, Waiting};
+pub use queue::{Asked, Looked, Queued, Refused, RefusedReason, Waiting};
 pub use releases::Releases;
 pub use request::{Access, PlacementRequest, Trial, Tried};
 pub use slot::Slot;

@@ -181,39 +181,99 @@ impl Told {
 }
 
 /// A place in the queue. Dropped, it is free, and so is a place on a storage that was given and not collected.
-struct Ticket<'a> {
-    board: &'a Board,
+#[derive(Debug)]
+struct Ticket {
+    board: Arc<Board>,
     line: usize,
     number: u64,
 }
 
-impl Ticket<'_> {
-    fn look(&self) -> Look {
-        self.board.lock().look(self.line, self.number, now())
+impl Ticket {
+    fn look(&self, now: Instant) -> Look {
+        self.board.lock().look(self.line, self.number, now)
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Ticket {
     fn drop(&mut self) {
         self.board.lock().leave(self.line, self.number, now());
     }
 }
 
+/// What became of a job that asked for a place, for a caller who has a clock of his own.
+#[derive(Debug)]
+pub enum Asked {
+    /// It has one.
+    Placed(Placement),
+    /// It waits.
+    Waits(Queued),
+}
+
+/// A job that waits, looked after by a caller who has a clock of his own.
+#[derive(Debug)]
+pub struct Queued(Ticket);
+
+/// What such a job finds when it looks.
+#[derive(Debug)]
+pub enum Looked {
+    /// It has a place; what it has tried before is with it.
+    Placed(Placement, Tried),
+    /// It is to look again then, or when it is among [`Directory::granted`](super::Directory::granted).
+    Until(Instant),
+    /// Its time is over, for this reason.
+    Over(RefusedReason),
+}
+
+impl Queued {
+    /// Its number, by which it is granted a place.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// Looks at `now` what has become of it.
+    #[must_use]
+    pub fn look(&self, now: Instant) -> Looked {
+        let Ticket { board, line, number } = &self.0;
+        match self.0.look(now) {
+            Look::Granted(grant) => {
+                let mut tried = Tried::new();
+                let placement = collect(*grant, &mut tried);
+                Looked::Placed(placement, tried)
+            }
+            Look::Until { at, .. } => Looked::Until(at),
+            Look::Over(condition) => {
+                board.lock().leave(*line, *number, now);
+                Looked::Over(condition.into())
+            }
+            Look::Unknown => Looked::Over(RefusedReason::Unknown),
+        }
+    }
+}
+
 /// What a job waits for, and by whose rules.
 pub(super) struct Wish<'a> {
-    pub(super) board: &'a Board,
+    pub(super) board: &'a Arc<Board>,
     pub(super) choice: Choice,
     /// Whose queue and waits.
     pub(super) group: &'a Arc<Group>,
     pub(super) request: &'a PlacementRequest,
 }
 
-enum Entry<'a> {
+enum Entry {
     Placed(Placement),
-    Joined(Ticket<'a>, Arc<Notify>, Waiting),
+    Joined(Ticket, Arc<Notify>, Waiting),
 }
 
-impl<'a> Wish<'a> {
+impl Wish<'_> {
+    /// Gives a place at `now`, or one in the queue.
+    pub(super) fn ask(&self, tried: &Tried, now: Instant) -> Result<Asked, Refused> {
+        Ok(match self.enter(tried, now)? {
+            Entry::Placed(placement) => Asked::Placed(placement),
+            Entry::Joined(ticket, ..) => Asked::Waits(Queued(ticket)),
+        })
+    }
+
     /// Gives a place as soon as there is one. `on_wait` is called when the job begins to wait, if it does, and again
     /// when its wait has changed a good deal.
     pub(super) async fn fulfil(
@@ -222,7 +282,7 @@ impl<'a> Wish<'a> {
         cancel: &CancellationToken,
         mut on_wait: impl FnMut(&Waiting),
     ) -> Result<Placement, Refused> {
-        let (ticket, wake, waiting) = match self.enter(tried)? {
+        let (ticket, wake, waiting) = match self.enter(tried, now())? {
             Entry::Placed(placement) => return Ok(placement),
             Entry::Joined(ticket, wake, waiting) => (ticket, wake, waiting),
         };
@@ -234,7 +294,7 @@ impl<'a> Wish<'a> {
         on_wait(&waiting);
         drop(waiting);
         loop {
-            let at = match ticket.look() {
+            let at = match ticket.look(now()) {
                 Look::Granted(grant) => return Ok(collect(*grant, tried)),
                 Look::Until { at, condition, ahead } => {
                     let now = now();
@@ -264,7 +324,7 @@ impl<'a> Wish<'a> {
     }
 
     /// How the wait is by now.
-    fn still_waiting(&self, ticket: &Ticket<'_>, ahead: usize, now: Instant) -> Option<Waiting> {
+    fn still_waiting(&self, ticket: &Ticket, ahead: usize, now: Instant) -> Option<Waiting> {
         let mut table = self.board.lock();
         let waiter = table.lines.get(ticket.line)?.waiter(ticket.number)?;
         let (clock, tried) = (waiter.clock.clone(), waiter.tried.clone());
@@ -278,8 +338,7 @@ impl<'a> Wish<'a> {
         })
     }
 
-    fn enter(&self, tried: &Tried) -> Result<Entry<'a>, Refused> {
-        let now = now();
+    fn enter(&self, tried: &Tried, now: Instant) -> Result<Entry, Refused> {
         let mut table = self.board.lock();
         let explanation = match table.place(&self.choice, self.request, tried, now) {
             Ok(taken) => {
@@ -325,14 +384,14 @@ impl<'a> Wish<'a> {
             explanation,
         };
         let ticket = Ticket {
-            board: self.board,
+            board: Arc::clone(self.board),
             line: self.group.line,
             number,
         };
         Ok(Entry::Joined(ticket, wake, waiting))
     }
 
-    fn give_up(&self, ticket: &Ticket<'_>, reason: RefusedReason, tried: &mut Tried) -> Refused {
+    fn give_up(&self, ticket: &Ticket, reason: RefusedReason, tried: &mut Tried) -> Refused {
         let now = now();
         let mut table = self.board.lock();
         let waited = table
