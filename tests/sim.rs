@@ -23,8 +23,8 @@ use sdgroup::config::model::PolicyName;
 use sdgroup::config::{self, MachineSecrets, Model};
 use sdgroup::group::policy::Dice;
 use sdgroup::group::{
-    Access, Availability, Cause, Directory, Group, Layer, Placement, PlacementRequest, ProbeFailure, Probed, Refused,
-    RefusedReason, State, StorageView, Trial, Tried,
+    Access, Availability, Cause, Decision, Directory, Group, Layer, Placement, PlacementRequest, ProbeFailure, Probed,
+    Refused, RefusedReason, State, StorageView, Trial, Tried,
 };
 use sdgroup::types::{
     ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, StorageName,
@@ -182,7 +182,7 @@ impl Sim {
             .members(job)
             .into_iter()
             .filter(|at| forgiven || !job.tried.contains(at))
-            .filter(|at| allowed(views[*at].state) && views[*at].availability != Availability::Down)
+            .filter(|at| allowed(views[*at].state()) && views[*at].availability != Availability::Down)
             .collect();
         let kept: Vec<usize> = sound
             .iter()
@@ -315,7 +315,14 @@ impl Sim {
                     State::Sealed,
                     State::Maintenance,
                 ][self.pick(5)];
-                self.directory.storages()[at].set_state(state, now());
+                self.directory.storages()[at].decide(
+                    Decision {
+                        state,
+                        ..Decision::default()
+                    },
+                    None,
+                    now(),
+                );
                 format!("{} is {state}", self.names[at])
             }
             77..81 => match Self::pick_key(&mut self.dice, &self.waiting) {

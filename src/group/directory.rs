@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::Model;
-use crate::types::{GroupName, StorageName};
+use crate::types::{Decision, GroupName, StorageName};
 
 use super::group::Group;
 use super::history::PastJob;
@@ -115,6 +115,16 @@ impl Directory {
                 table.remember(job, live.id);
             }
         }
+    }
+
+    /// The states that have ended by themselves by `now`, each told once. To be called every second or so.
+    #[must_use = "that a state has ended is to be told and kept"]
+    pub fn states_over(&self, now: Instant) -> Vec<(Arc<StorageLive>, Arc<Decision>)> {
+        let over = self.board.lock().take_over(now);
+        let storages = over.into_iter();
+        storages
+            .filter_map(|(id, decision)| Some((Arc::clone(self.storages.get(id.0)?), decision)))
+            .collect()
     }
 
     /// Looks how fast every storage has been since the last look. To be called every few seconds.
@@ -419,7 +429,7 @@ mod tests {
             "it is over by itself"
         );
 
-        file6.set_state(State::Maintenance, later);
+        file6.decide(rig::decision(State::Maintenance), None, later);
         assert!(!group.is_usable(later));
         assert!(group.is_usable(now + Duration::from_secs(10)));
     }

@@ -12,7 +12,7 @@ use super::load::Full;
 use super::member::Member;
 use super::request::{Access, Trial, Tried};
 use super::rule::Rule;
-use super::state::{State, allows};
+use super::state::{Decision, allows};
 use crate::types::{Bytes, StorageName};
 
 /// Why a member may not take a job.
@@ -32,7 +32,7 @@ pub enum Ineligible {
     /// It is none of the storages that this rule leaves to the job.
     Rule(Arc<str>),
     /// The operator has put it in a state that forbids it.
-    State(State),
+    State(Arc<Decision>),
     /// Probes fail.
     Down {
         /// Why the last one did.
@@ -80,7 +80,7 @@ impl Ineligible {
             Self::Unfit(_) => "unfit",
             Self::Release { .. } => "release",
             Self::Rule(_) => "rule",
-            Self::State(state) => state.as_str(),
+            Self::State(decision) => decision.state.as_str(),
             Self::Down { .. } => "down",
             Self::Ejected { .. } => "ejected",
             Self::NotHome(_) => "not_home",
@@ -109,7 +109,7 @@ impl Ineligible {
             Self::Unfit(why) => format!("cannot run this job ({why})"),
             Self::Release { version } => format!("is of another release than the Director (it says {version})"),
             Self::Rule(rule) => format!("is not for jobs of {rule}"),
-            Self::State(state) => format!("is in state {state}"),
+            Self::State(decision) => format!("is {decision}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
             Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
             Self::NotHome(home) => format!("is not {home}, which has the last full"),
@@ -130,7 +130,7 @@ impl fmt::Display for Ineligible {
             Self::Unfit(why) => write!(f, "unfit, {why}"),
             Self::Release { version } => write!(f, "another release, {version}"),
             Self::Rule(rule) => write!(f, "not for {rule}"),
-            Self::State(state) => state.fmt(f),
+            Self::State(decision) => decision.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
             Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
             Self::NotHome(_) => f.write_str("not its home"),
@@ -185,8 +185,12 @@ pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -
     {
         return Err(Ineligible::Release { version });
     }
-    if !allows(member.state, question.access) {
-        return Err(Ineligible::State(member.state));
+    if let Some(decision) = member
+        .tenure
+        .decision()
+        .filter(|decision| !allows(decision.state, question.access))
+    {
+        return Err(Ineligible::State(Arc::clone(decision)));
     }
     let availability = member.health.availability();
     if availability == Availability::Down {
@@ -239,7 +243,7 @@ pub(super) fn pardon<'a>(
     for member in members {
         let availability = member.health.availability();
         let out = availability == Availability::Down
-            || !allows(member.state, access)
+            || !allows(member.tenure.state(), access)
             || tried.trial(&member.name).is_some()
             || member
                 .gauges()
@@ -259,7 +263,8 @@ pub(super) fn pardon<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::group::rig::{eject, member, probe};
+    use crate::group::State;
+    use crate::group::rig::{decide, eject, member, probe};
     use crate::group::slow_start::SlowStart;
 
     fn verdict(member: &Member, access: Access, tried: &Tried, pardon: bool, now: Instant) -> String {
@@ -319,11 +324,14 @@ mod tests {
         assert_eq!(judge(&back), "slow start, 1 on trial");
 
         let mut sealed = member("File4", now);
-        sealed.state = State::Sealed;
-        assert_eq!(judge(&sealed), "sealed");
+        decide(&mut sealed, State::Sealed);
+        assert_eq!(judge(&sealed), "sealed by ann (new disks)");
         assert_eq!(verdict(&sealed, Access::Read, &nothing, false, later), "eligible");
-        sealed.state = State::Maintenance;
-        assert_eq!(verdict(&sealed, Access::Read, &nothing, false, later), "maintenance");
+        decide(&mut sealed, State::Maintenance);
+        assert_eq!(
+            verdict(&sealed, Access::Read, &nothing, false, later),
+            "maintenance by ann (new disks)"
+        );
 
         let mut probed = member("File4", now);
         probe(&mut probed, true, now);
@@ -380,7 +388,7 @@ mod tests {
         tried.add(members[1].name.clone(), Trial::Failed, "refused");
         assert!(!judge(&members, &tried), "the only one that is up has been tried");
 
-        members[2].state = State::Sealed;
+        decide(&mut members[2], State::Sealed);
         assert!(judge(&members, &nothing), "a sealed one is no alternative");
         let mut unsuited = [member("File4", now), member("File5", now)];
         eject(&mut unsuited[0], now);

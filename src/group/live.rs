@@ -13,7 +13,7 @@ use super::ejection::{Cause, Ejected};
 use super::health::{Availability, Flip, ProbeFailure, Probed};
 use super::load::Load;
 use super::member::MemberId;
-use super::state::State;
+use super::state::{Decision, State};
 use super::table::Board;
 
 /// No instant: nothing is ejected.
@@ -26,7 +26,7 @@ pub(super) struct Gauges {
     writes: AtomicU32,
     reads: AtomicU32,
     placed: AtomicU64,
-    state: AtomicU8,
+    decision: ArcSwapOption<Decision>,
     availability: AtomicU8,
     since: AtomicU64,
     ejected_until: AtomicU64,
@@ -43,7 +43,7 @@ impl Gauges {
             writes: AtomicU32::new(0),
             reads: AtomicU32::new(0),
             placed: AtomicU64::new(0),
-            state: AtomicU8::new(State::Ready.code()),
+            decision: ArcSwapOption::empty(),
             availability: AtomicU8::new(Availability::Unknown.code()),
             since: AtomicU64::new(0),
             ejected_until: AtomicU64::new(NEVER),
@@ -86,13 +86,13 @@ impl Gauges {
 
     pub(super) fn publish(
         &self,
-        state: State,
+        decision: Option<Arc<Decision>>,
         availability: Availability,
         since: Instant,
         ejected_until: Option<Instant>,
         trouble: Option<Cause>,
     ) {
-        self.state.store(state.code(), Ordering::Relaxed);
+        self.decision.store(decision);
         self.availability.store(availability.code(), Ordering::Relaxed);
         self.since.store(self.nanoseconds(since), Ordering::Relaxed);
         let until = ejected_until.map_or(NEVER, |until| self.nanoseconds(until));
@@ -123,8 +123,8 @@ pub struct StorageView {
     pub limit: u32,
     /// Places given since the start.
     pub placed_total: u64,
-    /// What the operator wants of it.
-    pub state: State,
+    /// What the operator wants of it, unless that is nothing.
+    pub decision: Option<Arc<Decision>>,
     /// What probes see.
     pub availability: Availability,
     /// For how long they have seen it so.
@@ -142,10 +142,16 @@ pub struct StorageView {
 }
 
 impl StorageView {
+    /// The state that it is in.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.decision.as_ref().map_or(State::Ready, |decision| decision.state)
+    }
+
     /// Whether a writing job could be placed there but for the limit.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.state == State::Ready && self.availability != Availability::Down && self.ejected_for.is_none()
+        self.state() == State::Ready && self.availability != Availability::Down && self.ejected_for.is_none()
     }
 }
 
@@ -206,9 +212,10 @@ impl StorageLive {
         self.board.lock().observe_success(self.id, now);
     }
 
-    /// The operator wants `state` from `now` on. Waiting jobs get their places when it opens the door.
-    pub fn set_state(&self, state: State, now: Instant) {
-        self.board.lock().set_state(self.id, state, now);
+    /// The operator wants `decision` from `now` on, until `ends` if that has an end. Waiting jobs get their places when it
+    /// opens the door.
+    pub fn decide(&self, decision: Decision, ends: Option<Instant>, now: Instant) {
+        self.board.lock().decide(self.id, decision, ends, now);
     }
 
     /// The number in its last `3000 OK Hello` to a probe, if one got that far, without the directory's lock.
@@ -236,7 +243,7 @@ impl StorageLive {
             reading: load.reads,
             limit: self.storage.limits.maximum.unwrap_or(u32::MAX),
             placed_total: gauges.placed.load(Ordering::Relaxed),
-            state: State::from_code(gauges.state.load(Ordering::Relaxed)),
+            decision: gauges.decision.load_full(),
             availability,
             availability_length: Duration::from_nanos(since_epoch.saturating_sub(gauges.since.load(Ordering::Relaxed))),
             ejected_for,

@@ -16,7 +16,7 @@ use super::request::Access;
 use super::room::{Marks, Room};
 use super::slot::Moved;
 use super::slow_start::SlowStart;
-use super::state::State;
+use super::state::Tenure;
 
 /// The place of a storage in the directory. It never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,7 @@ pub(super) struct Member {
     pub(super) hash: u64,
     pub(super) room: Room,
     pub(super) pacer: Pacer,
-    pub(super) state: State,
+    pub(super) tenure: Tenure,
     pub(super) health: Health,
     pub(super) ejection: Ejection,
     pub(super) slow_start: SlowStart,
@@ -104,7 +104,7 @@ impl Member {
             hash: hash_of(storage.name.as_str().as_bytes()),
             room: Room::new(marks),
             pacer: Pacer::default(),
-            state: State::Ready,
+            tenure: Tenure::default(),
             health: Health::new(now),
             ejection: Ejection::default(),
             slow_start: SlowStart::new(storage.slow_start_jobs),
@@ -177,12 +177,18 @@ impl Member {
     /// What changes by itself has by `now`.
     pub(super) fn settle(&mut self, now: Instant) {
         self.slow_start.settle(now);
+        if self.tenure.settle(now) {
+            self.publish(now);
+        }
     }
 
     /// When something about it changes by itself next, after `now`.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let readmitted = self.ejection.active(now).map(|ejected| ejected.until);
-        [readmitted, self.slow_start.next()].into_iter().flatten().min()
+        [readmitted, self.slow_start.next(), self.tenure.ends()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What stands against it now: the probe's failure if it is down, else what it was ejected for.
@@ -197,7 +203,7 @@ impl Member {
     /// Shows health, ejection and state to those who look on without the lock.
     pub(super) fn publish(&self, now: Instant) {
         self.gauges.publish(
-            self.state,
+            self.tenure.decision().cloned(),
             self.health.availability(),
             self.health.since(),
             self.ejection.active(now).map(|ejected| ejected.until),

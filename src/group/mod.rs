@@ -55,4 +55,4 @@ pub use queue::{Asked, Looked, Queued, Refused, RefusedReason, Waiting};
 pub use releases::Releases;
 pub use request::{Access, PlacementRequest, Trial, Tried};
 pub use slot::Slot;
-pub use state::State;
+pub use state::{Decision, State};

@@ -923,7 +923,7 @@ mod tests {
         held.swap_remove(at.expect("File6 is full"));
         let written = write.await.expect("the place on File6 is of no use to the read");
         assert_eq!(written.storage.name.as_str(), "File6");
-        site.live(1).set_state(State::Sealed, now());
+        site.live(1).decide(rig::decision(State::Sealed), None, now());
         let at = held.iter().position(|it| it.storage.name == name);
         held.swap_remove(at.expect("File5 is full"));
         assert_eq!(read.await.expect("sealed storages serve reads").storage.name, name);

@@ -123,7 +123,9 @@ impl Table {
     ) -> Option<&'a Arc<StorageLive>> {
         let listed = members.iter().position(|live| live.id == home)?;
         let live = members.get(listed)?;
-        let is_sealed = self.member(live).is_none_or(|member| member.state == State::Sealed);
+        let is_sealed = self
+            .member(live)
+            .is_none_or(|member| member.tenure.state() == State::Sealed);
         (allowed(listed) && !is_sealed).then_some(live)
     }
 

@@ -16,6 +16,7 @@ use super::health::{Layer, ProbeFailure, RiseAndFall};
 use super::live::Gauges;
 use super::member::{Member, MemberId};
 use super::request::{Access, PlacementRequest};
+use super::state::{Decision, State};
 
 /// Three storages with two places each, in one group.
 pub(crate) fn model(policy: PolicyName) -> Model {
@@ -138,6 +139,20 @@ pub(crate) fn request(director: &str, job_id: u32) -> PlacementRequest {
 pub(crate) fn member(name: &str, now: Instant) -> Member {
     let storage = storage(&storage_name(name), 2);
     Member::new(MemberId(0), &storage, Arc::new(Gauges::new(now)), now)
+}
+
+/// The operator wants `state`.
+pub(crate) fn decision(state: State) -> Decision {
+    Decision {
+        state,
+        by: "ann".to_owned(),
+        reason: Some("new disks".to_owned()),
+        ..Decision::default()
+    }
+}
+
+pub(crate) fn decide(member: &mut Member, state: State) {
+    member.tenure.begin(decision(state), None);
 }
 
 /// One probe of `member`, good or refused.

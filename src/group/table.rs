@@ -3,7 +3,7 @@
 //! that it may have is free; that is why a new job cannot overtake one that waits.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::model::{Limits, Model};
@@ -20,7 +20,7 @@ use super::place::{Choice, Taken, Unplaced, UnplacedReason};
 use super::policy::{Candidate, Dice};
 use super::request::{PlacementRequest, Tried};
 use super::serve::{Grant, condition};
-use super::state::State;
+use super::state::{Decision, State};
 
 /// For how long what a storage told of its room is believed at least; where probes are rarer, for three of them.
 const ROOM_LASTS: Duration = Duration::from_secs(300);
@@ -269,17 +269,24 @@ impl Table {
         }
     }
 
-    pub(super) fn set_state(&mut self, id: MemberId, state: State, now: Instant) {
+    pub(super) fn decide(&mut self, id: MemberId, decision: Decision, ends: Option<Instant>, now: Instant) {
         let Some(member) = self.members.get_mut(id.0) else {
             return;
         };
-        let before = std::mem::replace(&mut member.state, state);
-        if state == State::Maintenance {
+        if decision.state == State::Maintenance {
             member.slow_start.close();
         }
+        member.tenure.begin(decision, ends);
         member.publish(now);
-        if before != state {
-            self.changed(now);
-        }
+        self.changed(now);
+    }
+
+    /// The states that have ended by themselves by `now` and of which nobody has heard yet.
+    pub(super) fn take_over(&mut self, now: Instant) -> Vec<(MemberId, Arc<Decision>)> {
+        self.settle(now);
+        let members = self.members.iter_mut();
+        members
+            .filter_map(|member| Some((member.id, member.tenure.take_over()?)))
+            .collect()
     }
 }

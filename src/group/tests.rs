@@ -416,18 +416,22 @@ fn runs_based_on_a_full_go_where_it_is_while_they_may() {
             _ => assert_eq!(elsewhere.as_deref(), Ok("File4")),
         }
         place.probe("File6", true);
-        place.live("File6").set_state(State::Draining, place.now);
+        place
+            .live("File6")
+            .decide(rig::decision(State::Draining), None, place.now);
         assert_eq!(
             place.run("Mail", incremental).is_ok(),
             locality == model::Locality::Prefer
         );
-        place.live("File6").set_state(State::Sealed, place.now);
+        place
+            .live("File6")
+            .decide(rig::decision(State::Sealed), None, place.now);
         assert_eq!(
             storage_of(place.run("Mail", incremental)),
             "File4",
             "a sealed storage is no home"
         );
-        place.live("File6").set_state(State::Ready, place.now);
+        place.live("File6").decide(rig::decision(State::Ready), None, place.now);
         place.ended("Mail", JobLevel::Full, "File5", 1);
         assert_eq!(
             storage_of(place.run("Mail", incremental)),

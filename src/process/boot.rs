@@ -20,8 +20,8 @@ use crate::group::{Directory, PastJob};
 use crate::net::listen;
 use crate::relay::{PipePool, PoolOptions};
 use crate::session::history::{self, Recorder};
-use crate::session::{self, Context};
-use crate::store::{SqliteStore, Store};
+use crate::session::{self, Context, States};
+use crate::store::{SqliteStore, StateRecord, Store};
 use crate::telemetry::event::StoreFailed;
 use crate::volumes::Ledger;
 
@@ -30,6 +30,7 @@ use crate::volumes::Ledger;
 pub(super) struct Opened {
     store: SqliteStore,
     history: Vec<PastJob>,
+    states: Vec<StateRecord>,
     listeners: Vec<(TcpListener, Arc<model::Group>)>,
     pages: Vec<TcpListener>,
 }
@@ -41,6 +42,7 @@ pub(super) struct Opened {
 pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     let store = open_store(model)?;
     let history = remember(&store, model).await;
+    let states = decided(&store).await;
     let mut listeners = Vec::with_capacity(model.listeners.len());
     for listener in &model.listeners {
         let address = listener.address;
@@ -65,6 +67,7 @@ pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     Ok(Opened {
         store,
         history,
+        states,
         listeners,
         pages,
     })
@@ -91,6 +94,18 @@ async fn remember(store: &SqliteStore, model: &Model) -> Vec<PastJob> {
     })
 }
 
+/// What the operator wants of storages. Without it all are ready, which is better than to serve nobody.
+async fn decided(store: &SqliteStore) -> Vec<StateRecord> {
+    store.states().await.unwrap_or_else(|error| {
+        StoreFailed {
+            operation: "states",
+            error: &error,
+        }
+        .emit();
+        Vec::new()
+    })
+}
+
 fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ProcessError> {
     listen::bind(address).map_err(|source: io::Error| ProcessError::Listen { address, key, source })
 }
@@ -107,14 +122,23 @@ pub(super) fn start(
 ) -> (Arc<Context>, JoinHandle<()>) {
     let directory = Directory::new(model);
     directory.remember(&opened.history);
+    States::restore(&directory, opened.states);
     probes::start(model, &directory, stop);
     let signs = Arc::new(Signs::new(phases.watch(), &directory));
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let ledger = Ledger::new(Arc::clone(&store));
+    let states = States::new(Arc::clone(&store));
     let (recorder, records) = Recorder::new();
     let writing = tokio::spawn(records.write(store, model.history, stop.clone()));
     let pipes = PipePool::new(PoolOptions::default());
-    let context = Arc::new(Context::new(Arc::clone(model), directory, ledger, recorder, pipes));
+    let context = Arc::new(Context::new(
+        Arc::clone(model),
+        directory,
+        ledger,
+        states,
+        recorder,
+        pipes,
+    ));
 
     let pages = admin::pages(exposition.clone(), signs);
     for listener in opened.pages {
@@ -131,6 +155,7 @@ pub(super) fn start(
         }
     };
     tokio::spawn(tasks::watch_pipes(read, stop.clone()));
+    tokio::spawn(tasks::watch_states(Arc::clone(&context), stop.clone()));
     tokio::spawn(tasks::watch_pace(Arc::clone(&context.directory), stop.clone()));
     for (listener, group) in opened.listeners {
         let serving = session::serve(Arc::clone(&context), listener, group, stop.clone());

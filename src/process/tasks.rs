@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::systemd::{self, Notifier};
 use crate::admin::metrics::Exposition;
 use crate::group::Directory;
+use crate::session::Context;
 use crate::telemetry::event::RelayFellBackToCopy;
 use crate::telemetry::meters::PipeMeters;
 
@@ -18,6 +19,9 @@ const TIDY: Duration = Duration::from_secs(5);
 
 /// How often the storages' pace is looked at: as often as relays say how far they are.
 const PACE: Duration = Duration::from_secs(5);
+
+/// How exactly a state ends at its time.
+const STATES: Duration = Duration::from_secs(1);
 
 /// How often the relays' pipes are looked at.
 const PIPES: Duration = Duration::from_secs(10);
@@ -37,6 +41,18 @@ async fn every(period: Duration, stop: CancellationToken, mut work: impl FnMut()
 /// Keeps histograms small.
 pub(super) async fn tidy_metrics(exposition: Exposition, stop: CancellationToken) {
     every(TIDY, stop, || exposition.tidy()).await;
+}
+
+/// Ends states whose time is over.
+pub(super) async fn watch_states(context: Arc<Context>, stop: CancellationToken) {
+    let mut ticks = interval(STATES);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => context.states.tidy(&context.directory).await,
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Looks how fast the storages are.

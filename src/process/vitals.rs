@@ -47,6 +47,7 @@ impl Vitals for Signs {
                 reading_jobs: view.reading,
                 jobs_limit: view.limit,
                 up: view.availability == Availability::Up,
+                state: view.state(),
                 ejected: view.ejected_for.is_some(),
                 space: view.room.map(|room| room.space),
             });
@@ -88,7 +89,7 @@ fn condition(view: &StorageView) -> String {
     let mut text = match (view.availability, view.ejected_for) {
         (Availability::Down, _) => "is down".to_owned(),
         (_, Some(left)) => format!("failed jobs and gets none for {} s", left.as_secs() + 1),
-        _ => format!("is {}", view.state),
+        _ => format!("is {}", view.state()),
     };
     if let Some(trouble) = &view.trouble {
         let _ = write!(text, " ({})", trouble.text);
@@ -201,6 +202,8 @@ mod tests {
         for (series, value) in [
             (r#"sdgroup_storage_up{storage="File4"}"#, "1"),
             (r#"sdgroup_storage_up{storage="File5"}"#, "0"),
+            (r#"sdgroup_storage_state{storage="File4",state="ready"}"#, "1"),
+            (r#"sdgroup_storage_state{storage="File4",state="sealed"}"#, "0"),
             (r#"sdgroup_storage_ejected{storage="File4"}"#, "0"),
             (r#"sdgroup_storage_ejected{storage="File5"}"#, "1"),
             (r#"sdgroup_storage_jobs{storage="File4"}"#, "0"),

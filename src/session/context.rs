@@ -13,6 +13,7 @@ use super::history::Recorder;
 use super::jobs::{Jobs, Stop};
 use super::rates::Rates;
 use super::routes::Routes;
+use super::states::States;
 use crate::config::Model;
 use crate::group::Directory;
 use crate::relay::PipePool;
@@ -38,6 +39,8 @@ pub struct Context {
     pub directory: Arc<Directory>,
     /// Where volumes are.
     pub ledger: Ledger,
+    /// What the operator wants of the storages.
+    pub states: States,
     /// Where jobs that have ended are noted.
     pub recorder: Recorder,
     /// The jobs on control connections.
@@ -66,6 +69,7 @@ impl Context {
         model: Arc<Model>,
         directory: Arc<Directory>,
         ledger: Ledger,
+        states: States,
         recorder: Recorder,
         pipes: PipePool,
     ) -> Self {
@@ -86,6 +90,7 @@ impl Context {
             model,
             directory,
             ledger,
+            states,
             recorder,
             jobs: Arc::default(),
             routes: Arc::default(),

@@ -2,7 +2,7 @@
 //! session waits for a disk.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::config::model;
 use crate::group::PastJob;
 use crate::store::{JobRecord, Keep, Store, StoreError};
 use crate::telemetry::event::StoreFailed;
-use crate::types::JobStatus;
+use crate::types::{JobStatus, Moment};
 
 /// How many ended jobs may wait to be written. Further ones are not remembered over a restart.
 const MOST_WAITING: usize = 10_000;
@@ -22,10 +22,9 @@ const GATHER: Duration = Duration::from_millis(500);
 /// How many are written in one transaction.
 const BATCH: usize = 500;
 
-/// Now, in seconds of Unix time.
-pub(super) fn unix_now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+/// The time of day.
+pub(super) fn now() -> Moment {
+    Moment::of(SystemTime::now())
 }
 
 /// What placement learns of a job that has ended.
@@ -55,7 +54,7 @@ pub async fn load(store: &dyn Store, history: model::History) -> Result<Vec<Past
 fn keep(history: model::History) -> Keep {
     let seconds = i64::try_from(history.retention.as_secs()).unwrap_or(i64::MAX);
     Keep {
-        since: unix_now().saturating_sub(seconds),
+        since: now().0.saturating_sub(seconds),
         most: history.maximum_jobs,
     }
 }
@@ -134,7 +133,7 @@ mod tests {
     };
 
     fn record(number: u32, status: JobStatus) -> JobRecord {
-        let now = unix_now();
+        let now = now().0;
         JobRecord {
             director: DirectorName::new("lab-dir").unwrap(),
             job: JobName::new(&format!("Nightly.{number}")).unwrap(),

@@ -22,6 +22,7 @@ mod jobs;
 mod learned;
 mod rates;
 mod routes;
+mod states;
 mod storage;
 mod table;
 
@@ -29,3 +30,4 @@ pub use context::{Admission, Context};
 pub use front::serve;
 pub use health::probed;
 pub use jobs::{Job, Jobs, Stop};
+pub use states::States;

@@ -61,7 +61,7 @@ const COLUMNS: usize = 7;
 const TO_THE_RIGHT: [bool; COLUMNS] = [false, false, true, true, false, true, true];
 const HEADINGS: [&str; COLUMNS] = ["Storage", "State", "Jobs", "Free", "Bacula", "MB/s to", "MB/s from"];
 
-/// A heading, and each member's row, with what is wrong with it on a line of its own.
+/// A heading, and each member's row, with what there is to say of it on lines of their own.
 fn rows(members: &[(StorageView, Rate)]) -> Vec<String> {
     let cells: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned))
         .chain(members.iter().map(|(view, rate)| row(view, *rate)))
@@ -72,7 +72,6 @@ fn rows(members: &[(StorageView, Rate)]) -> Vec<String> {
             *width = cell.chars().count().max(*width);
         }
     }
-    let mut troubles = members.iter().map(|(view, _)| view.trouble.as_ref());
     let mut lines = Vec::new();
     for (at, row) in cells.iter().enumerate() {
         let mut line = String::new();
@@ -86,11 +85,17 @@ fn rows(members: &[(StorageView, Rate)]) -> Vec<String> {
         line.truncate(line.trim_end().len());
         line.push('\n');
         lines.push(line);
-        if let Some(trouble) = (at > 0).then(|| troubles.next().flatten()).flatten() {
-            lines.push(format!("    {}\n", trouble.text));
-        }
+        let member = at.checked_sub(1).and_then(|at| members.get(at));
+        lines.extend(member.into_iter().flat_map(|(view, _)| notes(view)));
     }
     lines
+}
+
+/// What stands below a member's row: what the operator wants of it, and what is wrong with it.
+fn notes(view: &StorageView) -> impl Iterator<Item = String> {
+    let decision = view.decision.as_ref().map(|decision| format!("    {decision}\n"));
+    let trouble = view.trouble.as_ref().map(|trouble| format!("    {}\n", trouble.text));
+    decision.into_iter().chain(trouble)
 }
 
 fn row(view: &StorageView, rate: Rate) -> [String; COLUMNS] {
@@ -121,8 +126,8 @@ fn row(view: &StorageView, rate: Rate) -> [String; COLUMNS] {
 /// What the operator wants, if that is not all there is, and what probes and traffic see.
 fn state(view: &StorageView) -> String {
     let mut state = String::new();
-    if view.state != State::Ready {
-        let _ = write!(state, "{}, ", view.state);
+    if view.state() != State::Ready {
+        let _ = write!(state, "{}, ", view.state());
     }
     let _ = write!(state, "{}", view.availability);
     if view.availability == Availability::Down {
@@ -145,7 +150,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::group::{Cause, Room};
+    use crate::group::{Cause, Decision, Room};
     use crate::types::{Bytes, Space, StorageName};
 
     fn view(name: &str) -> StorageView {
@@ -155,7 +160,7 @@ mod tests {
             reading: 0,
             limit: 20,
             placed_total: 10,
-            state: State::Ready,
+            decision: None,
             availability: Availability::Up,
             availability_length: Duration::from_secs(70),
             ejected_for: None,
@@ -185,7 +190,12 @@ mod tests {
             ..view("File5")
         };
         let draining = StorageView {
-            state: State::Draining,
+            decision: Some(Arc::new(Decision {
+                state: State::Draining,
+                reason: Some("moves to the cellar".to_owned()),
+                by: "ann".to_owned(),
+                ..Decision::default()
+            })),
             ejected_for: Some(Duration::from_secs(9)),
             storage_version: None,
             room: None,
@@ -206,6 +216,7 @@ mod tests {
         File5            down for 1 min 10 s            0 of 20  69.7 GB of 270.6 GB 5 min ago  15.0        0.0        0.0
            connection refused by 192.0.2.5:9103
         Archive-of-2026  draining, up, ejected for 9 s  3 of 20                                             0.0     1250.0
+           draining by ann (moves to the cellar)
         ");
     }
 }

@@ -90,7 +90,7 @@ impl Store for MemoryStore {
 
     fn put_state(&self, record: StateRecord) -> Answer<()> {
         let mut states = lock(&self.states);
-        if record.state == State::Ready {
+        if record.decision.state == State::Ready {
             states.remove(&record.storage);
         } else {
             states.insert(record.storage.clone(), record);

@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::{JobRecord, Keep, StateRecord, StoreError};
 use crate::types::{
-    Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobStatus,
-    JobType, NameError, State, StorageName,
+    Bytes, ClientName, Decision, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName,
+    JobStatus, JobType, Moment, NameError, State, StorageName,
 };
 
 const JOB_COLUMNS: &str = "director, job, job_id, resource, client, fileset, type, level, group_name, storage, arrived, \
@@ -90,18 +90,19 @@ pub(super) fn states(connection: &Connection, path: &str) -> Result<Vec<StateRec
 /// Notes the state of one storage.
 pub(super) fn put_state(connection: &Connection, path: &str, record: &StateRecord) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    let done = if record.state == State::Ready {
-        connection.execute("DELETE FROM states WHERE storage = ?1", [record.storage.as_str()])
+    let StateRecord { storage, decision } = record;
+    let done = if decision.state == State::Ready {
+        connection.execute("DELETE FROM states WHERE storage = ?1", [storage.as_str()])
     } else {
         connection.execute(
             "INSERT OR REPLACE INTO states (storage, state, reason, set_by, since, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
-                record.storage.as_str(),
-                record.state.as_str(),
-                record.reason,
-                record.by,
-                record.since,
-                record.until
+                storage.as_str(),
+                decision.state.as_str(),
+                decision.reason,
+                decision.by,
+                decision.since.0,
+                decision.until.map(|until| until.0)
             ],
         )
     };
@@ -161,11 +162,13 @@ fn state(row: &Row<'_>) -> Result<StateRecord, Unread> {
     let word: String = row.get(1)?;
     Ok(StateRecord {
         storage: name(row, 0, "storage", StorageName::new)?,
-        state: State::from_word(&word).ok_or(Unread::Word("state", word))?,
-        reason: row.get(2)?,
-        by: row.get(3)?,
-        since: row.get(4)?,
-        until: row.get(5)?,
+        decision: Decision {
+            state: State::from_word(&word).ok_or(Unread::Word("state", word))?,
+            reason: row.get(2)?,
+            by: row.get(3)?,
+            since: Moment(row.get(4)?),
+            until: row.get::<_, Option<i64>>(5)?.map(Moment),
+        },
     })
 }
 

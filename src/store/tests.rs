@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::types::{
-    Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobStatus,
-    JobType, State,
+    Bytes, ClientName, Decision, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName,
+    JobStatus, JobType, Moment, State,
 };
 
 fn wait<T>(answer: Answer<T>) -> Result<T, StoreError> {
@@ -37,11 +37,13 @@ fn job(number: u32, ended: i64) -> JobRecord {
 fn state(storage: &str, state: State) -> StateRecord {
     StateRecord {
         storage: StorageName::new(storage).unwrap(),
-        state,
-        reason: Some("a new controller".to_owned()),
-        by: "root".to_owned(),
-        since: 100,
-        until: None,
+        decision: Decision {
+            state,
+            reason: Some("a new controller".to_owned()),
+            by: "root".to_owned(),
+            since: Moment(100),
+            until: None,
+        },
     }
 }
 
@@ -82,15 +84,13 @@ fn a_state_is_kept_until_the_storage_is_ready() {
         assert_eq!(wait(store.states()).unwrap(), []);
         let sealed = state("File5", State::Sealed);
         let mut draining = state("File4", State::Draining);
-        draining.until = Some(2_000_000_000);
+        draining.decision.until = Some(Moment(2_000_000_000));
         for record in [&sealed, &draining] {
             wait(store.put_state(record.clone())).unwrap();
         }
         assert_eq!(wait(store.states()).unwrap(), [draining.clone(), sealed.clone()]);
-        let changed = StateRecord {
-            reason: None,
-            ..state("File5", State::Maintenance)
-        };
+        let mut changed = state("File5", State::Maintenance);
+        changed.decision.reason = None;
         wait(store.put_state(changed.clone())).unwrap();
         assert_eq!(wait(store.states()).unwrap(), [draining, changed]);
         for storage in ["File4", "File5"] {

@@ -3,7 +3,7 @@
 use metrics::{Counter, Gauge};
 
 use super::names;
-use crate::types::{Bytes, GroupName, Space, StorageName};
+use crate::types::{Bytes, GroupName, Space, State, StorageName};
 
 /// The meters of one storage. Made once per storage of the configuration.
 #[derive(Debug, Clone)]
@@ -12,6 +12,7 @@ pub struct StorageMeters {
     reading_jobs: Gauge,
     jobs_limit: Gauge,
     up: Gauge,
+    states: [(State, Gauge); State::ALL.len()],
     ejected: Gauge,
     free: Gauge,
     total: Gauge,
@@ -30,6 +31,8 @@ pub struct StorageReading {
     pub jobs_limit: u32,
     /// The probes find it up.
     pub up: bool,
+    /// What the operator wants of it.
+    pub state: State,
     /// It was ejected for failing jobs.
     pub ejected: bool,
     /// The room on it, if that is known.
@@ -58,6 +61,7 @@ impl StorageMeters {
             reading_jobs: names::STORAGE_READING_JOBS.with([name]),
             jobs_limit: names::STORAGE_JOBS_LIMIT.with([name]),
             up: names::STORAGE_UP.with([name]),
+            states: State::ALL.map(|state| (state, names::STORAGE_STATE.with([name, state.as_str()]))),
             ejected: names::STORAGE_EJECTED.with([name]),
             free: names::STORAGE_FREE.with([name]),
             total: names::STORAGE_TOTAL.with([name]),
@@ -72,6 +76,9 @@ impl StorageMeters {
         self.reading_jobs.set(f64::from(reading.reading_jobs));
         self.jobs_limit.set(f64::from(reading.jobs_limit));
         self.up.set(f64::from(u8::from(reading.up)));
+        for (state, gauge) in &self.states {
+            gauge.set(f64::from(u8::from(*state == reading.state)));
+        }
         self.ejected.set(f64::from(u8::from(reading.ejected)));
         self.free.set(real_bytes(reading.space.map(|space| space.free)));
         self.total.set(real_bytes(reading.space.map(|space| space.total)));
@@ -224,6 +231,7 @@ mod tests {
         let scrape = Scrape::new();
         scrape.during(|| {
             StorageMeters::new(&StorageName::new("File5").unwrap()).show(&StorageReading {
+                state: State::Sealed,
                 jobs: 3,
                 reading_jobs: 1,
                 jobs_limit: 20,

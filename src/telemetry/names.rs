@@ -211,6 +211,8 @@ list! {
         "Size of the storage's file systems as it told the last probe, each counted once; NaN while it is not known.";
     gauge STORAGE_UP = "sdgroup_storage_up" [storage]:
         "1 when the probes find the storage up, 0 when they find it down or have not yet found out.";
+    gauge STORAGE_STATE = "sdgroup_storage_state" [storage state]:
+        "1 for the state that the operator has put the storage in (ready, draining, sealed, maintenance), 0 for the others.";
     gauge STORAGE_EJECTED = "sdgroup_storage_ejected" [storage]:
         "1 while the storage gets no new jobs because it failed jobs, else 0.";
     counter STORAGE_EJECTIONS = "sdgroup_storage_ejections_total" [storage cause]:
@@ -267,6 +269,7 @@ mod tests {
         "peer",
         "cause",
         "storage",
+        "state",
         "direction",
         "group",
         "policy",

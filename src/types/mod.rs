@@ -2,6 +2,7 @@
 
 mod glob;
 mod job;
+mod moment;
 mod names;
 mod release;
 mod secret;
@@ -11,6 +12,7 @@ mod tls;
 
 pub use glob::Glob;
 pub use job::{JobId, JobLevel, JobStatus, JobType, SessionIdentity};
+pub use moment::Moment;
 pub use names::{
     ClientName, DeviceName, DirectorName, FileSetName, GroupName, JobName, JobResourceName, MAX_NAME_BYTES, MediaType,
     NameError, PoolName, StorageName, VolumeName,
@@ -18,5 +20,5 @@ pub use names::{
 pub use release::{Release, Severity};
 pub use secret::{Secret, SessionKey};
 pub use space::{Bytes, Space};
-pub use state::State;
+pub use state::{Decision, State};
 pub use tls::{Need, Needs};

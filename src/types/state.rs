@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Moment;
+
 /// What the operator wants of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum State {
@@ -17,7 +19,7 @@ pub enum State {
 }
 
 impl State {
-    /// Every state, in the order of its numbers in [`State::code`].
+    /// Every state, from the one that allows the most on.
     pub const ALL: [Self; 4] = [Self::Ready, Self::Draining, Self::Sealed, Self::Maintenance];
 
     /// A word for logs, metrics and the store; one of a fixed set.
@@ -36,26 +38,36 @@ impl State {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
+}
 
-    /// A small number for it.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Ready => 0,
-            Self::Draining => 1,
-            Self::Sealed => 2,
-            Self::Maintenance => 3,
+/// What the operator wants of a storage, with who said so, why and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Decision {
+    /// What.
+    pub state: State,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who said so.
+    pub by: String,
+    /// Since when.
+    pub since: Moment,
+    /// Until when; until it is changed if there is none.
+    pub until: Option<Moment>,
+}
+
+/// The state, with who wants it, why and until when.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.state)?;
+        if !self.by.is_empty() {
+            write!(f, " by {}", self.by)?;
         }
-    }
-
-    /// From that number.
-    #[must_use]
-    pub fn from_code(code: u8) -> Self {
-        match code {
-            1 => Self::Draining,
-            2 => Self::Sealed,
-            3 => Self::Maintenance,
-            _ => Self::Ready,
+        if let Some(reason) = &self.reason {
+            write!(f, " ({reason})")?;
+        }
+        match self.until {
+            Some(until) => write!(f, " until {until}"),
+            None => Ok(()),
         }
     }
 }
@@ -71,9 +83,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_words_are_told_apart() {
+    fn a_decision_in_a_line() {
+        let mut decision = Decision {
+            state: State::Sealed,
+            ..Decision::default()
+        };
+        assert_eq!(decision.to_string(), "sealed");
+        decision.by = "ann".to_owned();
+        decision.reason = Some("new disks".to_owned());
+        decision.until = Some(Moment(1_795_393_237));
+        assert_eq!(
+            decision.to_string(),
+            "sealed by ann (new disks) until 2026-11-23 00:20:37 UTC"
+        );
+    }
+
+    #[test]
+    fn words_are_told_apart() {
         for state in State::ALL {
-            assert_eq!(State::from_code(state.code()), state);
             assert_eq!(State::from_word(state.as_str()), Some(state));
         }
         assert_eq!(State::from_word("Ready"), None);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Facts;
 use crate::relay::Tally;
-use crate::session::history::{past, unix_now};
+use crate::session::history::{now, past};
 use crate::store::JobRecord;
 use crate::telemetry::event::{JobRefused, SessionEnded, SessionKind};
 use crate::types::{Bytes, JobStatus, StorageName};
@@ -51,7 +51,7 @@ impl Ending {
         let (Some((storage, ..)), Some(placed), Some(status)) = (&self.placed, self.placed_at, self.status) else {
             return;
         };
-        let ended = unix_now();
+        let ended = now().0;
         let ago = |then: Instant| ended.saturating_sub(i64::try_from(then.elapsed().as_secs()).unwrap_or(i64::MAX));
         let command = &facts.command;
         let record = JobRecord {

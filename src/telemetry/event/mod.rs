@@ -19,7 +19,7 @@ pub use session::{
     LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,
     SessionKind, SessionStarted,
 };
-pub use storage::{ProbeDone, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted};
+pub use storage::{ProbeDone, StateChanged, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted};
 pub use volume::{VolumeConflict, VolumeForgotten, VolumeGuarded, VolumeLearned, VolumeMoved};
 
 use crate::types::{ClientName, DirectorName, JobId, JobName};

@@ -100,6 +100,39 @@ impl StorageFlipped<'_> {
     }
 }
 
+/// The operator wants something else of a storage, or what he wanted has ended by itself.
+#[derive(Debug)]
+pub struct StateChanged<'a> {
+    /// The storage.
+    pub storage: &'a StorageName,
+    /// The state it was in.
+    pub from: &'static str,
+    /// The state it is in.
+    pub to: &'static str,
+    /// Who says so.
+    pub by: &'a str,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// Until when, if that is settled.
+    pub until: Option<&'a str>,
+}
+
+impl StateChanged<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        info!(
+            event = "state_changed",
+            storage = %self.storage,
+            from = self.from,
+            to = self.to,
+            by = self.by,
+            reason = self.reason,
+            until = self.until,
+            "storage is in another state"
+        );
+    }
+}
+
 /// A probe has its outcome.
 #[derive(Debug)]
 pub struct ProbeDone<'a> {
@@ -163,6 +196,15 @@ mod tests {
                     }
                     .emit();
                 }
+                StateChanged {
+                    storage: &storage,
+                    from: "ready",
+                    to: "sealed",
+                    by: "ann",
+                    reason: Some("new disks"),
+                    until: None,
+                }
+                .emit();
                 ProbeDone {
                     storage: &storage,
                     outcome: "refused",
@@ -180,7 +222,7 @@ mod tests {
                 line["level"].as_str().unwrap().to_owned()
             })
             .collect();
-        assert_eq!(levels, ["DEBUG", "WARN", "INFO", "WARN", "INFO", "DEBUG"]);
+        assert_eq!(levels, ["DEBUG", "WARN", "INFO", "WARN", "INFO", "INFO", "DEBUG"]);
         for series in [
             r#"sdgroup_storage_ejections_total{storage="File4",cause="login_timeout"}"#,
             r#"sdgroup_storage_readmissions_total{storage="File4"}"#,

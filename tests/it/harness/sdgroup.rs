@@ -9,7 +9,7 @@ use sdgroup::config::{self, MachineSecrets};
 use sdgroup::group::Directory;
 use sdgroup::relay::PipePool;
 use sdgroup::session::history::Recorder;
-use sdgroup::session::{self, Context};
+use sdgroup::session::{self, Context, States};
 use sdgroup::store::Store;
 use sdgroup::types::{JobName, VolumeName};
 use sdgroup::volumes::Ledger;
@@ -35,11 +35,12 @@ impl Sdgroup {
         let ledger = Ledger::new(Arc::clone(&store));
         let stop = CancellationToken::new();
         let (recorder, records) = Recorder::new();
-        tokio::spawn(records.write(store, model.history, stop.clone()));
+        tokio::spawn(records.write(Arc::clone(&store), model.history, stop.clone()));
         let context = Arc::new(Context::new(
             Arc::new(model),
             directory,
             ledger,
+            States::new(Arc::clone(&store)),
             recorder,
             PipePool::default(),
         ));
