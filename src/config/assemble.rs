@@ -155,6 +155,7 @@ fn listener(table: &ListenTable) -> Option<Listener> {
 
 fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
     threshold(table, problems);
+    shadow(table, problems);
     Some(Group {
         name: table.name.as_ref()?.value.clone(),
         members: table
@@ -165,6 +166,7 @@ fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
             .map(|member| member.value.clone())
             .collect(),
         policy: table.policy.as_ref().map(|at| at.value).unwrap_or_default(),
+        shadow_policy: table.shadow_policy.as_ref().map(|at| at.value),
         threshold: written(table.threshold.as_ref(), Threshold::default()),
         locality: written(table.locality.as_ref(), Locality::default()),
         room_for_job: written(table.room_for_job.as_ref(), RoomForJob::default()),
@@ -181,16 +183,28 @@ fn group(table: &GroupTable, problems: &mut Problems<'_>) -> Option<Group> {
     })
 }
 
+/// A shadow that is the policy itself shows nothing.
+fn shadow(table: &GroupTable, problems: &mut Problems<'_>) {
+    let policy = table.policy.as_ref().map(|at| at.value).unwrap_or_default();
+    if let Some(at) = table.shadow_policy.as_ref().filter(|at| at.value == policy) {
+        let text = format!("ShadowPolicy is {policy}, which is the group's policy");
+        problems.warning(&at.span, text, "name the policy that you want to compare it with");
+    }
+}
+
 /// The threshold and the one policy that has a use for it go together.
 fn threshold(table: &GroupTable, problems: &mut Problems<'_>) {
-    let policy = table.policy.as_ref();
-    let uses_it = policy.is_some_and(|at| at.value == PolicyName::FreeSpaceLeastUsed);
-    match (&table.threshold, policy) {
-        (Some(at), _) if !uses_it => {
+    let (policy, shadow) = (table.policy.as_ref(), table.shadow_policy.as_ref());
+    let needs_it = |at: &At<PolicyName>| at.value == PolicyName::FreeSpaceLeastUsed;
+    match (
+        &table.threshold,
+        policy.into_iter().chain(shadow).find(|at| needs_it(at)),
+    ) {
+        (Some(at), None) => {
             let text = "StorageGroupPolicyThreshold has no effect on this group's policy";
             problems.warning(&at.span, text, "it is for FreeSpaceLeastUsed");
         }
-        (None, Some(at)) if uses_it => {
+        (None, Some(at)) => {
             let text = "FreeSpaceLeastUsed without a threshold is the same as FreeSpace";
             let advice =
                 "add StorageGroupPolicyThreshold: how much less room than the roomiest storage counts as alike";

@@ -376,6 +376,8 @@ pub struct Group {
     pub members: Vec<StorageName>,
     /// How members are ranked.
     pub policy: PolicyName,
+    /// A policy that is asked where it would place each job, and not followed.
+    pub shadow_policy: Option<PolicyName>,
     /// For a policy that has a use for it.
     pub threshold: Threshold,
     /// Whether a job's later runs go where its last full is.

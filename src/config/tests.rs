@@ -86,6 +86,7 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
         "PasswordCredential",
         "Device",
         "MediaType",
+        "ShadowPolicy",
         "StorageGroupPolicyThreshold",
         "MaximumConcurrentWriteJobs",
         "MaximumConcurrentReadJobs",
@@ -326,6 +327,15 @@ fn a_threshold_is_a_size_or_a_share_and_goes_with_its_policy() {
     assert!(
         idle.contains("warning: StorageGroupPolicyThreshold has no effect on this group's policy"),
         "{idle}"
+    );
+    let of_the_shadow = "ShadowPolicy = \"freespaceleastused\"";
+    assert!(shown(&with(of_the_shadow)).contains("without a threshold is the same as FreeSpace"));
+    let both = with(&format!("{of_the_shadow}\nStorageGroupPolicyThreshold = \"10%\""));
+    assert_eq!(compiled(&both).unwrap().warnings, Vec::new());
+    let same = shown(&with("ShadowPolicy = \"ListedOrder\""));
+    assert!(
+        same.contains("warning: ShadowPolicy is ListedOrder, which is the group's policy"),
+        "{same}"
     );
     let wrong = shown(&with("StorageGroupPolicyThreshold = \"120%\""));
     assert!(wrong.contains("is no percentage: it is too large"), "{wrong}");

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::model::Model;
 use crate::types::{Decision, GroupName, StorageName};
 
+use super::explain::Explanation;
 use super::group::Group;
 use super::history::PastJob;
 use super::line::Line;
@@ -175,6 +176,13 @@ impl Directory {
                 explanation: Arc::default(),
             }),
         }
+    }
+
+    /// Where a job that writes would go at `now`, and why; nothing is taken, and nothing changes by it.
+    #[must_use]
+    pub fn explain(&self, group: &Arc<Group>, request: &PlacementRequest, now: Instant) -> Arc<Explanation> {
+        let choice = Choice::Of(Arc::clone(group));
+        self.board.lock().would_take(&choice, request, now)
     }
 
     fn place_at(

@@ -9,6 +9,7 @@ use crate::types::{Bytes, DirectorName, GroupName, StorageName};
 
 use super::eligible::Ineligible;
 use super::load::Full;
+use super::pace::Pace;
 
 /// How many members a line names before it says how many more there are: lines go into job logs.
 const NAMED_MEMBERS: usize = 12;
@@ -41,6 +42,8 @@ pub struct Judged {
     pub storage: StorageName,
     /// The jobs it ran, the one to be placed not among them.
     pub running: u32,
+    /// Those of them that read.
+    pub reading: u32,
     /// How many it may run.
     pub limit: u32,
     /// It had as many jobs as it should have where others can have them.
@@ -51,6 +54,14 @@ pub struct Judged {
     pub lacks_room: bool,
     /// The room on it once its jobs have ended, as far as that is foreseen; none if it is not known.
     pub free: Option<Bytes>,
+    /// How fast it was seen to be, if it was.
+    pub pace: Option<Pace>,
+    /// Its share where a policy weighs.
+    pub weight: u32,
+    /// How many jobs were placed elsewhere since its last one; none if it had no job yet.
+    pub placed_ago: Option<u64>,
+    /// How many jobs were placed since it had this job at this level; none if it never had, or that is not known.
+    pub had_it_ago: Option<u64>,
     /// Its place in the order of preference, from 1; none if it was not eligible.
     pub rank: Option<usize>,
     /// What was against it.
@@ -86,6 +97,8 @@ pub struct Explanation {
     pub expected: Option<Bytes>,
     /// Where the job goes.
     pub chosen: Option<StorageName>,
+    /// Where the group's shadow policy would have put it.
+    pub shadow: Option<(PolicyName, StorageName)>,
     /// What keeps the job from every member.
     pub obstacle: Option<Obstacle>,
     /// Ejections were overlooked, since there was nothing else.
@@ -123,10 +136,95 @@ impl Explanation {
         text
     }
 
+    /// The policy that ranked the members; none where the job was bound to one storage.
+    #[must_use]
+    pub fn policy(&self) -> Option<PolicyName> {
+        self.group.as_ref().map(|(_, policy)| *policy)
+    }
+
+    /// Every member with all its numbers.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut text = String::new();
+        if let Some(obstacle) = &self.obstacle {
+            let _ = write!(text, "{obstacle}; ");
+        }
+        if let Some(expected) = self.expected {
+            let _ = write!(text, "{expected} are expected; ");
+        }
+        for (at, member) in self.members.iter().enumerate() {
+            let _ = write!(text, "{}{}", if at == 0 { "" } else { "; " }, InFull(member));
+        }
+        if let Some((policy, storage)) = &self.shadow {
+            let _ = write!(text, "; {policy} would take {storage}");
+        }
+        if self.pardoned {
+            text.push_str("; all are ejected");
+        }
+        text
+    }
+
     fn others(&self) -> impl Iterator<Item = &Judged> {
         self.members
             .iter()
             .filter(|member| Some(&member.storage) != self.chosen.as_ref())
+    }
+}
+
+/// A member with all its numbers.
+struct InFull<'a>(&'a Judged);
+
+impl fmt::Display for InFull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let member = self.0;
+        write!(f, "{}: ", member.storage)?;
+        if let Some(rank) = member.rank {
+            write!(f, "rank {rank}, ")?;
+        }
+        if let Some(why) = &member.ineligible {
+            write!(f, "{why}, ")?;
+        }
+        write!(f, "{} jobs", Jobs(member))?;
+        if member.reading > 0 {
+            write!(f, " ({} read)", member.reading)?;
+        }
+        if let Some(free) = member.free {
+            write!(f, ", {free} free")?;
+        }
+        if let Some(pace) = member.pace {
+            write!(f, ", {}/s at most, {}/s a job", Bytes(pace.most), Bytes(pace.of_one))?;
+        }
+        if member.weight != 1 {
+            write!(f, ", weight {}", member.weight)?;
+        }
+        match member.placed_ago {
+            Some(ago) => write!(f, ", chosen {ago} jobs ago")?,
+            None => f.write_str(", never chosen")?,
+        }
+        if let Some(ago) = member.had_it_ago {
+            write!(f, ", had it {ago} jobs ago")?;
+        }
+        let marks = [
+            (member.is_home, "has its last full"),
+            (member.lacks_room, "lacks room"),
+            (member.is_at_target, "at its target"),
+        ];
+        for (_, mark) in marks.iter().filter(|(is, _)| *is) {
+            write!(f, ", {mark}")?;
+        }
+        Ok(())
+    }
+}
+
+/// `3 of 20`, or `3` where there is no limit.
+struct Jobs<'a>(&'a Judged);
+
+impl fmt::Display for Jobs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.limit {
+            u32::MAX => self.0.running.fmt(f),
+            limit => write!(f, "{} of {limit}", self.0.running),
+        }
     }
 }
 
@@ -172,14 +270,14 @@ impl fmt::Display for Explanation {
         }
         f.write_str(" (")?;
         if let Some(member) = self.members.iter().find(|member| member.storage == *chosen) {
-            write!(f, "{} of {} jobs{}", member.running, member.limit, self.marks(member))?;
+            write!(f, "{} jobs{}", Jobs(member), self.marks(member))?;
         }
         let mut others = self.others();
         for member in others.by_ref().take(NAMED_MEMBERS) {
             write!(f, "; {}: ", member.storage)?;
             match &member.ineligible {
                 Some(why) => write!(f, "{why}")?,
-                None => write!(f, "{} of {}{}", member.running, member.limit, self.marks(member))?,
+                None => write!(f, "{}{}", Jobs(member), self.marks(member))?,
             }
         }
         match others.count() {
@@ -202,11 +300,16 @@ mod tests {
         Judged {
             storage: StorageName::new(storage).expect("a name"),
             running,
+            reading: 0,
             limit: 20,
             is_at_target: false,
             is_home: false,
             lacks_room: false,
             free: None,
+            pace: None,
+            weight: 1,
+            placed_ago: None,
+            had_it_ago: None,
             rank: None,
             ineligible,
         }
@@ -226,6 +329,7 @@ mod tests {
             rule: None,
             expected: None,
             chosen: chosen.map(|name| StorageName::new(name).expect("a name")),
+            shadow: None,
             obstacle: None,
             pardoned: false,
             members: vec![
@@ -253,6 +357,41 @@ mod tests {
         bound.group = None;
         bound.members.retain(|member| member.storage.as_str() == "File5");
         assert_eq!(bound.to_string(), "File5, which it is bound to (1 of 20 jobs)");
+    }
+
+    #[test]
+    fn all_that_was_weighed() {
+        let mut full = explanation(Some("File5"));
+        full.expected = Some(Bytes(7_000_000_000));
+        full.shadow = Some((PolicyName::FreeSpace, StorageName::new("File4").expect("a name")));
+        full.members[0] = Judged {
+            rank: Some(2),
+            reading: 1,
+            is_at_target: true,
+            is_home: true,
+            free: Some(Bytes(1_500_000_000_000)),
+            pace: Some(Pace {
+                most: 400_000_000,
+                total: 200_000_000,
+                of_one: 100_000_000,
+                is_current: true,
+            }),
+            weight: 3,
+            placed_ago: Some(0),
+            had_it_ago: Some(12),
+            ..full.members[0].clone()
+        };
+        full.members[1] = Judged {
+            rank: Some(1),
+            limit: u32::MAX,
+            ..full.members[1].clone()
+        };
+        assert_eq!(
+            full.in_full(),
+            "7 GB are expected; File4: rank 2, 3 of 20 jobs (1 read), 1.5 TB free, 400 MB/s at most, 100 MB/s a job, \
+             weight 3, chosen 0 jobs ago, had it 12 jobs ago, has its last full, at its target; File5: rank 1, 1 jobs, \
+             never chosen; File6: down, connection refused, 0 of 20 jobs, never chosen; FreeSpace would take File4"
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct Group {
     config: Arc<model::Group>,
     members: Vec<Arc<StorageLive>>,
     policy: Box<dyn Policy>,
+    shadow: Option<(PolicyName, Box<dyn Policy>)>,
     rules: Vec<Rule>,
     pub(super) waiting: Arc<AtomicUsize>,
     // The place of its queue in the directory.
@@ -33,6 +34,7 @@ impl Group {
         let rules = config.rules.iter();
         Self {
             policy: policy::policy(config.policy, &settings),
+            shadow: config.shadow_policy.map(|name| (name, policy::policy(name, &settings))),
             rules: rules.map(|rule| Rule::new(rule, &members, &settings)).collect(),
             config,
             members,
@@ -92,6 +94,13 @@ impl Group {
     pub(super) fn policy<'a>(&'a self, rule: Option<&'a Rule>) -> (PolicyName, &'a dyn Policy) {
         let own = rule.and_then(Rule::policy);
         own.unwrap_or((self.config.policy, &*self.policy))
+    }
+
+    /// The policy that is asked, too, and not followed. A job whose rule has a policy of its own has none.
+    pub(super) fn shadow(&self, rule: Option<&Rule>) -> Option<(PolicyName, &dyn Policy)> {
+        let has_own = rule.and_then(Rule::policy).is_some();
+        let shadow = self.shadow.as_ref().filter(|_| !has_own);
+        shadow.map(|(name, policy)| (*name, &**policy))
     }
 
     /// Whether a job that falls under `rule` goes where its last full is.

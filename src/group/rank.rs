@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::config::model::{Locality, RoomForJob};
-use crate::types::{Bytes, JobLevel, JobType, State};
+use crate::config::model::{Locality, PolicyName, RoomForJob};
+use crate::types::{Bytes, JobLevel, JobType, State, StorageName};
 
 use super::eligible::{Question, eligible, pardon};
 use super::explain::{Explanation, Judged, Obstacle};
+use super::group::Group;
 use super::history::Foretold;
 use super::live::StorageLive;
 use super::member::{Member, MemberId, Run};
@@ -29,6 +30,15 @@ pub(super) struct Case<'a> {
     home: Option<MemberId>,
     /// What a member should have room for.
     wants: Option<Bytes>,
+}
+
+/// The member that is ranked first.
+#[derive(Debug)]
+struct Best {
+    live: Arc<StorageLive>,
+    turn: u64,
+    /// What the group's shadow policy would choose.
+    shadow: Option<(PolicyName, StorageName)>,
 }
 
 /// What moves a member back behind others whatever the policy says.
@@ -143,8 +153,8 @@ impl Table {
         })
     }
 
-    /// Ranks what may take the job, best first, into `ranked`, and returns the best with its turn.
-    fn rank(&mut self, case: &Case<'_>) -> Option<(Arc<StorageLive>, u64)> {
+    /// Ranks what may take the job, best first, into `ranked`, and returns the best.
+    fn rank(&mut self, case: &Case<'_>) -> Option<Best> {
         self.ranked.clear();
         if case.obstacle.is_some() {
             return None;
@@ -177,17 +187,35 @@ impl Table {
                 });
             }
         }
+        let mut shadow = None;
         if let Choice::Of(group) = case.choice {
+            shadow = self.shadow(group, case);
             let (_, policy) = group.policy(case.question.rule);
             by_tier(policy, case.request, &mut self.ranked, &mut self.dice);
         }
         let best = self.ranked.first()?;
-        Some((Arc::clone(members.get(best.listed)?), best.turn))
+        Some(Best {
+            live: Arc::clone(members.get(best.listed)?),
+            turn: best.turn,
+            shadow,
+        })
+    }
+
+    /// What the group's shadow policy would choose of `ranked`, which is not ranked yet. Its dice are a copy, so that the
+    /// jobs go where they would go without it.
+    fn shadow(&mut self, group: &Group, case: &Case<'_>) -> Option<(PolicyName, StorageName)> {
+        let (name, policy) = group.shadow(case.question.rule)?;
+        self.shadowed.clone_from(&self.ranked);
+        by_tier(policy, case.request, &mut self.shadowed, &mut self.dice.clone());
+        let best = self.shadowed.first()?;
+        Some((name, group.members().get(best.listed)?.name().clone()))
     }
 
     /// Says what the last [`Table::rank`] of the same case saw.
-    fn explain(&self, case: &Case<'_>, chosen: Option<&StorageLive>) -> Arc<Explanation> {
+    fn explain(&self, case: &Case<'_>, best: Option<&Best>) -> Arc<Explanation> {
         let Case { choice, question, .. } = case;
+        let ago = |number: u64| (number > 0).then(|| self.placements.saturating_sub(number));
+        let runs = self.history.runs(case.request);
         let listed = choice.members().iter().enumerate();
         let members = listed.filter_map(|(listed, live)| Some((listed, self.member(live)?)));
         let mut members: Vec<Judged> = members
@@ -196,11 +224,16 @@ impl Table {
                 Judged {
                     storage: member.name.clone(),
                     running: member.load.total(),
+                    reading: member.load.reads,
                     limit: member.limits.maximum.unwrap_or(u32::MAX),
                     is_at_target: standing.is_at_target,
                     is_home: case.home == Some(member.id),
                     lacks_room: standing.lacks_room,
                     free: member.room.left(question.fresh).map(|space| space.free),
+                    pace: member.pacer.pace(question.now),
+                    weight: member.weight,
+                    placed_ago: ago(member.last_placed),
+                    had_it_ago: runs.and_then(|runs| ago(runs.last_placed(member.id))),
                     rank: None,
                     ineligible: eligible(member, listed, *question).err(),
                 }
@@ -218,7 +251,8 @@ impl Table {
             },
             rule: question.rule.map(|rule| Arc::clone(rule.name())),
             expected: case.foretold.size,
-            chosen: chosen.map(|live| live.name().clone()),
+            chosen: best.map(|best| best.live.name().clone()),
+            shadow: best.and_then(|best| best.shadow.clone()),
             obstacle: case.obstacle.clone(),
             pardoned: question.pardon,
             members,
@@ -234,8 +268,9 @@ impl Table {
         now: Instant,
     ) -> Option<Taken> {
         let case = self.case(choice, request, tried, now);
-        let (live, turn) = self.rank(&case)?;
-        let explanation = self.explain(&case, Some(&live));
+        let best = self.rank(&case)?;
+        let explanation = self.explain(&case, Some(&best));
+        let Best { live, turn, .. } = best;
         self.placements += 1;
         let number = self.placements;
         let expected = if writes(request) {
@@ -263,6 +298,17 @@ impl Table {
             moved,
             explanation,
         })
+    }
+
+    /// Where the job would go at `now`, and why; nothing comes of it.
+    pub(super) fn would_take(&mut self, choice: &Choice, request: &PlacementRequest, now: Instant) -> Arc<Explanation> {
+        self.settle(now);
+        let nothing = Tried::new();
+        let case = self.case(choice, request, &nothing, now);
+        let dice = self.dice.clone();
+        let best = self.rank(&case);
+        self.dice = dice;
+        self.explain(&case, best.as_ref())
     }
 
     /// Every member and what is against it.

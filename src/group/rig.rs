@@ -51,6 +51,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             name: group_name(),
             members: names.to_vec(),
             policy,
+            shadow_policy: None,
             threshold: model::Threshold::default(),
             locality: model::Locality::Off,
             room_for_job: model::RoomForJob::default(),

@@ -80,6 +80,8 @@ pub(super) struct Table {
     pub(super) dice: Dice,
     // The last ranking, kept for its memory and for the explanation.
     pub(super) ranked: Vec<Candidate>,
+    // The same by the shadow policy, kept for its memory.
+    pub(super) shadowed: Vec<Candidate>,
     // For how long what a storage told of its room is believed.
     pub(super) room_lasts: Duration,
     probe_rule: RiseAndFall,
@@ -111,6 +113,7 @@ impl Table {
             paced_at: None,
             dice: Dice::from_seed(seed),
             ranked: Vec::with_capacity(model.storages.len()),
+            shadowed: Vec::new(),
             room_lasts: ROOM_LASTS.max(model.probe.interval.saturating_mul(3)),
             probe_rule: RiseAndFall {
                 rise: model.probe.rise,

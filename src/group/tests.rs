@@ -566,3 +566,56 @@ fn a_storage_that_slows_down_gets_less() {
     held.extend((0..6).map(|_| place.place("dir").expect("free")));
     assert_eq!([on(&held, "File4"), on(&held, "File5"), on(&held, "File6")], [6, 3, 6]);
 }
+
+#[test]
+fn what_would_happen_is_what_happens_and_nothing_comes_of_asking() {
+    for policy in PolicyName::ALL.iter().copied() {
+        let mut place = Place::of(&rig::model(policy));
+        place.tell_all([10, 50, 30]);
+        for _ in 0..6 {
+            let request = place.request("dir", Access::Write);
+            let asked = place.directory.explain(&place.group, &request, place.now);
+            let again = place.directory.explain(&place.group, &request, place.now);
+            assert_eq!(asked, again, "{policy}");
+            let placement = place.place_this(&request).expect("a free place");
+            assert_eq!(placement.explanation, asked, "{policy}");
+            assert_eq!(asked.chosen.as_ref(), Some(&placement.storage.name));
+            std::mem::forget(placement);
+        }
+        let request = place.request("dir", Access::Write);
+        let full = place.directory.explain(&place.group, &request, place.now);
+        assert_eq!(full.chosen, None);
+        assert_eq!(place.place_this(&request).unwrap_err(), full.to_string(), "{policy}");
+    }
+}
+
+#[test]
+fn a_shadow_is_asked_and_not_followed() {
+    let mut model = rig::model(PolicyName::ListedOrder);
+    let copies = model::Rule {
+        directors: vec![Glob::new("copies")],
+        policy: Some(PolicyName::RoundRobin),
+        ..rig::rule()
+    };
+    group(&mut model, |group| {
+        group.shadow_policy = Some(PolicyName::TwoChoices);
+        group.rules = vec![copies.clone()];
+    });
+    let mut place = Place::of(&model);
+    let mut plain = Place::of(&rig::model(PolicyName::ListedOrder));
+    let mut chosen_otherwise = 0;
+    let mut kept = Vec::new();
+    for _ in 0..6 {
+        let (one, other) = (place.place("dir").expect("free"), plain.place("dir").expect("free"));
+        assert_eq!(one.storage.name, other.storage.name, "the shadow changes nothing");
+        let (policy, instead) = one.explanation.shadow.clone().expect("the shadow's choice");
+        assert_eq!(policy, PolicyName::TwoChoices);
+        chosen_otherwise += u32::from(instead != one.storage.name);
+        kept.push((one, other));
+    }
+    assert!(chosen_otherwise > 0);
+    drop(kept);
+    let copy = place.place("copies").expect("free");
+    assert_eq!(copy.explanation.policy(), Some(PolicyName::RoundRobin));
+    assert_eq!(copy.explanation.shadow, None, "the rule has a policy of its own");
+}

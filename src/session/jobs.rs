@@ -1,13 +1,18 @@
-//! The jobs whose control connections are open: who runs them, where, and how to end them.
+//! The jobs whose control connections are open: who runs them, where and why there, and how to end them. And the last ones
+//! that were.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::types::{DirectorName, GroupName, JobId, JobName, StorageName};
+use super::recent::{EndedJob, Recent};
+use crate::group::{Condition, Explanation, Waiting};
+use crate::types::{
+    ClientName, DirectorName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, Moment, StorageName,
+};
 
 /// Why a job's control session is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +27,9 @@ pub enum Stop {
     Shutdown,
 }
 
-/// One job on a control connection.
-#[derive(Debug)]
-pub struct Job {
+/// What is known of a job from the start.
+#[derive(Debug, Clone)]
+pub struct JobFacts {
     /// The Director that runs it.
     pub director: DirectorName,
     /// Its number in that Director's catalog.
@@ -33,9 +38,37 @@ pub struct Job {
     pub name: JobName,
     /// The group that it was given to.
     pub group: GroupName,
+    /// The Job resource.
+    pub resource: JobResourceName,
+    /// Whose files they are.
+    pub client: ClientName,
+    /// Backup, restore and so on.
+    pub job_type: JobType,
+    /// Full, incremental and so on.
+    pub level: JobLevel,
+    /// When it came.
+    pub arrived: Moment,
+}
+
+/// How far a job is on its way to a storage.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// Where it was placed; `None` while it waits for its place.
+    pub storage: Option<StorageName>,
+    /// What was weighed when it was placed, or when it could not be.
+    pub explanation: Option<Arc<Explanation>>,
+    /// What it waits for, and behind how many others, as it was last told. None when it does not wait.
+    pub waits: Option<(Condition, usize)>,
+}
+
+/// One job on a control connection.
+#[derive(Debug)]
+pub struct Job {
+    /// What is known of it from the start.
+    pub facts: JobFacts,
     stop: CancellationToken,
     why: Mutex<Option<Stop>>,
-    storage: Mutex<Option<StorageName>>,
+    progress: Mutex<Progress>,
     settled: AtomicBool,
     canceled: AtomicBool,
 }
@@ -44,12 +77,36 @@ impl Job {
     /// Where it was placed; `None` while it waits for its place.
     #[must_use]
     pub fn storage(&self) -> Option<StorageName> {
-        self.storage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().storage.clone()
+    }
+
+    /// How far it is on its way to a storage.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.lock().clone()
     }
 
     /// Notes where it was placed.
     pub fn placed_on(&self, storage: StorageName) {
-        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) = Some(storage);
+        self.lock().storage = Some(storage);
+    }
+
+    /// Notes why it has a place, or none.
+    pub(super) fn explained(&self, explanation: &Arc<Explanation>) {
+        let mut progress = self.lock();
+        progress.explanation = Some(Arc::clone(explanation));
+        progress.waits = None;
+    }
+
+    /// Notes that it waits.
+    pub(super) fn waits(&self, waiting: &Waiting) {
+        let mut progress = self.lock();
+        progress.explanation = Some(Arc::clone(&waiting.explanation));
+        progress.waits = Some((waiting.condition, waiting.ahead));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It stays where it is from now on: whoever wants it to end tells its storage.
@@ -100,6 +157,7 @@ impl Job {
 #[derive(Debug, Default)]
 pub struct Jobs {
     live: Mutex<HashMap<(DirectorKey, JobName), Arc<Job>>>,
+    recent: Mutex<Recent>,
     count: watch::Sender<usize>,
 }
 
@@ -110,22 +168,23 @@ fn key(director: &DirectorName) -> DirectorKey {
     director.as_str().to_ascii_lowercase()
 }
 
+fn place(facts: &JobFacts) -> (DirectorKey, JobName) {
+    (key(&facts.director), facts.name.clone())
+}
+
 impl Jobs {
     /// Enters a job. An earlier instance with the same name from the same Director is asked to end.
-    pub fn enter(self: &Arc<Self>, director: DirectorName, id: JobId, name: JobName, group: GroupName) -> LiveJob {
+    pub fn enter(self: &Arc<Self>, facts: JobFacts) -> LiveJob {
         let job = Arc::new(Job {
-            director,
-            id,
-            name,
-            group,
+            facts,
             stop: CancellationToken::new(),
             why: Mutex::new(None),
-            storage: Mutex::new(None),
+            progress: Mutex::default(),
             settled: AtomicBool::new(false),
             canceled: AtomicBool::new(false),
         });
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = live.insert((key(&job.director), job.name.clone()), Arc::clone(&job)) {
+        if let Some(earlier) = live.insert(place(&job.facts), Arc::clone(&job)) {
             earlier.stop(Stop::Replaced);
         }
         self.count.send_modify(|count| *count += 1);
@@ -158,6 +217,19 @@ impl Jobs {
             .values()
             .cloned()
             .collect()
+    }
+
+    /// Notes a job that has ended, for those who ask why it was where it was.
+    pub(super) fn ended(&self, job: EndedJob) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.add(job);
+    }
+
+    /// The last jobs that have ended, the youngest first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Arc<EndedJob>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.youngest_first().cloned().collect()
     }
 
     /// Counts a data connection whose job is over, and whose Client still reads.
@@ -202,7 +274,7 @@ impl std::ops::Deref for LiveJob {
 impl Drop for LiveJob {
     fn drop(&mut self) {
         let mut live = self.jobs.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (key(&self.job.director), self.job.name.clone());
+        let place = place(&self.job.facts);
         // A later instance may have taken the place.
         if live.get(&place).is_some_and(|entered| Arc::ptr_eq(entered, &self.job)) {
             live.remove(&place);
@@ -216,13 +288,22 @@ impl Drop for LiveJob {
 mod tests {
     use super::*;
 
+    fn facts(director: &str) -> JobFacts {
+        JobFacts {
+            director: DirectorName::new(director).unwrap(),
+            id: JobId(1),
+            name: JobName::new("J.1").unwrap(),
+            group: GroupName::new("G").unwrap(),
+            resource: JobResourceName::new("J").unwrap(),
+            client: ClientName::new("client").unwrap(),
+            job_type: JobType::Backup,
+            level: JobLevel::Full,
+            arrived: Moment(0),
+        }
+    }
+
     fn enter(jobs: &Arc<Jobs>, director: &str) -> LiveJob {
-        jobs.enter(
-            DirectorName::new(director).unwrap(),
-            JobId(1),
-            JobName::new("J.1").unwrap(),
-            GroupName::new("G").unwrap(),
-        )
+        jobs.enter(facts(director))
     }
 
     #[test]
@@ -249,7 +330,7 @@ mod tests {
         let two = enter(&jobs, "two");
         assert_eq!(one.stopped(), None);
         assert_eq!(two.stopped(), None);
-        assert!(jobs.is_in_use(&one.name));
+        assert!(jobs.is_in_use(&one.facts.name));
         drop((one, two));
         assert!(!jobs.is_in_use(&JobName::new("J.1").unwrap()));
     }

@@ -198,6 +198,9 @@ list! {
     gauge GROUP_RELEASES = "sdgroup_group_releases" [group]:
         "Releases of Bacula among the group's storages, as far as probes have seen; should be 1.";
 
+    counter SHADOW_CHOICES = "sdgroup_shadow_choices_total" [group policy agrees]:
+        "Jobs placed in the group, by whether its shadow policy would have chosen the same storage.";
+
     // Storages.
     gauge STORAGE_JOBS = "sdgroup_storage_jobs" [storage]:
         "Jobs on the storage now, of all Directors and groups, counted from their placement.";
@@ -273,6 +276,7 @@ mod tests {
         "direction",
         "group",
         "policy",
+        "agrees",
         "status",
         "to",
         "outcome",

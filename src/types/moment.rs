@@ -47,6 +47,15 @@ impl Moment {
         )
     }
 
+    /// So much earlier.
+    #[must_use]
+    pub fn minus(self, length: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(length.as_secs()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long it is from `earlier` to here; nothing if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -142,6 +151,7 @@ mod tests {
     fn lengths_are_added_and_taken() {
         let noon = Moment(43_200);
         assert_eq!(noon.plus(Duration::from_secs(60)).since(noon), Duration::from_secs(60));
+        assert_eq!(noon.minus(Duration::from_secs(60)), Moment(43_140));
         assert_eq!(noon.since(noon.plus(Duration::from_secs(60))), Duration::ZERO);
         assert_eq!(Moment(i64::MAX).plus(Duration::MAX), Moment(i64::MAX));
     }

@@ -40,7 +40,7 @@ pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &Job
             };
             let told = tell(caller, &job, line, stop).await;
             if told.is_empty() {
-                let (id, job) = (job.id, &job.name);
+                let (id, job) = (job.facts.id, &job.facts.name);
                 to_director.message(format!("3000 JobId={id} Job=\"{job}\" marked to be {done}.\n"));
             } else {
                 pass(&told, to_director);

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::Facts;
 use crate::relay::Tally;
+use crate::session::EndedJob;
 use crate::session::history::{now, past};
+use crate::session::jobs::Job;
 use crate::store::JobRecord;
 use crate::telemetry::event::{JobRefused, SessionEnded, SessionKind};
 use crate::types::{Bytes, JobStatus, StorageName};
@@ -51,8 +53,8 @@ impl Ending {
         let (Some((storage, ..)), Some(placed), Some(status)) = (&self.placed, self.placed_at, self.status) else {
             return;
         };
-        let ended = now().0;
-        let ago = |then: Instant| ended.saturating_sub(i64::try_from(then.elapsed().as_secs()).unwrap_or(i64::MAX));
+        let ended = now();
+        let ago = |then: Instant| ended.minus(then.elapsed()).0;
         let command = &facts.command;
         let record = JobRecord {
             director: facts.director.clone(),
@@ -67,13 +69,30 @@ impl Ending {
             storage: storage.clone(),
             arrived: ago(facts.arrived),
             placed: ago(placed),
-            ended,
+            ended: ended.0,
             status,
             files: self.figures.0,
             bytes: self.figures.1,
         };
         facts.context.directory.observe_end(&past(&record));
         facts.context.recorder.leave(record);
+    }
+
+    /// It, for those who ask why it was where it was.
+    pub(super) fn listed(&self, live: &Job) -> EndedJob {
+        let progress = live.progress();
+        let ended = now();
+        EndedJob {
+            facts: live.facts.clone(),
+            storage: self.placed.as_ref().map(|(storage, ..)| storage.clone()),
+            explanation: progress.explanation,
+            placed: self.placed_at.map(|placed| ended.minus(placed.elapsed())),
+            ended,
+            end: self.end,
+            status: self.status,
+            error: self.error.clone(),
+            bytes: self.figures.1,
+        }
     }
 
     /// Tells it.

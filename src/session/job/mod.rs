@@ -12,6 +12,7 @@ mod in_turn;
 mod late;
 mod notes;
 mod read;
+mod reasons;
 mod reserve;
 mod seat;
 mod stint;
@@ -28,8 +29,9 @@ use std::time::Instant;
 use self::ending::Ending;
 use self::unseated::{Awaits, Unseated};
 use super::context::Context;
-use super::end;
+use super::jobs::JobFacts;
 use super::routes::NameInUse;
+use super::{end, history};
 use crate::channel::Channel;
 use crate::config::model;
 use crate::group::{Access, PlacementRequest};
@@ -60,6 +62,30 @@ impl Facts {
             job: &self.command.job,
             job_id: self.command.job_id,
             client: Some(&self.command.client),
+        }
+    }
+
+    /// What others see of it.
+    fn listed(&self) -> JobFacts {
+        let JobCommand {
+            job,
+            job_id,
+            job_name,
+            client,
+            job_type,
+            level,
+            ..
+        } = &self.command;
+        JobFacts {
+            director: self.director.clone(),
+            id: *job_id,
+            name: job.clone(),
+            group: self.group.name.clone(),
+            resource: job_name.clone(),
+            client: client.clone(),
+            job_type: *job_type,
+            level: *level,
+            arrived: history::now(),
         }
     }
 
@@ -115,10 +141,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
         unseated.tell(&facts, &mut director, &mut ending, Awaits::Job);
         end::part(director).await;
     } else {
-        let (name, id) = (facts.director.clone(), facts.command.job_id);
-        let live = context
-            .jobs
-            .enter(name, id, facts.command.job.clone(), facts.group.name.clone());
+        let live = context.jobs.enter(facts.listed());
         let left = if facts.reads() {
             read::run(&facts, &mut director, &live, &mut ending).await
         } else if facts.command.sd_client {
@@ -133,6 +156,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
         };
         // The Director does not wait for a storage that is slow to part.
         tokio::join!(end::part(director), part);
+        context.jobs.ended(ending.listed(&live));
     }
     ending.remember(&facts);
     ending.emit(&facts);

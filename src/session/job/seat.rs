@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::Facts;
 use super::unseated::Unseated;
+use super::{Facts, reasons};
 use crate::channel::{Channel, ChannelError};
 use crate::config::model;
 use crate::group::{Access, Condition, Directory, Group, Placement, PlacementRequest, Slot, Trial, Tried};
@@ -144,6 +144,7 @@ impl<'a> Search<'a> {
     pub(super) async fn seat(&mut self, director: &mut Channel, placement: Placement) -> Result<Seat, Unseated> {
         let mut placement = placement;
         loop {
+            reasons::explain(self.facts, self.live, &placement.explanation);
             let mut said = Vec::new();
             let begun = tokio::select! {
                 begun = self.begin(&placement.storage, &mut said) => begun,
@@ -188,6 +189,7 @@ impl<'a> Search<'a> {
                 limit: waiting.at_most,
             }
             .emit();
+            live.waits(waiting);
             // Nobody listens any more when the wait is over already.
             let _ = told.send(waiting.to_string());
         };
@@ -213,9 +215,12 @@ impl<'a> Search<'a> {
             tokio::select! {
                 biased;
                 placed = &mut place => {
-                    return placed.map_err(|refused| match live.stopped() {
-                        Some(stop) => Unseated::Stopped(stop),
-                        None => Unseated::Refused { cause: refused.label(), reason: refused.to_string() },
+                    return placed.map_err(|refused| {
+                        reasons::explain(facts, live, &refused.explanation);
+                        match live.stopped() {
+                            Some(stop) => Unseated::Stopped(stop),
+                            None => Unseated::Refused { cause: refused.label(), reason: refused.to_string() },
+                        }
                     });
                 }
                 Some(waiting) = waits.recv() => facts.note(director.outbox(), Severity::Info, &waiting),
@@ -232,9 +237,12 @@ impl<'a> Search<'a> {
             Wanted::Any => directory.place(&self.group, &self.request, &self.tried, now),
             Wanted::This(storage, _) => directory.place_on(&self.group, storage, &self.request, &self.tried, now),
         };
-        placed.map_err(|unplaced| Unseated::Refused {
-            cause: unplaced.reason.label(),
-            reason: unplaced.to_string(),
+        placed.map_err(|unplaced| {
+            reasons::explain(self.facts, self.live, &unplaced.explanation);
+            Unseated::Refused {
+                cause: unplaced.reason.label(),
+                reason: unplaced.to_string(),
+            }
         })
     }
 
@@ -307,9 +315,10 @@ impl<'a> Search<'a> {
         } = placement;
         let reason = explanation.to_string();
         let policy = match self.wanted {
-            Wanted::Any => facts.group.policy.as_str(),
+            Wanted::Any => explanation.policy().unwrap_or(facts.group.policy).as_str(),
             Wanted::This(_, bond) => bond.as_str(),
         };
+        reasons::ask_shadow(facts, &explanation);
         health::succeeded(&facts.context, &storage.name, Instant::now());
         JobPlaced {
             job: facts.job_ref(),

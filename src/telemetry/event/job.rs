@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::JobRef;
 use crate::telemetry::names;
@@ -45,6 +45,72 @@ impl JobPlaced<'_> {
             reason = self.reason,
             waited_seconds = self.waited.as_secs_f64(),
             "job placed"
+        );
+    }
+}
+
+/// Everything that was weighed when a job was placed, or could not be.
+pub struct JobExplained<'a> {
+    /// The job.
+    pub job: JobRef<'a>,
+    /// The group it came to.
+    pub group: &'a GroupName,
+    /// The storage that was chosen, if one was.
+    pub storage: Option<&'a StorageName>,
+    /// Every member with its numbers. Only made when somebody reads it.
+    pub reasoning: &'a dyn Fn() -> String,
+}
+
+impl JobExplained<'_> {
+    /// Tells it. At level debug: it is a line for each member.
+    pub fn emit(self) {
+        debug!(
+            event = "job_explained",
+            director = %self.job.director,
+            job = %self.job.job,
+            job_id = self.job.job_id.0,
+            client = self.job.client.map(display),
+            group = %self.group,
+            storage = self.storage.map(display),
+            reasoning = (self.reasoning)(),
+            "job explained"
+        );
+    }
+}
+
+/// The group's shadow policy was asked about a job that was placed.
+pub struct ShadowAsked<'a> {
+    /// The job.
+    pub job: JobRef<'a>,
+    /// The group.
+    pub group: &'a GroupName,
+    /// The shadow policy.
+    pub policy: &'static str,
+    /// The storage that the job is on.
+    pub storage: &'a StorageName,
+    /// The one where it would be.
+    pub instead: &'a StorageName,
+}
+
+impl ShadowAsked<'_> {
+    /// Tells it. At level debug: it is counted.
+    pub fn emit(self) {
+        let agrees = self.storage == self.instead;
+        let label = if agrees { "yes" } else { "no" };
+        names::SHADOW_CHOICES
+            .with([self.group.as_str(), self.policy, label])
+            .increment(1);
+        debug!(
+            event = "shadow_asked",
+            director = %self.job.director,
+            job = %self.job.job,
+            job_id = self.job.job_id.0,
+            group = %self.group,
+            storage = %self.storage,
+            policy = self.policy,
+            instead = %self.instead,
+            agrees,
+            "shadow policy asked"
         );
     }
 }
@@ -226,6 +292,23 @@ mod tests {
                     waited: Duration::from_millis(20),
                 }
                 .emit();
+                JobExplained {
+                    job,
+                    group: &group,
+                    storage: Some(&second),
+                    reasoning: &|| "File5: rank 1".to_owned(),
+                }
+                .emit();
+                for instead in [&first, &second] {
+                    ShadowAsked {
+                        job,
+                        group: &group,
+                        policy: "LeastUsed",
+                        storage: &second,
+                        instead,
+                    }
+                    .emit();
+                }
                 JobRefused {
                     job,
                     group: &group,
@@ -245,6 +328,9 @@ mod tests {
                 "job_queued",
                 "job_failed_over",
                 "job_placed",
+                "job_explained",
+                "shadow_asked",
+                "shadow_asked",
                 "job_refused"
             ]
         );
@@ -255,10 +341,17 @@ mod tests {
         assert_eq!(events[1]["ahead"], 2);
         assert_eq!(events[2]["storage"], "File4");
         assert_eq!(events[3]["waited_seconds"], 0.02);
+        assert_eq!(events[4]["reasoning"], "File5: rank 1");
+        assert_eq!(
+            (&events[5]["agrees"], &events[6]["agrees"]),
+            (&false.into(), &true.into())
+        );
         for series in [
             r#"sdgroup_jobs_queued_total{group="Files",cause="busy"}"#,
             r#"sdgroup_job_failovers_total{storage="File4",cause="dial_refused"}"#,
             r#"sdgroup_jobs_placed_total{group="Files",storage="File5",policy="ListedOrder"}"#,
+            r#"sdgroup_shadow_choices_total{group="Files",policy="LeastUsed",agrees="no"}"#,
+            r#"sdgroup_shadow_choices_total{group="Files",policy="LeastUsed",agrees="yes"}"#,
             r#"sdgroup_jobs_refused_total{group="Files",cause="draining"}"#,
         ] {
             assert_eq!(scrape.value(series), "1", "{series}");

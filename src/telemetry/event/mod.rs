@@ -10,7 +10,7 @@ mod session;
 mod storage;
 mod volume;
 
-pub use job::{JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause};
+pub use job::{JobExplained, JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause, ShadowAsked};
 pub use process::{
     AcceptFailed, ConfigLoaded, ConfigRefused, DrainProgress, PHASES, Panicked, ProcessPhase, ReloadUnsupported,
     Started, StoreFailed,
