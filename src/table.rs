@@ -1,6 +1,7 @@
-//! Tables as operators have them: CSV, text with tabs, semicolons or bars, and what bconsole's `sql` draws.
+//! Tables as operators have them: CSV, text with tabs, semicolons or bars, and what bconsole's `sql` draws; and columns for
+//! them to read.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What is wrong with one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,42 @@ pub fn rows(table: &[u8], problems: &mut Vec<Problem>) -> Vec<Cells> {
     } else {
         plain_rows(table, problems)
     }
+}
+
+/// On which side of its column a cell stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Text in columns as wide as they need to be; `sides` says where cells stand, and the last of it goes for all further
+/// columns.
+#[must_use]
+pub fn columns(rows: &[Vec<String>], sides: &[Side]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let side = |at: usize| sides.get(at).or(sides.last()).copied().unwrap_or(Side::Left);
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if at == 0 { "" } else { "  " };
+            let _ = match side(at) {
+                Side::Left => write!(line, "{gap}{cell:width$}"),
+                Side::Right => write!(line, "{gap}{cell:>width$}"),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// A table with a frame, as bconsole draws it. Lines without a bar are what stands around it.

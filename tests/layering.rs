@@ -84,6 +84,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "types",
+            "table",
             "config",
             "telemetry",
             "group",
@@ -91,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "simulate",
             "volumes",
             "probe",
+            "admin",
             "process",
         ],
     ),

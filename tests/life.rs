@@ -12,6 +12,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -55,15 +56,19 @@ struct Process {
     systemd: UnixDatagram,
     listen: SocketAddr,
     metrics: SocketAddr,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Process {
     fn start() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::start_in(&Arc::new(TempDir::new().unwrap()))
+    }
+
+    fn start_in(folder: &Arc<TempDir>) -> Self {
         let (listen, metrics) = (free(), free());
         let configuration = configuration(folder.path(), &folder.path().join("state"), listen, metrics);
         let socket = folder.path().join("notify");
+        let _ = std::fs::remove_file(&socket);
         let systemd = UnixDatagram::bind(&socket).unwrap();
         systemd.set_read_timeout(Some(PATIENCE)).unwrap();
         // The watchdog is for one process, named by its number, which only the process itself knows in time.
@@ -73,7 +78,7 @@ impl Process {
                 "WATCHDOG_PID=$$ exec \"$0\" run -c \"$1\"",
                 env!("CARGO_BIN_EXE_sdgroup"),
             ])
-            .arg(configuration)
+            .arg(&configuration)
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", "200000")
             .stderr(Stdio::piped())
@@ -93,8 +98,13 @@ impl Process {
             systemd,
             listen,
             metrics,
-            _folder: folder,
+            folder: Arc::clone(folder),
         }
+    }
+
+    /// What a command says of the running process, on standard output and, when it fails, on standard error.
+    fn command(&self, words: &[&str]) -> Result<String, String> {
+        command(&self.folder, words)
     }
 
     /// Reads messages to systemd until one has this line.
@@ -123,6 +133,12 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// Ends it in order.
+    fn stop(self) {
+        self.signal(Signal::TERM);
+        assert!(self.end().success());
     }
 
     fn signal(&self, signal: Signal) {
@@ -265,4 +281,84 @@ fn a_state_directory_that_cannot_be_used_is_named_with_what_to_do() {
     let said = refusal(&other, free(), free());
     let line = said.lines().last().unwrap();
     assert!(line.contains("sdgroup.db"), "{line}");
+}
+
+/// Runs a command with the configuration in `folder`.
+fn command(folder: &TempDir, words: &[&str]) -> Result<String, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_sdgroup"))
+        .args(words)
+        .arg("-c")
+        .arg(folder.path().join("sdgroup.toml"))
+        .output()
+        .unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn the_operator_commands_the_process_and_the_next_one_remembers() {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let first = Process::start_in(&folder);
+    first.tells_systemd("READY=1");
+    let said = first.command(&["drain", "File4", "--reason", "new disks", "--by", "ann", "--wait"]);
+    let said = said.unwrap();
+    assert!(
+        said.starts_with("File4 is draining by ann (new disks) since "),
+        "{said}"
+    );
+    assert!(said.ends_with("File4 is empty\n"), "{said}");
+    let told = first.logs("state_changed");
+    for part in [r#""from":"ready""#, r#""to":"draining""#, r#""by":"ann""#] {
+        assert!(told.contains(part), "{told}");
+    }
+    let explained = first.command(&["explain", "--job", "Nightly"]).unwrap();
+    assert!(explained.contains("No storage can take it\n"), "{explained}");
+    assert!(explained.contains("draining by ann (new disks)"), "{explained}");
+    let refused = first.command(&["seal", "File9"]).unwrap_err();
+    assert!(
+        refused.contains("there is no storage \"File9\"; did you mean \"File4\"?"),
+        "{refused}"
+    );
+    assert!(
+        first
+            .command(&["seal", "File4", "--until", "soon"])
+            .unwrap_err()
+            .contains("2 hours")
+    );
+    let metrics = first.page("/metrics");
+    assert!(
+        metrics.contains(r#"sdgroup_storage_state{storage="File4",state="draining"} 1"#),
+        "{metrics}"
+    );
+    first.stop();
+
+    let nobody = command(&folder, &["storages"]).unwrap_err();
+    assert!(
+        nobody.contains("is sdgroup running with this configuration?"),
+        "{nobody}"
+    );
+
+    let second = Process::start_in(&folder);
+    second.tells_systemd("READY=1");
+    let storages = second.command(&["storages"]).unwrap();
+    assert!(
+        storages.contains("File4 is draining by ann (new disks) since "),
+        "{storages}"
+    );
+    second.command(&["maintain", "File4", "--until", "2 seconds"]).unwrap();
+    second.logs(r#""to":"maintenance""#);
+    let over = second.logs(r#""to":"ready""#);
+    assert!(over.contains(r#""by":"its time""#), "{over}");
+    let jobs = second.command(&["jobs", "--json"]).unwrap();
+    assert_eq!(jobs, "{\n  \"running\": [],\n  \"recent\": []\n}\n");
+    second.stop();
+
+    let third = Process::start_in(&folder);
+    third.tells_systemd("READY=1");
+    let storages = third.command(&["storages", "--json"]).unwrap();
+    assert!(storages.contains("\"state\": \"ready\""), "{storages}");
+    third.stop();
 }

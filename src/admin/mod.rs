@@ -1,10 +1,13 @@
-//! The operator's HTTP: metrics and liveness.
+//! The operator's HTTP: metrics and liveness for everybody who is let in, and on a socket in the file system the interface
+//! by which he commands ([`api`]).
 //!
-//! It knows nothing of sessions: what it shows it asks of [`Vitals`], which must answer without a lock that a session
-//! takes, so that no scrape, however slow its reader, can hold up a job.
+//! The pages know nothing of sessions: what they show they ask of [`Vitals`], which must answer without a lock that a session
+//! takes, so that no scrape, however slow its reader, can hold up a job. The interface asks the directory itself.
 
+pub mod api;
 pub mod metrics;
 pub mod server;
+pub mod socket;
 
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
 //! Serves the operator's pages, within bounds: so many connections, so large a request, so long a life.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +7,13 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::net::listen;
+use super::socket::AdminSocket;
+use crate::net::listen::{self, AcceptError};
 use crate::telemetry::event::AcceptFailed;
 
 /// What one server allows.
@@ -43,15 +44,52 @@ impl Default for Bounds {
 /// The largest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// Serves `pages` on `listener` until `stop`.
-pub async fn serve(listener: TcpListener, pages: Router, bounds: Bounds, stop: CancellationToken) {
+/// Where callers come in.
+pub trait Door: Send + Sync {
+    /// What they talk over.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = Result<Self::Stream, AcceptError>> + Send;
+
+    /// What it is called in the log.
+    fn name(&self) -> String;
+}
+
+impl Door for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> Result<TcpStream, AcceptError> {
+        Ok(listen::accept(self).await?.0)
+    }
+
+    fn name(&self) -> String {
+        self.local_addr()
+            .map_or_else(|error| error.to_string(), |address| address.to_string())
+    }
+}
+
+impl Door for AdminSocket {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> Result<UnixStream, AcceptError> {
+        Ok(self.listener.accept().await?.0)
+    }
+
+    fn name(&self) -> String {
+        self.path().display().to_string()
+    }
+}
+
+/// Serves `pages` on `door` until `stop`.
+pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         let stream = tokio::select! {
-            stream = accept(&listener) => stream,
+            stream = accept(&door) => stream,
             () = stop.cancelled() => return,
         };
         let (pages, stop) = (pages.clone(), stop.clone());
@@ -62,14 +100,13 @@ pub async fn serve(listener: TcpListener, pages: Router, bounds: Bounds, stop: C
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept<D: Door>(door: &D) -> D::Stream {
     loop {
-        match listen::accept(listener).await {
-            Ok((stream, _)) => return stream,
+        match door.accept().await {
+            Ok(stream) => return stream,
             Err(error) => {
-                let address = listener.local_addr();
                 AcceptFailed {
-                    listener: address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0))),
+                    listener: &door.name(),
                     error: &error,
                 }
                 .emit();
@@ -79,7 +116,10 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn attend(stream: TcpStream, pages: Router, bounds: Bounds, stop: CancellationToken) {
+async fn attend<S>(stream: S, pages: Router, bounds: Bounds, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
@@ -98,6 +138,8 @@ async fn attend(stream: TcpStream, pages: Router, bounds: Bounds, stop: Cancella
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::watch;
 

@@ -3,8 +3,13 @@
 //! 0 is success, 1 a failure that has been told on standard error, 2 a command line that cannot be understood.
 
 mod check;
+mod client;
+mod explain;
+mod jobs;
 mod run;
 mod simulate;
+mod states;
+mod storages;
 mod volumes;
 
 use std::io::{self, Write};
@@ -13,7 +18,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use serde::Serialize;
+
 use crate::config::Problem;
+use crate::types::State;
 
 /// Where the configuration is when nothing is said.
 const DEFAULT_CONFIG: &str = "/etc/sdgroup/sdgroup.toml";
@@ -45,6 +53,20 @@ enum Command {
     },
     /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
     Simulate(simulate::Simulate),
+    /// Tells how the storages are, by the running daemon.
+    Storages(storages::Storages),
+    /// Tells which jobs run, wait or have ended lately, and with a job all that was weighed when it was placed.
+    Jobs(jobs::Jobs),
+    /// Tells where a job would go that came now, and why.
+    Explain(explain::Explain),
+    /// Gives a storage no new jobs that write; those on it end, restores are served. For one that is to be empty for a while.
+    Drain(states::Change),
+    /// Gives a storage no new jobs that write for good: as drain, but its jobs' incrementals are not kept waiting for it.
+    Seal(states::Change),
+    /// Gives a storage no new jobs at all, not even restores; those on it end.
+    Maintain(states::Change),
+    /// Gives a storage jobs again.
+    Ready(states::Ready),
     /// Looks at the volume ledger and corrects it: which storage holds which Volume.
     #[command(subcommand)]
     Volumes(volumes::Command),
@@ -62,6 +84,13 @@ pub fn main() -> ExitCode {
         (false, Some(Command::Run)) => run::run(&line.config),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (false, Some(Command::Simulate(command))) => simulate::run(&command, &line.config, &mut out),
+        (false, Some(Command::Storages(command))) => storages::run(&command, &line.config, &mut out),
+        (false, Some(Command::Jobs(command))) => jobs::run(&command, &line.config, &mut out),
+        (false, Some(Command::Explain(command))) => explain::run(&command, &line.config, &mut out),
+        (false, Some(Command::Drain(change))) => states::put(&change, State::Draining, &line.config, &mut out),
+        (false, Some(Command::Seal(change))) => states::put(&change, State::Sealed, &line.config, &mut out),
+        (false, Some(Command::Maintain(change))) => states::put(&change, State::Maintenance, &line.config, &mut out),
+        (false, Some(Command::Ready(ready))) => states::put(&(&ready).into(), State::Ready, &line.config, &mut out),
         (true, Some(_)) => usage("-t is a command of its own: leave out either it or the other one"),
         (false, None) => usage("nothing to do: name a command, for example check or run"),
     };
@@ -119,6 +148,12 @@ impl From<io::Error> for Failure {
 /// Writes problems, a blank line after each.
 fn tell(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> {
     problems.iter().try_for_each(|problem| writeln!(to, "{problem}"))
+}
+
+/// Prints `what` as JSON.
+fn print_json(what: &impl Serialize, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(what).map_err(|error| Failure::text(error.to_string()))?;
+    Ok(writeln!(out, "{text}")?)
 }
 
 /// `1 storage`, `2 storages`.

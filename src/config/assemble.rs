@@ -2,6 +2,7 @@
 //! are told here, where the defaults are known.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -282,15 +283,47 @@ fn history(table: Option<&HistoryTable>) -> History {
     }
 }
 
+/// Where state is kept.
+fn state_directory(table: Option<&SdgroupTable>) -> PathBuf {
+    written(
+        table.and_then(|t| t.state_directory.as_ref()),
+        model::DEFAULT_STATE_DIRECTORY.into(),
+    )
+}
+
+/// Where the operator's interface is served.
+fn admin_socket(table: Option<&SdgroupTable>, state_directory: &Path) -> PathBuf {
+    written(
+        table.and_then(|t| t.admin_socket.as_ref()),
+        state_directory.join(model::ADMIN_SOCKET),
+    )
+}
+
+/// A socket's name has a bound that files have not.
+pub(super) fn check_socket(table: Option<&SdgroupTable>, problems: &mut Problems<'_>) {
+    let socket = admin_socket(table, &state_directory(table));
+    let length = socket.as_os_str().len();
+    let at = table.and_then(|t| t.admin_socket.as_ref().or(t.state_directory.as_ref()));
+    if let Some(at) = at.filter(|_| length > model::MAX_SOCKET_BYTES) {
+        let most = model::MAX_SOCKET_BYTES;
+        let socket = socket.display();
+        let text = format!("AdminSocket = \"{socket}\" has {length} bytes; the system allows {most} for a socket");
+        problems.error(
+            &at.span,
+            text,
+            "name a shorter one with AdminSocket, for example in /run/sdgroup",
+        );
+    }
+}
+
 /// The part of the model that concerns the process, and nothing yet in the lists.
 fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Ejection) -> Model {
     let time = |at: Option<&Option<At<Duration>>>, default| written(at.and_then(Option::as_ref), default);
+    let state_directory = state_directory(table);
     Model {
         name: written(table.and_then(|t| t.name.as_ref()), model::DEFAULT_NAME.to_owned()),
-        state_directory: written(
-            table.and_then(|t| t.state_directory.as_ref()),
-            model::DEFAULT_STATE_DIRECTORY.into(),
-        ),
+        admin_socket: admin_socket(table, &state_directory),
+        state_directory,
         metrics_address: table.and_then(|t| t.metrics_address.as_ref()).map(|at| at.value),
         admin_address: table.and_then(|t| t.admin_address.as_ref()).map(|at| at.value),
         log: Log {

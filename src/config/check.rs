@@ -18,6 +18,7 @@ pub(super) fn compile(file: &File, resolver: &mut Resolver<'_>, problems: &mut P
     presence(file, problems);
     names(file, problems);
     addresses(file, problems);
+    assemble::check_socket(file.sdgroup.as_ref(), problems);
     memberships(file, problems);
     mappings(file, problems);
     monitors(file, problems);

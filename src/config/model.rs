@@ -22,6 +22,10 @@ pub const DEFAULT_NAME: &str = "sdgroup";
 pub const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/sdgroup";
 /// The file of the state directory that holds the volume ledger.
 pub const STATE_FILE: &str = "sdgroup.db";
+/// The operator's socket below the state directory, unless it is elsewhere.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+/// How long the path of a socket may be (`sun_path` of unix(7), less the byte that ends it).
+pub const MAX_SOCKET_BYTES: usize = 107;
 /// `Sdgroup.FirstPacketTimeout`: how long a stranger may hold a socket without saying anything.
 pub const DEFAULT_FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// `Sdgroup.LoginTimeout`: a Director's or a Client's login at sdgroup.
@@ -86,6 +90,8 @@ pub struct Model {
     pub metrics_address: Option<SocketAddr>,
     /// Where the operator's interface is served, if at all.
     pub admin_address: Option<SocketAddr>,
+    /// The socket in the file system where the operator's interface is served.
+    pub admin_socket: PathBuf,
     /// TLS on data connections that sdgroup is one end of, with their callers and with storages.
     pub tls: Tls,
     /// How the log is written.

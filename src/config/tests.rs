@@ -120,6 +120,23 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
 }
 
 #[test]
+fn the_socket_is_with_the_state_and_its_path_has_a_bound() {
+    let at = |lines: &str| format!("[Sdgroup]\n{lines}\n{SMALL}");
+    let socket = |lines: &str| compiled(&at(lines)).unwrap().model.admin_socket;
+    assert_eq!(
+        compiled(SMALL).unwrap().model.admin_socket,
+        Path::new("/var/lib/sdgroup/admin.sock")
+    );
+    assert_eq!(socket("StateDirectory = \"/srv/x\""), Path::new("/srv/x/admin.sock"));
+    assert_eq!(socket("AdminSocket = \"/run/x\""), Path::new("/run/x"));
+    let long = format!("StateDirectory = \"/{}\"", "x".repeat(97));
+    let told = shown(&at(&long));
+    assert!(told.contains("has 109 bytes; the system allows 107"), "{told}");
+    let short = format!("{long}\nAdminSocket = \"/run/x\"");
+    assert_eq!(socket(&short), Path::new("/run/x"));
+}
+
+#[test]
 fn the_example_shows_every_key() {
     for schema in file::SCHEMAS {
         for key in schema.keys {

@@ -15,6 +15,7 @@ use super::tasks::{self, PipeReading};
 use super::vitals::Signs;
 use crate::admin;
 use crate::admin::metrics::Exposition;
+use crate::admin::socket::AdminSocket;
 use crate::config::model::{self, Model};
 use crate::group::{Directory, PastJob};
 use crate::net::listen;
@@ -33,6 +34,7 @@ pub(super) struct Opened {
     states: Vec<StateRecord>,
     listeners: Vec<(TcpListener, Arc<model::Group>)>,
     pages: Vec<TcpListener>,
+    socket: AdminSocket,
 }
 
 /// Opens the state and every listener. Must be called within a tokio runtime.
@@ -64,12 +66,18 @@ pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     {
         pages.push(bind(address, "AdminAddress")?);
     }
+    let path = &model.admin_socket;
+    let socket = AdminSocket::bind(path).map_err(|source| ProcessError::Socket {
+        path: path.clone(),
+        source,
+    })?;
     Ok(Opened {
         store,
         history,
         states,
         listeners,
         pages,
+        socket,
     })
 }
 
@@ -129,7 +137,7 @@ pub(super) fn start(
     let ledger = Ledger::new(Arc::clone(&store));
     let states = States::new(Arc::clone(&store));
     let (recorder, records) = Recorder::new();
-    let writing = tokio::spawn(records.write(store, model.history, stop.clone()));
+    let writing = tokio::spawn(records.write(Arc::clone(&store), model.history, stop.clone()));
     let pipes = PipePool::new(PoolOptions::default());
     let context = Arc::new(Context::new(
         Arc::clone(model),
@@ -140,9 +148,15 @@ pub(super) fn start(
         pipes,
     ));
 
+    let desk = admin::api::Desk {
+        context: Arc::clone(&context),
+        store,
+    };
     let pages = admin::pages(exposition.clone(), signs);
+    let own = pages.clone().merge(admin::api::api(desk));
+    let bounds = admin::server::Bounds::default();
+    tokio::spawn(admin::server::serve(opened.socket, own, bounds, stop.clone()));
     for listener in opened.pages {
-        let bounds = admin::server::Bounds::default();
         tokio::spawn(admin::server::serve(listener, pages.clone(), bounds, stop.clone()));
     }
     tokio::spawn(tasks::tidy_metrics(exposition, stop.clone()));

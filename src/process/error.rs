@@ -44,6 +44,14 @@ pub enum ProcessError {
         /// What the system says.
         source: io::Error,
     },
+    /// The operator's socket cannot be listened on.
+    #[error("cannot listen on AdminSocket = {}: {source}; {}", path.display(), socket_advice(source))]
+    Socket {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The configuration names a group that is not in it.
     #[error("the listener {address} serves group {group}, which the configuration does not have")]
     Group {
@@ -66,6 +74,16 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address (ip address tells which it has)",
         io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose another",
         _ => "check the address",
+    }
+}
+
+fn socket_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another sdgroup with the same AdminSocket is running: stop it, or give each its own StateDirectory"
+        }
+        io::ErrorKind::PermissionDenied => "the user that runs sdgroup must be able to write to its directory",
+        _ => "make its directory, or name another place",
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn serve(context: Arc<Context>, listener: TcpListener, group: Arc<mode
             Err(error) => {
                 if let Ok(address) = listener.local_addr() {
                     AcceptFailed {
-                        listener: address,
+                        listener: &address,
                         error: &error,
                     }
                     .emit();

@@ -185,14 +185,9 @@ impl Names {
             resource: once(&mut self.resources, cell(columns.job), JobResourceName::new)?,
             client: once(&mut self.clients, told(columns.client, "client"), ClientName::new)?,
             fileset: once(&mut self.filesets, told(columns.fileset, "fileset"), FileSetName::new)?,
-            job_type: word(
-                told(columns.job_type, "B"),
-                JobType::ALL,
-                JobType::code,
-                JobType::as_str,
-            )
-            .ok_or_else(|| format!("\"{}\" is no type of a job", told(columns.job_type, "")))?,
-            level: word(cell(columns.level), JobLevel::ALL, JobLevel::code, JobLevel::as_str)
+            job_type: JobType::from_word(told(columns.job_type, "B"))
+                .ok_or_else(|| format!("\"{}\" is no type of a job", told(columns.job_type, "")))?,
+            level: JobLevel::from_word(cell(columns.level))
                 .ok_or_else(|| format!("\"{}\" is no level", cell(columns.level)))?,
             bytes: Bytes(
                 bytes
@@ -214,16 +209,6 @@ fn once<N: Clone + Eq + std::hash::Hash + std::borrow::Borrow<str>>(
     let name = make(text).map_err(|error| format!("\"{text}\" is no name: {error}"))?;
     known.insert(name.clone());
     Ok(name)
-}
-
-/// One of Bacula's letters, or its word.
-fn word<T: Copy>(text: &str, all: &[T], code: fn(T) -> u8, as_str: fn(T) -> &'static str) -> Option<T> {
-    let plain = |text: &str| text.replace(['_', ' '], "").to_ascii_lowercase();
-    all.iter().copied().find(|one| match text.as_bytes() {
-        [letter] => code(*one) == *letter,
-        [] => code(*one) == b' ',
-        _ => plain(as_str(*one)) == plain(text),
-    })
 }
 
 /// Seconds of Unix time: as a number, or as a date and time of day, which is taken as UTC.

@@ -1,8 +1,7 @@
 //! Outcomes side by side, as text and as JSON.
 
-use std::fmt::Write as _;
-
 use super::outcome::Outcome;
+use crate::table::{Side, columns};
 use crate::types::Bytes;
 
 /// A length for a table: "45.2 s", "12.3 min", "5.4 h".
@@ -26,29 +25,6 @@ fn percent(share: f64) -> String {
 )]
 fn bytes(bytes: f64) -> String {
     Bytes(bytes as u64).to_string()
-}
-
-/// Lines of equal columns, the first one to the left, the others to the right.
-fn columns(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(at));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let _ = match at {
-                0 => write!(line, "{cell:width$}"),
-                _ => write!(line, "  {cell:>width$}"),
-            };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// What an outcome is called: its policy, and its group where there are several.
@@ -97,7 +73,7 @@ pub fn text(outcomes: &[Outcome]) -> String {
             percent(outcome.scattered),
         ]);
     }
-    let mut text = columns(&rows);
+    let mut text = columns(&rows, &[Side::Left, Side::Right]);
     text.push('\n');
     let mut rows = Vec::new();
     let storages = outcomes
@@ -125,7 +101,7 @@ pub fn text(outcomes: &[Outcome]) -> String {
         }
         rows.push(row);
     }
-    text.push_str(&columns(&rows));
+    text.push_str(&columns(&rows, &[Side::Left, Side::Right]));
     text
 }
 

@@ -44,6 +44,17 @@ macro_rules! code {
                 }
             }
 
+            /// From Bacula's letter or from its word, in any case, with or without blanks and underscores.
+            #[must_use]
+            pub fn from_word(text: &str) -> Option<Self> {
+                let plain = |text: &str| text.replace(['_', ' '], "").to_ascii_lowercase();
+                Self::ALL.iter().copied().find(|one| match text.as_bytes() {
+                    [letter] => one.code() == *letter,
+                    [] => one.code() == b' ',
+                    _ => plain(one.as_str()) == plain(text),
+                })
+            }
+
             /// A word for logs, metrics and rules; one of a fixed set.
             #[must_use]
             pub fn as_str(self) -> &'static str {
@@ -149,6 +160,17 @@ pub struct SessionIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_bacula_s_in_any_form() {
+        for text in ["f", "virtual_full", "VirtualFull", "Virtual Full"] {
+            assert_eq!(JobLevel::from_word(text), Some(JobLevel::VirtualFull), "{text}");
+        }
+        assert_eq!(JobLevel::from_word("F"), Some(JobLevel::Full));
+        assert_eq!(JobLevel::from_word(""), Some(JobLevel::None));
+        assert_eq!(JobType::from_word("Backup"), Some(JobType::Backup));
+        assert_eq!(JobType::from_word("Backups"), None);
+    }
 
     #[test]
     fn every_code_survives_the_round_trip() {

@@ -31,6 +31,13 @@ impl Moment {
         valid.then(|| Self(days(year, month, day) * DAY + hour * 3_600 + minute * 60 + second))
     }
 
+    /// As programs write it: `2026-11-23T00:20:37Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let text = self.to_string();
+        text.replacen(' ', "T", 1).replacen(" UTC", "Z", 1)
+    }
+
     /// Of a clock.
     #[must_use]
     pub fn of(clock: SystemTime) -> Self {
@@ -116,6 +123,7 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text), Some(Moment(seconds)), "{text}");
             assert_eq!(Moment(seconds).to_string(), text);
+            assert_eq!(Moment::parse(&Moment(seconds).rfc3339()), Some(Moment(seconds)));
         }
         for day in (-200_000..200_000).step_by(37) {
             let (year, month, date) = civil(day);
@@ -133,6 +141,7 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text), Some(Moment(1_795_393_237)), "{text}");
         }
+        assert_eq!(Moment(1_795_393_237).rfc3339(), "2026-11-23T00:20:37Z");
         assert_eq!(Moment::parse("2024-03-01 00:00"), Some(Moment(1_709_251_200)));
         for text in [
             "",

@@ -1,7 +1,6 @@
 //! Events of the process itself.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -151,7 +150,7 @@ impl DrainProgress {
 /// The system failed to hand over a connection.
 pub struct AcceptFailed<'a> {
     /// At which listener.
-    pub listener: SocketAddr,
+    pub listener: &'a dyn Display,
     /// The error.
     pub error: &'a dyn Display,
 }
@@ -220,7 +219,7 @@ mod tests {
     #[test]
     fn the_life_of_the_process_is_told() {
         let scrape = Scrape::new();
-        let listener = "127.0.0.1:9103".parse().unwrap();
+        let listener = "127.0.0.1:9103";
         let lines = LogLines::of(Format::Json, || {
             scrape.during(|| {
                 Started {
@@ -237,7 +236,7 @@ mod tests {
                 .emit();
                 ReloadUnsupported.emit();
                 AcceptFailed {
-                    listener,
+                    listener: &listener,
                     error: &"too many open files",
                 }
                 .emit();

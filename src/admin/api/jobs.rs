@@ -1,0 +1,146 @@
+//! The jobs on control connections, and the last ones that were, each with why it is where it is.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::Desk;
+use super::explanation::ExplanationShown;
+use crate::group::Condition;
+use crate::session::{EndedJob, Job, JobFacts};
+use crate::types::Moment;
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsShown {
+    /// Those that have a storage, or look for one, the oldest first.
+    pub running: Vec<RunningShown>,
+    /// Those that have ended, the youngest first. Not all: the last five hundred, or fewer in groups of many storages.
+    pub recent: Vec<EndedShown>,
+}
+
+/// What is known of a job from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobShown {
+    /// The Director that runs it.
+    pub director: String,
+    /// Its number there.
+    pub job_id: u32,
+    /// Its unique name.
+    pub job: String,
+    /// The Job resource.
+    pub name: String,
+    /// Whose files they are.
+    pub client: String,
+    /// Backup, restore and so on.
+    #[serde(rename = "type")]
+    pub job_type: String,
+    /// Full, incremental and so on.
+    pub level: String,
+    /// The group that it came to.
+    pub group: String,
+    /// When it came.
+    pub arrived: String,
+}
+
+/// A job that runs or waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningShown {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobShown,
+    /// Where it is; none while it waits for a place.
+    pub storage: Option<String>,
+    /// What it waits for, if it waits.
+    pub waits: Option<WaitShown>,
+    /// Why it is there, or nowhere yet.
+    pub explanation: Option<ExplanationShown>,
+}
+
+/// A wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitShown {
+    /// `busy`: storages are well and have enough to do. `down`: none is well.
+    pub cause: String,
+    /// How many jobs were to be served before it when that was last told.
+    pub ahead: usize,
+}
+
+/// A job that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedShown {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobShown,
+    /// Where it was, if it was anywhere.
+    pub storage: Option<String>,
+    /// When it was placed there.
+    pub placed: Option<String>,
+    /// When it ended.
+    pub ended: String,
+    /// How its session ended, in a word.
+    pub end: String,
+    /// The status that its storage reported.
+    pub status: Option<String>,
+    /// What went wrong with its session.
+    pub error: Option<String>,
+    /// What it wrote or read, as its storage reported it.
+    pub bytes: u64,
+    /// Why it was there, or nowhere.
+    pub explanation: Option<ExplanationShown>,
+}
+
+pub(super) async fn all(State(desk): State<Desk>) -> Json<JobsShown> {
+    let jobs = &desk.context.jobs;
+    let mut live = jobs.all();
+    live.sort_by_key(|job| (job.facts.arrived, job.facts.id));
+    Json(JobsShown {
+        running: live.iter().map(|job| running(job)).collect(),
+        recent: jobs.recent().iter().map(|job| ended(job)).collect(),
+    })
+}
+
+fn shown(facts: &JobFacts) -> JobShown {
+    JobShown {
+        director: facts.director.to_string(),
+        job_id: facts.id.0,
+        job: facts.name.to_string(),
+        name: facts.resource.to_string(),
+        client: facts.client.to_string(),
+        job_type: facts.job_type.to_string(),
+        level: facts.level.to_string(),
+        group: facts.group.to_string(),
+        arrived: facts.arrived.rfc3339(),
+    }
+}
+
+fn running(job: &Job) -> RunningShown {
+    let progress = job.progress();
+    RunningShown {
+        job: shown(&job.facts),
+        storage: progress.storage.map(|storage| storage.to_string()),
+        waits: progress.waits.map(|(condition, ahead)| WaitShown {
+            cause: match condition {
+                Condition::Busy => "busy",
+                Condition::Down => "down",
+            }
+            .to_owned(),
+            ahead,
+        }),
+        explanation: progress.explanation.as_deref().map(ExplanationShown::from),
+    }
+}
+
+fn ended(job: &EndedJob) -> EndedShown {
+    EndedShown {
+        job: shown(&job.facts),
+        storage: job.storage.as_ref().map(ToString::to_string),
+        placed: job.placed.map(Moment::rfc3339),
+        ended: job.ended.rfc3339(),
+        end: job.end.to_owned(),
+        status: job.status.map(|status| status.to_string()),
+        error: job.error.clone(),
+        bytes: job.bytes.0,
+        explanation: job.explanation.as_deref().map(ExplanationShown::from),
+    }
+}

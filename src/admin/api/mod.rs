@@ -1,0 +1,42 @@
+//! The operator's interface: JSON over HTTP, below `/api/v1`.
+//!
+//! What it answers is made of types of its own, so that it stays the same when what they are made from changes; the command
+//! line reads the same types. Times are in UTC and as RFC 3339 writes them, sizes are bytes.
+
+mod error;
+pub mod explain;
+pub mod explanation;
+pub mod jobs;
+pub mod storages;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+
+pub use error::{ApiError, ErrorShown};
+
+use crate::session::Context;
+use crate::store::Store;
+
+/// What the answers are made of.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// The storages and the jobs.
+    pub context: Arc<Context>,
+    /// What outlives the process.
+    pub store: Arc<dyn Store>,
+}
+
+/// The interface.
+pub fn api(desk: Desk) -> Router {
+    Router::new()
+        .route("/api/v1/storages", get(storages::all))
+        .route("/api/v1/storages/{name}", get(storages::one))
+        .route("/api/v1/storages/{name}/state", put(storages::decide))
+        .route("/api/v1/jobs", get(jobs::all))
+        .route("/api/v1/explain", post(explain::explain))
+        .with_state(desk)
+}

@@ -1,0 +1,84 @@
+//! The operator's socket in the file system. Who may write to it may command; nobody logs in.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixListener;
+
+/// For the user that sdgroup runs as, and for his group.
+const MODE: u32 = 0o660;
+
+/// A listening socket; dropped, its file is gone.
+#[derive(Debug)]
+pub struct AdminSocket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+}
+
+impl AdminSocket {
+    /// Listens at `path`. A file that a process left behind is taken over. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When something that is no left socket is there, when another process serves it, or when the system says so.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        match UnixStream::connect(path) {
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves it")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
+                fs::remove_file(path)?;
+            }
+            // What else stands in the way is told by the attempt itself.
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        let socket = Self {
+            listener,
+            path: path.to_owned(),
+        };
+        // Until here nobody but the owner can have been allowed to write: umask does not add.
+        fs::set_permissions(path, Permissions::from_mode(MODE))?;
+        Ok(socket)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A file that is none refuses connections, too.
+fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // Somebody may have been quicker.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_left_behind_is_taken_over_and_one_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let first = AdminSocket::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert_eq!(AdminSocket::bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        assert!(!path.exists());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "as after a crash");
+        drop(AdminSocket::bind(&path).unwrap());
+        fs::write(&path, "something else").unwrap();
+        assert!(AdminSocket::bind(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "something else");
+    }
+}
