@@ -123,7 +123,7 @@ impl Catalog {
         let connection =
             Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the catalog");
         connection
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(Duration::from_secs(60))
             .expect("a busy timeout");
         reading(&connection).expect("an answer from the catalog")
     }
