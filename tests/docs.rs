@@ -97,3 +97,21 @@ fn every_policy_has_its_paragraph() {
         assert!(readme.contains(&format!("\n| `{policy}` | ")), "{policy}");
     }
 }
+
+/// The scenarios that the page on kinds of jobs names are there.
+#[test]
+fn every_kind_of_job_has_its_scenario() {
+    let page = fs::read_to_string(repository().join("deploy/docs/jobs.md")).expect("read the page");
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let shown_by = row.trim_end_matches(" |").rsplit(" | ").next().expect("a last column");
+        for scenario in shown_by.split('`').filter(|text| text.contains("::")) {
+            let (file, function) = scenario.split_once("::").expect("a file and a function");
+            let file = repository().join(format!("tests/real/{file}.rs"));
+            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{scenario}: {error}"));
+            assert!(text.contains(&format!("fn {function}")), "{scenario}");
+            named += 1;
+        }
+    }
+    assert!(named > 15, "the page names {named} scenarios");
+}

@@ -24,6 +24,7 @@ fn request() -> PlacementRequest {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").unwrap(),
         access: Access::Write,
+        is_resumed: false,
     }
 }
 

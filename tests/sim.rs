@@ -487,6 +487,7 @@ fn request(director: &str, number: u32, access: Access) -> PlacementRequest {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").unwrap(),
         access,
+        is_resumed: false,
     }
 }
 

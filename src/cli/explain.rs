@@ -129,6 +129,7 @@ fn row(member: &MemberShown) -> Vec<String> {
     let ago = |ago: Option<u64>| ago.map_or_else(|| "never".to_owned(), |ago| format!("{ago} ago"));
     let marks = [
         (member.is_home, "has the last full"),
+        (member.has_part, "has its first part"),
         (member.lacks_room, "lacks room"),
         (member.is_at_target, "at its target"),
     ];

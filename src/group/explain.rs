@@ -36,6 +36,10 @@ impl fmt::Display for Spoken {
 }
 
 /// One member, as it was judged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or not whatever the others are"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// Which.
@@ -50,6 +54,8 @@ pub struct Judged {
     pub is_at_target: bool,
     /// It has the job's last full, and that counts.
     pub is_home: bool,
+    /// It has the first part of the job, which is resumed.
+    pub has_part: bool,
     /// The job is expected to write more than it has room for.
     pub lacks_room: bool,
     /// The room on it once its jobs have ended, as far as that is foreseen; none if it is not known.
@@ -206,6 +212,7 @@ impl fmt::Display for InFull<'_> {
         }
         let marks = [
             (member.is_home, "has its last full"),
+            (member.has_part, "has its first part"),
             (member.lacks_room, "lacks room"),
             (member.is_at_target, "at its target"),
         ];
@@ -244,6 +251,9 @@ impl Explanation {
         }
         if member.is_home {
             marks.push_str(", has its last full");
+        }
+        if member.has_part {
+            marks.push_str(", has its first part");
         }
         if member.is_at_target {
             marks.push_str(", at its target");
@@ -304,6 +314,7 @@ mod tests {
             limit: 20,
             is_at_target: false,
             is_home: false,
+            has_part: false,
             lacks_room: false,
             free: None,
             pace: None,

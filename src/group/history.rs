@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::types::{Bytes, DirectorName, JobLevel, JobResourceName, JobType, StorageName};
+use crate::types::{Bytes, DirectorName, JobLevel, JobName, JobResourceName, JobType, StorageName};
 
 use super::member::MemberId;
 use super::request::PlacementRequest;
@@ -14,6 +14,9 @@ const MOST_JOBS: usize = 50_000;
 /// How many runs of one level foretell the next.
 const RUNS: usize = 5;
 
+/// How many runs of one job that did not end well are remembered: each of them may be resumed.
+const PARTS: usize = 8;
+
 /// What a job is taken to write of which nothing at all is known, so that several of them that start together are not
 /// all sent to the one storage with the most room.
 const UNKNOWN_SIZE: u64 = 1_000_000_000;
@@ -23,6 +26,8 @@ const UNKNOWN_SIZE: u64 = 1_000_000_000;
 pub struct PastJob {
     /// Whose it was, spelled as in the configuration.
     pub director: DirectorName,
+    /// The name of this run.
+    pub job: JobName,
     /// The Job resource.
     pub resource: JobResourceName,
     /// Backup, restore and so on.
@@ -54,6 +59,8 @@ struct JobPast {
     levels: Vec<LevelPast>,
     /// Where its last good full is.
     home: Option<MemberId>,
+    /// Where the runs were that did not end well, the oldest first.
+    parts: Vec<(JobName, MemberId)>,
     /// The number of its last placement.
     touched: u64,
 }
@@ -69,6 +76,13 @@ impl LevelPast {
 }
 
 impl JobPast {
+    /// Where the run of this name was, if it did not end well.
+    fn part(&self, job: &JobName) -> Option<MemberId> {
+        self.parts
+            .iter()
+            .find_map(|(name, member)| (name == job).then_some(*member))
+    }
+
     fn level(&self, level: JobLevel) -> Option<&LevelPast> {
         self.levels.iter().find(|past| past.level == level)
     }
@@ -115,6 +129,8 @@ pub(super) struct Foretold {
     pub(super) set_aside: Bytes,
     /// Where its last good full is.
     pub(super) home: Option<MemberId>,
+    /// Where the first part of it is, if it is resumed.
+    pub(super) first_part: Option<MemberId>,
 }
 
 /// Whether a run of this level is what incrementals are later based on.
@@ -172,6 +188,9 @@ impl History {
             size: size.map(Bytes),
             set_aside: Bytes(size.or_else(typical).unwrap_or(UNKNOWN_SIZE)),
             home: past.and_then(|past| past.home),
+            first_part: past
+                .filter(|_| request.is_resumed)
+                .and_then(|past| past.part(&request.job)),
         }
     }
 
@@ -202,10 +221,17 @@ impl History {
 
     /// A job has ended on `member`.
     pub(super) fn ended(&mut self, job: &PastJob, member: MemberId) {
-        if !job.is_ok || job.job_type != JobType::Backup {
+        if job.job_type != JobType::Backup {
             return;
         }
         let past = self.entry(&job.director, &job.resource, 0);
+        past.parts.retain(|(name, _)| *name != job.job);
+        if !job.is_ok {
+            past.parts.push((job.job.clone(), member));
+            let surplus = past.parts.len().saturating_sub(PARTS);
+            past.parts.drain(..surplus);
+            return;
+        }
         if is_full(job.level) {
             past.home = Some(member);
         }
@@ -242,6 +268,7 @@ mod tests {
         let request = rig::request("dir", 1);
         PastJob {
             director: request.director,
+            job: request.job,
             resource: request.job_resource,
             job_type: JobType::Backup,
             level,
@@ -302,6 +329,35 @@ mod tests {
         restore.job_type = JobType::Restore;
         history.ended(&restore, FIRST);
         assert_eq!(home(&history), Some(SECOND));
+    }
+
+    #[test]
+    fn a_run_that_is_resumed_has_its_first_part_where_it_was() {
+        let mut history = History::default();
+        let run = |number: usize, is_ok| PastJob {
+            job: JobName::new(&format!("Nightly.{number}")).unwrap(),
+            ..past(JobLevel::Full, 1, is_ok)
+        };
+        let part = |history: &History, number, is_resumed| {
+            let mut request = rig::request("dir", 1);
+            request.job = run(number, false).job;
+            request.is_resumed = is_resumed;
+            history.foretell(&request).first_part
+        };
+        history.ended(&run(1, false), FIRST);
+        history.ended(&run(2, false), SECOND);
+        assert_eq!(part(&history, 1, true), Some(FIRST));
+        assert_eq!(part(&history, 2, true), Some(SECOND));
+        assert_eq!(part(&history, 1, false), None, "another job of the same name");
+        history.ended(&run(1, false), SECOND);
+        assert_eq!(part(&history, 1, true), Some(SECOND), "the last part counts");
+        history.ended(&run(2, true), FIRST);
+        assert_eq!(part(&history, 2, true), None, "it is whole");
+        for number in 3..3 + PARTS {
+            history.ended(&run(number, false), FIRST);
+        }
+        assert_eq!(part(&history, 1, true), None, "too long ago");
+        assert_eq!(part(&history, 3, true), Some(FIRST));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::ejection::{Cause, Ejected};
 use super::health::{Availability, Flip, ProbeFailure, Probed};
 use super::load::Load;
 use super::member::MemberId;
-use super::state::{Decision, State};
+use super::request::Access;
+use super::state::{Decision, State, allows};
 use super::table::Board;
 
 /// No instant: nothing is ejected.
@@ -146,6 +147,13 @@ impl StorageView {
     #[must_use]
     pub fn state(&self) -> State {
         self.decision.as_ref().map_or(State::Ready, |decision| decision.state)
+    }
+
+    /// What keeps even jobs away that read, if the operator wants that.
+    #[must_use]
+    pub fn shut(&self) -> Option<&Decision> {
+        let decision = self.decision.as_deref();
+        decision.filter(|decision| !allows(decision.state, Access::Read))
     }
 
     /// Whether a writing job could be placed there but for the limit.

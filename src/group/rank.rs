@@ -28,6 +28,8 @@ pub(super) struct Case<'a> {
     foretold: Foretold,
     /// The member that has its last full, where that counts.
     home: Option<MemberId>,
+    /// The member that has its first part, if it is resumed.
+    part: Option<MemberId>,
     /// What a member should have room for.
     wants: Option<Bytes>,
 }
@@ -61,7 +63,7 @@ impl Case<'_> {
         let takes = self.wants.zip(member.room.takes(self.question.fresh));
         Standing {
             lacks_room: takes.is_some_and(|(wants, takes)| wants > takes),
-            is_away: self.home.is_some_and(|home| home != member.id),
+            is_away: self.part.or(self.home).is_some_and(|home| home != member.id),
             is_at_target: member.load.is_at_target(&member.limits),
         }
     }
@@ -102,6 +104,8 @@ impl Table {
             .home
             .filter(|_| may_choose && locality != Locality::Off && is_based_on_a_full(request));
         let home = home.and_then(|home| self.home_among(choice.members(), home, &allowed));
+        let part = foretold.first_part.filter(|_| may_choose);
+        let part = part.and_then(|part| self.home_among(choice.members(), part, &allowed));
         let size = foretold.size.filter(|_| may_choose);
         Case {
             choice,
@@ -119,11 +123,12 @@ impl Table {
             obstacle: self.obstacle(choice, request),
             foretold,
             home: home.map(|home| home.id),
+            part: part.map(|part| part.id),
             wants: size.filter(|_| room != RoomForJob::Ignore),
         }
     }
 
-    /// The member that has a job's last full, if the job may go there at all. A sealed one is not gone back to: that is
+    /// The member that has a job's last full or its first part, if the job may go there at all. A sealed one is not gone back to: that is
     /// what it was sealed for.
     fn home_among<'a>(
         &self,
@@ -228,6 +233,7 @@ impl Table {
                     limit: member.limits.maximum.unwrap_or(u32::MAX),
                     is_at_target: standing.is_at_target,
                     is_home: case.home == Some(member.id),
+                    has_part: case.part == Some(member.id),
                     lacks_room: standing.lacks_room,
                     free: member.room.left(question.fresh).map(|space| space.free),
                     pace: member.pacer.pace(question.now),

@@ -37,6 +37,8 @@ pub struct PlacementRequest {
     pub fileset: FileSetName,
     /// Whether it writes or reads.
     pub access: Access,
+    /// A part of it is on some storage already: it was stopped, and goes on.
+    pub is_resumed: bool,
 }
 
 /// What trying a storage has shown.

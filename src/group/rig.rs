@@ -135,6 +135,7 @@ pub(crate) fn request(director: &str, job_id: u32) -> PlacementRequest {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").expect("a name"),
         access: Access::Write,
+        is_resumed: false,
     }
 }
 

@@ -71,6 +71,7 @@ impl Place {
         let request = rig::request("dir", 1);
         self.directory.observe_end(&PastJob {
             director: request.director,
+            job: request.job,
             resource: JobResourceName::new(job).expect("a name"),
             job_type: JobType::Backup,
             level,
@@ -348,6 +349,7 @@ fn a_job_is_spread_over_the_storages_that_had_it_the_longest_ago() {
     let mut place = Place::of(&rig::model(PolicyName::LastBackedUpTo));
     let past = |storage: &str, level| PastJob {
         director: rig::request("dir", 1).director,
+        job: rig::request("dir", 1).job,
         resource: JobResourceName::new("Mail").expect("a name"),
         job_type: JobType::Backup,
         level,

@@ -32,6 +32,7 @@ pub(super) fn now() -> Moment {
 pub fn past(record: &JobRecord) -> PastJob {
     PastJob {
         director: record.director.clone(),
+        job: record.job.clone(),
         resource: record.resource.clone(),
         job_type: record.job_type,
         level: record.level,

@@ -80,6 +80,7 @@ mod tests {
             limit: 1,
             is_at_target: false,
             is_home: false,
+            has_part: false,
             lacks_room: false,
             free: None,
             pace: None,

@@ -364,6 +364,7 @@ impl Engine<'_> {
         let Some(live) = self.members.get(at) else { return };
         self.directory.observe_end(&PastJob {
             director: job.director.clone(),
+            job: self.name.clone(),
             resource: job.resource.clone(),
             job_type: job.job_type,
             level: job.level,
@@ -397,6 +398,7 @@ impl Engine<'_> {
             level: job.level,
             fileset: job.fileset.clone(),
             access: Access::Write,
+            is_resumed: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sdgroup::types::{JobLevel, JobStatus, JobType, SessionKey};
+use sdgroup::types::{JobLevel, JobStatus, JobType, SessionKey, State};
 
 use crate::harness::bytes_of_jobs::{Amount, Record, count, files, total};
 use crate::harness::running::{AT_ONCE, refusal};
@@ -109,6 +109,23 @@ async fn with_one_storage_down_no_other_is_begun_and_volume_and_storage_are_name
     );
     let ran = |at: usize| kept.site.storages[at].reached(Point::JobCommand);
     assert_eq!((ran(0), ran(2)), (2, 1), "the backups alone");
+    drop(job);
+    kept.site.until_quiet(&[]).await;
+}
+
+#[tokio::test]
+async fn with_one_storage_in_maintenance_no_other_is_begun_and_who_said_so_is_told() {
+    let kept = Kept::new().await;
+    let mut job = kept.begin(&Plan::restore(POOL)).await;
+    kept.site.sdgroup.decide("File6", State::Maintenance, "ann");
+    let begun = Instant::now();
+
+    let refused = refusal(soon("the refusal", job.bootstrap(&kept.bootstrap())).await.unwrap_err());
+
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    let told = "on storage File6, which cannot be read from now: its state is maintenance by ann";
+    assert!(refused.contains(told), "{refused}");
+    assert_eq!(kept.site.storages[0].reached(Point::JobCommand), 2, "the backups alone");
     drop(job);
     kept.site.until_quiet(&[]).await;
 }

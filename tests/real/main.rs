@@ -25,6 +25,7 @@ mod placement;
 mod pools;
 mod probe;
 mod refusal;
+mod rerun;
 mod restore;
 mod shared_media_type;
 mod shutdown;

@@ -40,6 +40,8 @@ mod pools;
 mod probe;
 #[path = "../real/refusal.rs"]
 mod refusal;
+#[path = "../real/rerun.rs"]
+mod rerun;
 #[path = "../real/restore.rs"]
 mod restore;
 #[path = "../real/shared_media_type.rs"]

@@ -168,6 +168,7 @@ fn request(desk: &Desk, wanted: ExplainWanted, last: Option<&JobRecord>) -> Resu
             FileSetName::new,
         )?,
         access: Access::Write,
+        is_resumed: false,
     })
 }
 

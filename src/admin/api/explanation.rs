@@ -39,6 +39,10 @@ pub struct ShadowShown {
 }
 
 /// One storage, as it was judged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or not whatever the others are"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberShown {
     /// Which.
@@ -69,6 +73,8 @@ pub struct MemberShown {
     pub had_it_placements_ago: Option<u64>,
     /// It has the job's last full, and that counts.
     pub is_home: bool,
+    /// It has the first part of the job, which is resumed.
+    pub has_part: bool,
     /// The job is expected to write more than it has room for.
     pub lacks_room: bool,
     /// It had as many jobs as it should have where others can have them.
@@ -114,6 +120,7 @@ impl From<&Judged> for MemberShown {
             chosen_placements_ago: judged.placed_ago,
             had_it_placements_ago: judged.had_it_ago,
             is_home: judged.is_home,
+            has_part: judged.has_part,
             lacks_room: judged.lacks_room,
             is_at_target: judged.is_at_target,
         }

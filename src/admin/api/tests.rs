@@ -334,6 +334,7 @@ async fn jobs_are_listed_with_their_reasons() {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").unwrap(),
         access: Access::Write,
+        is_resumed: false,
     };
     let jobs = site.get("/api/v1/jobs").await;
     assert_eq!(jobs["running"][0]["storage"], Value::Null);

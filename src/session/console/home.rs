@@ -117,6 +117,7 @@ fn request(caller: &Caller, volume: &VolumeName) -> Result<PlacementRequest, Nam
         level: JobLevel::None,
         fileset: FileSetName::new("**Dummy**")?,
         access: Access::Write,
+        is_resumed: false,
     })
 }
 

@@ -4,6 +4,7 @@
 //! own; the Director sees one job that starts once and ends once, with the sums of all. The Client's one data connection
 //! is fed from each in turn (`session/data/in_turn`).
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +21,7 @@ use super::traffic::{JobTraffic, TrafficError};
 use super::unseated::Unseated;
 use crate::channel::{Channel, ChannelError};
 use crate::config::model;
+use crate::group::StorageView;
 use crate::session::couple::{Coupled, Flow, Legs, Traffic, Until, couple};
 use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::{Job, Stop};
@@ -70,10 +72,17 @@ impl InTurn<'_> {
     /// Looks whether all the storages can be read from, before the first is. One that cannot would break the job off in
     /// its middle.
     async fn look(&self, director: &mut Channel) -> Result<(), Unseated> {
+        let now = std::time::Instant::now();
         let mut names: Vec<&StorageName> = Vec::new();
         for segment in &self.segments {
             if !names.contains(&&segment.storage) {
                 names.push(&segment.storage);
+            }
+        }
+        for name in &names {
+            let view = self.facts.context.directory.storage(name).map(|live| live.view(now));
+            if let Some(shut) = view.as_ref().and_then(StorageView::shut) {
+                return Err(self.unreadable("storage_shut", name, &format_args!("its state is {shut}")));
             }
         }
         let calls: Vec<_> = names
@@ -89,14 +98,18 @@ impl InTurn<'_> {
             // A call neither panics nor is aborted.
             if let Ok(Err(error)) = called {
                 health::failed(&self.facts.context, name, &error, std::time::Instant::now());
-                let volumes = segments::volumes_on(&self.segments, name);
-                return Err(Unseated::Refused {
-                    cause: "storage_down",
-                    reason: format!("{volumes} on storage {name}, which cannot be read from now: {error}"),
-                });
+                return Err(self.unreadable("storage_down", name, &error));
             }
         }
         Ok(())
+    }
+
+    fn unreadable(&self, cause: &'static str, name: &StorageName, why: &dyn Display) -> Unseated {
+        let volumes = segments::volumes_on(&self.segments, name);
+        Unseated::Refused {
+            cause,
+            reason: format!("{volumes} on storage {name}, which cannot be read from now: {why}"),
+        }
     }
 
     async fn seat(&self, storage: &StorageName, director: &mut Channel) -> Result<Seat, Unseated> {

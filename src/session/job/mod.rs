@@ -100,6 +100,7 @@ impl Facts {
             level: self.command.level,
             fileset: self.command.file_set.clone(),
             access,
+            is_resumed: self.command.rerunning,
         }
     }
 

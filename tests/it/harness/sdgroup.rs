@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sdgroup::config::{self, MachineSecrets};
-use sdgroup::group::Directory;
+use sdgroup::group::{Decision, Directory, State, StorageLive};
 use sdgroup::relay::PipePool;
 use sdgroup::session::history::Recorder;
 use sdgroup::session::{self, Context, States};
@@ -81,10 +81,24 @@ impl Sdgroup {
         self.view(storage).ejected_for.is_some()
     }
 
+    /// Somebody wants it in this state.
+    pub(crate) fn decide(&self, storage: &str, state: State, by: &str) {
+        let decision = Decision {
+            state,
+            by: by.to_owned(),
+            ..Decision::default()
+        };
+        self.live(storage).decide(decision, None, Instant::now());
+    }
+
     fn view(&self, storage: &str) -> sdgroup::group::StorageView {
+        self.live(storage).view(Instant::now())
+    }
+
+    fn live(&self, storage: &str) -> &StorageLive {
         let storages = self.context.directory.storages();
         let live = storages.iter().find(|live| live.name().as_str() == storage);
-        live.expect("a storage of the configuration").view(Instant::now())
+        live.expect("a storage of the configuration")
     }
 
     /// Jobs that wait for a place.
