@@ -2,6 +2,7 @@
 
 mod drive;
 mod packets;
+mod stock;
 
 pub use drive::{Certificates, LoginError, drive};
 pub use packets::{Channel, ChannelError};

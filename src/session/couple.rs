@@ -149,7 +149,7 @@ async fn pass_burst<T: Traffic>(
         if !matches!(flow, Flow::On) {
             return Ok(flow);
         }
-        let gathered = director.outbox().len() + storage.outbox().len();
+        let gathered = director.unsent() + storage.unsent();
         if gathered >= BURST_BYTES {
             return Ok(Flow::On);
         }

@@ -305,6 +305,25 @@ impl Outbox {
         Self::default()
     }
 
+    /// An empty outbox that uses the room of `buffer`.
+    #[must_use]
+    pub fn over(mut buffer: BytesMut) -> Self {
+        buffer.clear();
+        Self(buffer)
+    }
+
+    /// The buffer, with whatever room it has.
+    #[must_use]
+    pub fn into_room(self) -> BytesMut {
+        self.0
+    }
+
+    /// Whether anything more would have to be allocated.
+    #[must_use]
+    pub fn has_no_room(&self) -> bool {
+        self.0.capacity() == 0
+    }
+
     /// Adds a message. What goes beyond [`MAX_WIRE_BYTES`] is cut off, since a packet with it would end the
     /// connection at the other side.
     pub fn message(&mut self, text: impl AsRef<[u8]>) {
@@ -343,6 +362,17 @@ impl Outbox {
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// What is to be sent.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The first `count` bytes have been sent.
+    pub fn sent(&mut self, count: usize) {
+        self.0.advance(count.min(self.0.len()));
     }
 
     /// Takes all that is to be sent; the outbox is empty after that and keeps its room where it can.

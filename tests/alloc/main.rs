@@ -2,10 +2,14 @@
 //! allocations of a whole process.)
 
 // A test may fail by panicking.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bridge;
+mod couple;
 mod relay;
+
+#[path = "../../benches/site/mod.rs"]
+mod site;
 
 use std::alloc::System;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
