@@ -89,9 +89,22 @@ impl Role {
         line.parse().unwrap_or_else(|_| panic!("another process said {line:?}"))
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end, which must be a good one.
     pub(crate) fn end(mut self) {
         assert!(self.child.wait().expect("the other process").success());
+    }
+}
+
+impl Drop for Role {
+    /// A process that serves for ever ends here.
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
