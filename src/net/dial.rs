@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
+
+use super::options;
 
 /// The longest that a call may take; a longer limit means this one. (An unbounded one would overflow the clock.)
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -162,7 +164,13 @@ pub async fn dial(host: &str, port: u16, within: Duration) -> Result<TcpStream, 
 /// Connects to one address. On loopback, the kernel may choose the very port that is dialled as our own, and the
 /// connection then reaches itself: nothing listens there.
 async fn call(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    options::spare_pacing(&socket, address.ip());
+    let stream = socket.connect(address).await?;
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(Errno::CONNREFUSED.into());
     }

@@ -8,6 +8,8 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::options;
+
 /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
@@ -23,6 +25,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    options::spare_pacing(&socket, address.ip());
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -93,7 +96,9 @@ impl From<io::Error> for AcceptError {
 
 /// Accepts the next connection.
 pub async fn accept(listener: &TcpListener) -> Result<(TcpStream, SocketAddr), AcceptError> {
-    Ok(listener.accept().await?)
+    let (stream, peer) = listener.accept().await?;
+    options::spare_pacing(&stream, peer.ip());
+    Ok((stream, peer))
 }
 
 #[cfg(test)]

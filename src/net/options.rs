@@ -1,6 +1,8 @@
 //! Options of an open connection.
 
 use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -76,6 +78,19 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     Options::default().apply(stream)
 }
 
+/// Chooses, for a connection with `peer` that does not leave the machine, a congestion control that does not pace.
+///
+/// Where BBR is the machine's default, the kernel paces even what goes over loopback, with a timer for every few
+/// segments, which costs more than the sending (`benches/README.md`). Once a connection is up its pacing does not
+/// end any more, only get looser; so this is for a socket that is about to dial or to listen, whose connections
+/// inherit it, and only in the second place for one that was accepted. It is a matter of speed alone, and never fails.
+pub fn spare_pacing(socket: &impl AsFd, peer: IpAddr) {
+    if peer.to_canonical().is_loopback() {
+        // Every kernel has it and lets everybody choose it.
+        let _ = SockRef::from(socket).set_tcp_congestion(b"reno");
+    }
+}
+
 /// From now on, closing `stream` breaks the connection: the peer sees a reset, and what was not yet sent is lost.
 ///
 /// This holds as well when the process is killed, since it is the kernel that closes then.
@@ -126,6 +141,17 @@ mod tests {
         .apply(&stream)
         .unwrap();
         assert_eq!(socket.tcp_user_timeout().unwrap(), user_timeout);
+    }
+
+    #[tokio::test]
+    async fn what_stays_on_the_machine_is_not_paced() {
+        let (stream, _peer) = pair().await;
+        let socket = SockRef::from(&stream);
+        let default = socket.tcp_congestion().unwrap();
+        spare_pacing(&stream, "192.0.2.1".parse().unwrap());
+        assert_eq!(socket.tcp_congestion().unwrap(), default);
+        spare_pacing(&stream, "::ffff:127.0.0.5".parse().unwrap());
+        assert!(socket.tcp_congestion().unwrap().starts_with(b"reno"));
     }
 
     #[tokio::test]
