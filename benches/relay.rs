@@ -1,6 +1,6 @@
 //! What a relay costs: CPU seconds of its process per GiB, and throughput, side by side in one run.
 //!
-//! `cargo bench --bench relay [-- --gib 2 --rounds 3 --streams 1 --pipe-sizes]`; `-- --test` moves a few MiB and
+//! `cargo bench --bench relay [-- --gib 2 --rounds 3 --streams 1 --pipe-sizes --gathered]`; `-- --test` moves a few MiB and
 //! checks that they arrive. Source and sink are processes of their own, so that the CPU time of this process is
 //! that of the relay alone (`CLOCK_PROCESS_CPUTIME_ID`). The variants take turns within each round, and the median
 //! of the rounds is told.
@@ -65,6 +65,13 @@ impl Plan {
             ways.extend([8, 64, 256, 1024].map(|kib| (format!("our copy, {kib} KiB"), copying(kib << 10))));
             ways.extend([8, 64, 256, 1024].map(|kib| (format!("our splice, {kib} KiB"), splicing(kib << 10))));
         }
+        if arguments.given("--gathered") {
+            ways.truncate(1);
+            ways.extend(
+                [0, 256, 1024, 2048, 4096]
+                    .map(|kib| (format!("our splice, gathering {kib} KiB"), gathering(kib << 10))),
+            );
+        }
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -95,6 +102,13 @@ fn copying(buffer_size: usize) -> Way {
 fn splicing(pipe_size: usize) -> Way {
     Way::Ours(PoolOptions {
         pipe_size,
+        ..PoolOptions::default()
+    })
+}
+
+fn gathering(gathered: usize) -> Way {
+    Way::Ours(PoolOptions {
+        gathered,
         ..PoolOptions::default()
     })
 }

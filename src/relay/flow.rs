@@ -6,6 +6,7 @@ use rustix::net::{Shutdown, shutdown};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 
+use super::gather::Gather;
 use super::pass::{Fault, Pass};
 use super::pipe_pool::PipePool;
 use super::tally::Count;
@@ -27,10 +28,15 @@ impl Flow<'_> {
             self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
         };
         copy::send_all(first, self.to, count).await?;
+        let mut gather = Gather::new(self.from, self.pipes.gathered());
         let mut may_splice = true;
         loop {
-            self.from.readable().await.map_err(Fault::Read)?;
-            match self.pass(may_splice).await? {
+            gather.readable().await.map_err(Fault::Read)?;
+            let before = self.sent.load(Ordering::Relaxed);
+            let pass = self.pass(may_splice).await?;
+            let moved = self.sent.load(Ordering::Relaxed).wrapping_sub(before);
+            gather.read(usize::try_from(moved).unwrap_or(usize::MAX));
+            match pass {
                 Pass::Dry => {}
                 Pass::Spent => yield_now().await,
                 Pass::Unsupported => may_splice = false,

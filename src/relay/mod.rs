@@ -8,6 +8,7 @@
 mod copy;
 pub mod duplex;
 mod flow;
+mod gather;
 mod pass;
 pub mod pipe_pool;
 mod splice;

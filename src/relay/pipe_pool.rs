@@ -28,6 +28,8 @@ pub struct PoolOptions {
     pub buffer_size: usize,
     /// Pipes, and buffers, that are kept when nobody borrows them.
     pub idle: usize,
+    /// The most bytes that a direction lets gather before it reads them; 0 makes it read whatever comes.
+    pub gathered: usize,
 }
 
 impl Default for PoolOptions {
@@ -37,6 +39,7 @@ impl Default for PoolOptions {
             pipes: 256,
             buffer_size: 256 << 10,
             idle: 32,
+            gathered: 2 << 20,
         }
     }
 }
@@ -209,6 +212,11 @@ impl PipePool {
         if stock.buffers.len() < self.options.idle {
             stock.buffers.push(buffer);
         }
+    }
+
+    /// The most that a direction lets gather, in bytes.
+    pub(super) fn gathered(&self) -> usize {
+        self.options.gathered
     }
 
     /// Where bytes that go through pipes are counted.

@@ -258,6 +258,26 @@ async fn a_side_that_has_ended_is_still_sent_to() {
     assert!(matches!(rig.end().await, End::Closed));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_before_a_pause_arrives_before_it_is_over() {
+    for pool in [pool(), pool_without_pipes()] {
+        let mut rig = Rig::start(&pool, FirstBytes::default()).await;
+        let pattern = Pattern::new(11);
+        // So many at once that more is waited for, again and again; then a pause until they have all arrived.
+        for odd in 1..=20 {
+            let bytes = 3 * MIB + 1000 * odd;
+            let mut arrived = vec![0; usize::try_from(bytes).unwrap()];
+            let (_sent, arrived) =
+                patiently(async { tokio::join!(pattern.send(&mut rig.near, bytes), rig.far.read_exact(&mut arrived)) })
+                    .await;
+            assert_eq!(arrived.unwrap() as u64, bytes);
+        }
+        rig.near.shutdown().await.unwrap();
+        rig.far.shutdown().await.unwrap();
+        assert!(matches!(rig.end().await, End::Closed));
+    }
+}
+
 #[tokio::test]
 async fn a_reset_is_passed_on_and_told_apart() {
     let mut rig = Rig::start(&pool(), FirstBytes::default()).await;
@@ -460,13 +480,15 @@ async fn a_busy_relay_starves_no_one() {
         std::thread::spawn(move || swallow(&far)),
     ];
     patiently(async {
+        while busy.tally.to_far() == 0 {
+            tokio::task::yield_now().await;
+        }
         for turn in 0..200_u8 {
             quiet.near.write_u8(turn).await.unwrap();
             assert_eq!(quiet.far.read_u8().await.unwrap(), turn);
         }
     })
     .await;
-    assert!(busy.tally.to_far() > 0);
     busy.stop.cancel();
     assert!(matches!(patiently(&mut busy.relay).await.unwrap().end, End::Stopped));
     for thread in threads {
