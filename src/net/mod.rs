@@ -6,4 +6,5 @@ pub mod listen;
 pub mod low_water;
 pub mod options;
 pub mod stream;
+mod tcp;
 pub mod tls;

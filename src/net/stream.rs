@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use openssl::error::ErrorStack;
@@ -16,22 +16,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
+use super::tcp::{self, Room, Tcp};
 use super::tls::{CertificateContext, Side, TlsError, handshake};
 
 /// A connection, in the clear or in TLS.
 #[derive(Debug)]
 pub struct Stream {
-    tcp: Tcp,
+    socket: Arc<TcpStream>,
     tls: Option<Box<SslStream<Tcp>>>,
 }
 
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
         Self {
-            tcp: Tcp {
-                socket: Arc::new(stream),
-                ahead: Bytes::new(),
-            },
+            socket: Arc::new(stream),
             tls: None,
         }
     }
@@ -41,7 +39,7 @@ impl Stream {
     /// The socket below.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
-        &self.tcp.socket
+        &self.socket
     }
 
     /// Whether it is in TLS.
@@ -90,8 +88,7 @@ impl Stream {
     }
 
     async fn start(&self, side: Side, ssl: openssl::ssl::Ssl, ahead: Bytes) -> Result<Box<SslStream<Tcp>>, TlsError> {
-        let socket = Arc::clone(&self.tcp.socket);
-        let tcp = Tcp { socket, ahead };
+        let tcp = Tcp::new(Arc::clone(&self.socket), ahead);
         let mut stream = Box::new(SslStream::new(ssl, tcp)?);
         let done = match side {
             Side::Client => Pin::new(&mut *stream).connect().await,
@@ -113,14 +110,37 @@ impl Stream {
     /// # Errors
     /// When it is in TLS.
     pub fn into_tcp(self) -> Result<TcpStream, Self> {
-        let Self { tcp, tls: None } = self else {
+        let Self { socket, tls: None } = self else {
             return Err(self);
         };
-        let Tcp { socket, ahead } = tcp;
-        Arc::try_unwrap(socket).map_err(|socket| Self {
-            tcp: Tcp { socket, ahead },
-            tls: None,
-        })
+        Arc::try_unwrap(socket).map_err(|socket| Self { socket, tls: None })
+    }
+
+    /// A handle on the socket below, to wait beside whoever reads and writes.
+    #[must_use]
+    pub fn socket(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.socket)
+    }
+
+    /// Lends TLS `room` to read from the socket in larger pieces than its records. In the clear there is no use for it,
+    /// and where it has some already: it comes back then.
+    pub fn lend_incoming(&mut self, room: Box<[u8]>) -> Option<Box<[u8]>> {
+        lend(self.tls.as_mut().map(|tls| &mut tls.get_mut().incoming), room)
+    }
+
+    /// The same for writing. What is written is sent when the room is full, and by a flush.
+    pub fn lend_outgoing(&mut self, room: Box<[u8]>) -> Option<Box<[u8]>> {
+        lend(self.tls.as_mut().map(|tls| &mut tls.get_mut().outgoing), room)
+    }
+
+    /// Takes back what was lent and holds nothing.
+    pub fn take_incoming(&mut self) -> Option<Box<[u8]>> {
+        self.tls.as_mut()?.get_mut().incoming.take_back()
+    }
+
+    /// Takes back what was lent and holds nothing.
+    pub fn take_outgoing(&mut self) -> Option<Box<[u8]>> {
+        self.tls.as_mut()?.get_mut().outgoing.take_back()
     }
 
     /// The TLS connection's own view, for checks.
@@ -130,9 +150,19 @@ impl Stream {
     }
 }
 
+fn lend(to: Option<&mut Room>, room: Box<[u8]>) -> Option<Box<[u8]>> {
+    match to {
+        Some(to) if !to.is_lent() => {
+            to.lend(room);
+            None
+        }
+        _ => Some(room),
+    }
+}
+
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.tcp.socket.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -140,7 +170,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
             Some(stream) => Pin::new(&mut **stream).poll_read(cx, buffer).map_err(in_words),
-            None => Pin::new(&mut self.tcp).poll_read(cx, buffer),
+            None => tcp::poll_read(&self.socket, cx, buffer),
         }
     }
 }
@@ -149,7 +179,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.tls {
             Some(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
-            None => Pin::new(&mut self.tcp).poll_write(cx, bytes),
+            None => tcp::poll_write(&self.socket, cx, bytes),
         }
     }
 
@@ -164,7 +194,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
             Some(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
-            None => Pin::new(&mut self.tcp).poll_shutdown(cx),
+            None => Poll::Ready(tcp::shut_down(&self.socket)),
         }
     }
 }
@@ -185,50 +215,4 @@ fn in_words(error: io::Error) -> io::Error {
         return io::ErrorKind::UnexpectedEof.into();
     }
     error
-}
-
-/// A socket that the stream and its TLS share. Only one of them uses it at a time.
-#[derive(Debug)]
-struct Tcp {
-    socket: Arc<TcpStream>,
-    /// What comes before the socket's next bytes.
-    ahead: Bytes,
-}
-
-impl AsyncRead for Tcp {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let part = self.ahead.len().min(buffer.remaining());
-            buffer.put_slice(&self.ahead.split_to(part));
-            return Poll::Ready(Ok(()));
-        }
-        loop {
-            ready!(self.socket.poll_read_ready(cx))?;
-            match self.socket.try_read_buf(buffer) {
-                Ok(_) => return Poll::Ready(Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Tcp {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_write_ready(cx))?;
-            match self.socket.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Write).map_err(io::Error::from))
-    }
 }

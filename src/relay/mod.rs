@@ -13,6 +13,8 @@ mod pass;
 pub mod pipe_pool;
 mod splice;
 pub mod streams;
+#[cfg(test)]
+mod streams_tests;
 pub mod tally;
 #[cfg(test)]
 mod tests;

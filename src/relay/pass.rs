@@ -6,6 +6,9 @@ use std::io;
 /// millisecond's work.
 pub(super) const WORK_BUDGET: usize = 4 << 20;
 
+/// The same where the bytes have to be decrypted or encrypted.
+pub(super) const TLS_WORK_BUDGET: usize = 1 << 20;
+
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {

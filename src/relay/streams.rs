@@ -1,13 +1,20 @@
 //! Both directions between two connections of which at least one is in TLS: the bytes have to be read and written.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use super::duplex::{End, FirstBytes, Outcome, Side, broken, duplex};
-use super::pass::Fault;
+use super::gather::Gather;
+use super::pass::{Fault, Pass, TLS_WORK_BUDGET};
 use super::pipe_pool::PipePool;
 use super::tally::{Count, Tally};
 use crate::net::options::{end_on_close, reset_on_close};
@@ -15,8 +22,8 @@ use crate::net::stream::Stream;
 
 /// [`duplex`] for connections that may be in TLS; where neither is, it is that, with all that it promises.
 ///
-/// Otherwise each direction has one buffer of the pool for as long as it lasts. A TLS connection that ends without
-/// TLS's farewell counts as broken off.
+/// Otherwise each direction borrows buffers of the pool for as long as there is something to move. A TLS connection
+/// that ends without TLS's farewell counts as broken off.
 pub async fn duplex_streams(
     near: Stream,
     far: Stream,
@@ -39,79 +46,161 @@ pub async fn duplex_streams(
             };
         }
     }
+    let (near, far) = (Leg::from(near), Leg::from(far));
     let end = tokio::select! {
         biased;
         () = stop.cancelled() => End::Stopped,
-        end = relay(near, far, first, pipes, tally) => end,
+        end = relay(&near, &far, first, pipes, tally) => end,
     };
     Outcome { end }
 }
 
-async fn relay(near: Stream, far: Stream, first: FirstBytes, pipes: &PipePool, tally: &Tally) -> End {
-    let (mut from_near, mut to_near) = tokio::io::split(near);
-    let (mut from_far, mut to_far) = tokio::io::split(far);
-    let way = pipes.copied();
-    let end = {
-        let relay = tally.far();
-        let mut outward = pin!(pass_all(
-            &mut from_near,
-            &mut to_far,
-            &first.to_far,
-            pipes,
-            Count { relay, way }
-        ));
-        let relay = tally.near();
-        let mut inward = pin!(pass_all(
-            &mut from_far,
-            &mut to_near,
-            &first.to_near,
-            pipes,
-            Count { relay, way }
-        ));
-        let (ended, rest) = tokio::select! {
-            biased;
-            done = &mut outward => match done {
-                Err(fault) => return broken(fault, Side::Near, None),
-                Ok(()) => (Side::Near, inward.await),
-            },
-            done = &mut inward => match done {
-                Err(fault) => return broken(fault, Side::Far, None),
-                Ok(()) => (Side::Far, outward.await),
-            },
-        };
-        rest.map_or_else(|fault| broken(fault, ended.other(), Some(ended)), |()| End::Closed)
+async fn relay(near: &Leg, far: &Leg, first: FirstBytes, pipes: &PipePool, tally: &Tally) -> End {
+    let direction = |from, to, relay| Direction {
+        from,
+        to,
+        pipes,
+        count: Count {
+            relay,
+            way: pipes.copied(),
+        },
     };
+    let mut outward = pin!(direction(near, far, tally.far()).run(&first.to_far));
+    let mut inward = pin!(direction(far, near, tally.near()).run(&first.to_near));
+    let (ended, rest) = tokio::select! {
+        biased;
+        done = &mut outward => match done {
+            Err(fault) => return broken(fault, Side::Near, None),
+            Ok(()) => (Side::Near, inward.await),
+        },
+        done = &mut inward => match done {
+            Err(fault) => return broken(fault, Side::Far, None),
+            Ok(()) => (Side::Far, outward.await),
+        },
+    };
+    let end = rest.map_or_else(|fault| broken(fault, ended.other(), Some(ended)), |()| End::Closed);
     if matches!(end, End::Closed | End::Reset { after_end: true, .. }) {
         // Neither can fail on a socket that took the opposite before; and if it did, there would be a reset too many.
-        let _ = end_on_close(from_near.unsplit(to_near).tcp());
-        let _ = end_on_close(from_far.unsplit(to_far).tcp());
+        let _ = end_on_close(&near.socket);
+        let _ = end_on_close(&far.socket);
     }
     end
 }
 
-/// Sends `first`, then everything that comes until the source ends, then the end.
-async fn pass_all(
-    from: &mut ReadHalf<Stream>,
-    to: &mut WriteHalf<Stream>,
-    first: &[u8],
-    pipes: &PipePool,
-    count: Count<'_>,
-) -> Result<(), Fault> {
-    to.write_all(first).await.map_err(Fault::Write)?;
-    count.add(first.len());
-    let mut buffer = pipes.buffer();
-    loop {
-        let read = from.read(&mut buffer).await.map_err(Fault::Read)?;
-        if read == 0 {
-            break;
+/// One connection, which one direction reads and the other writes: never at the same time, since both are in one task.
+struct Leg {
+    stream: Mutex<Stream>,
+    socket: Arc<TcpStream>,
+}
+
+impl From<Stream> for Leg {
+    fn from(stream: Stream) -> Self {
+        Self {
+            socket: stream.socket(),
+            stream: Mutex::new(stream),
         }
-        to.write_all(buffer.get(..read).unwrap_or_default())
-            .await
-            .map_err(Fault::Write)?;
-        count.add(read);
-        // TLS has bytes at hand without asking the socket, and would keep the thread.
-        consume_budget().await;
     }
-    pipes.keep_buffer(buffer);
-    to.shutdown().await.map_err(Fault::Write)
+}
+
+impl Leg {
+    fn with<T>(&self, act: impl FnOnce(Pin<&mut Stream>) -> T) -> T {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        act(Pin::new(&mut *stream))
+    }
+
+    /// Reads what is there; `None` when there is nothing.
+    fn read_now(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        match self.with(|stream| stream.poll_read(cx, &mut buffer)) {
+            Poll::Ready(done) => Some(done.map(|()| buffer.filled().len())),
+            Poll::Pending => None,
+        }
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> Result<(), Fault> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|cx| self.with(|stream| stream.poll_write(cx, bytes))).await;
+            match written.map_err(Fault::Write)? {
+                0 => return Err(Fault::Write(io::ErrorKind::WriteZero.into())),
+                written => bytes = bytes.get(written..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), Fault> {
+        let flushed = poll_fn(|cx| self.with(|stream| stream.poll_flush(cx))).await;
+        flushed.map_err(Fault::Write)
+    }
+
+    async fn shut_down(&self) -> Result<(), Fault> {
+        let shut = poll_fn(|cx| self.with(|stream| stream.poll_shutdown(cx))).await;
+        shut.map_err(Fault::Write)
+    }
+}
+
+/// The bytes that go from one connection to the other.
+#[derive(Clone, Copy)]
+struct Direction<'a> {
+    from: &'a Leg,
+    to: &'a Leg,
+    pipes: &'a PipePool,
+    count: Count<'a>,
+}
+
+impl Direction<'_> {
+    /// Sends `first`, then everything that comes until the source ends, then the end.
+    async fn run(self, first: &[u8]) -> Result<(), Fault> {
+        self.to.write_all(first).await?;
+        self.count.add(first.len());
+        let mut gather = Gather::new(&self.from.socket, self.pipes.gathered());
+        loop {
+            // The runtime lets a task that has had its turn find every socket silent until it has yielded.
+            consume_budget().await;
+            // Before any wait: TLS may have read something that the socket does not know of any more.
+            let (pass, moved) = self.pass().await?;
+            gather.read(moved);
+            match pass {
+                Pass::Dry | Pass::Unsupported => gather.readable().await.map_err(Fault::Read)?,
+                Pass::Spent => yield_now().await,
+                Pass::Ended => break,
+            }
+        }
+        self.to.shut_down().await
+    }
+
+    /// Borrows buffers for as long as there is something to move, and tells how much that was.
+    async fn pass(self) -> Result<(Pass, usize), Fault> {
+        let mut buffer = self.pipes.buffer();
+        let rooms = [
+            self.from.with(|mut stream| stream.lend_incoming(self.pipes.buffer())),
+            self.to.with(|mut stream| stream.lend_outgoing(self.pipes.buffer())),
+        ];
+        let mut moved = 0;
+        let pass = loop {
+            let read = poll_fn(|cx| Poll::Ready(self.from.read_now(cx, &mut buffer))).await;
+            match read {
+                None => break Pass::Dry,
+                Some(Err(error)) => return Err(Fault::Read(error)),
+                Some(Ok(0)) => break Pass::Ended,
+                Some(Ok(read)) => {
+                    self.to.write_all(buffer.get(..read).unwrap_or_default()).await?;
+                    self.count.add(read);
+                    moved += read;
+                }
+            }
+            if moved >= TLS_WORK_BUDGET {
+                break Pass::Spent;
+            }
+        };
+        self.to.flush().await?;
+        let lent = [
+            self.from.with(|mut stream| stream.take_incoming()),
+            self.to.with(|mut stream| stream.take_outgoing()),
+        ];
+        for buffer in rooms.into_iter().chain(lent).flatten().chain([buffer]) {
+            self.pipes.keep_buffer(buffer);
+        }
+        Ok((pass, moved))
+    }
 }
