@@ -133,10 +133,13 @@ impl Directory {
         self.board.lock().look_at_pace(now);
     }
 
-    /// A job has ended: what it was foretells the next.
-    pub fn observe_end(&self, job: &PastJob) {
+    /// A job has ended: what it was foretells the next. One that waits for the storage of its last full may have another
+    /// now.
+    pub fn observe_end(&self, job: &PastJob, now: Instant) {
         if let Some(live) = self.storage_by_name.get(&job.storage) {
-            self.board.lock().history.ended(job, live.id);
+            let mut table = self.board.lock();
+            table.history.ended(job, live.id);
+            table.serve(now);
         }
     }
 

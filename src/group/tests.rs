@@ -69,7 +69,7 @@ impl Place {
     /// It ended well, and wrote so many GB.
     fn ended(&self, job: &str, level: JobLevel, storage: &str, written: u64) {
         let request = rig::request("dir", 1);
-        self.directory.observe_end(&PastJob {
+        let past = PastJob {
             director: request.director,
             job: request.job,
             resource: JobResourceName::new(job).expect("a name"),
@@ -78,7 +78,8 @@ impl Place {
             storage: rig::storage_name(storage),
             is_ok: true,
             bytes: Bytes(written * GB),
-        });
+        };
+        self.directory.observe_end(&past, self.now);
     }
 
     /// A probe finds so many GB of a hundred free.
@@ -370,6 +371,29 @@ fn a_job_is_spread_over_the_storages_that_had_it_the_longest_ago() {
     let mut names: Vec<_> = together.iter().map(|it| it.storage.name.to_string()).collect();
     names.sort();
     assert_eq!(names, ["File4", "File5", "File6"]);
+}
+
+#[test]
+fn a_run_that_waits_for_its_full_goes_where_another_full_has_ended() {
+    let place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| group.locality = model::Locality::Require);
+    }));
+    place.ended("Nightly", JobLevel::Full, "File6", 1);
+    place.probe("File6", false);
+    let mut request = rig::request("dir", 1);
+    (request.job_resource, request.level) = (JobResourceName::new("Nightly").expect("a name"), JobLevel::Incremental);
+    let asked = place.directory.ask(&place.group, &request, &Tried::new(), place.now);
+    let Ok(Asked::Waits(queued)) = asked else {
+        panic!("its home is down: {asked:?}");
+    };
+
+    place.ended("Nightly", JobLevel::Full, "File5", 1);
+
+    assert_eq!(place.directory.granted(), [queued.number()]);
+    match queued.look(place.now) {
+        Looked::Placed(placement, _) => assert_eq!(placement.storage.name.as_str(), "File5"),
+        still => panic!("{still:?}"),
+    }
 }
 
 #[test]

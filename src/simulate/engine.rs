@@ -351,7 +351,7 @@ impl Engine<'_> {
         let Some(job) = self.jobs.get(running.job) else { return };
         let at = running.at;
         running.slot.moved(job.bytes.0, 0);
-        self.note_end(job, at, true);
+        self.note_end(job, at, true, now);
         running.slot.end(self.now(now));
         self.gathering.ended(job, at, now - (job.start - self.zero), now);
         if let Some(retention) = self.machines.get(at).and_then(|machine| machine.retention) {
@@ -360,9 +360,9 @@ impl Engine<'_> {
         }
     }
 
-    fn note_end(&self, job: &Job, at: usize, is_ok: bool) {
+    fn note_end(&self, job: &Job, at: usize, is_ok: bool, now: f64) {
         let Some(live) = self.members.get(at) else { return };
-        self.directory.observe_end(&PastJob {
+        let past = PastJob {
             director: job.director.clone(),
             job: self.name.clone(),
             resource: job.resource.clone(),
@@ -371,7 +371,8 @@ impl Engine<'_> {
             storage: live.name().clone(),
             is_ok,
             bytes: job.bytes,
-        });
+        };
+        self.directory.observe_end(&past, self.now(now));
     }
 
     /// Every job of a disk breaks off.
