@@ -196,6 +196,9 @@ impl Table {
     /// has not collected goes on to the next.
     pub(super) fn leave(&mut self, line: usize, number: u64, now: Instant) -> Option<Waiter> {
         if let Some(Grant { taken, .. }) = self.grants.remove(&number) {
+            if let Some(member) = self.members.get_mut(taken.live.id.0) {
+                member.slow_start.unused(taken.number);
+            }
             self.release(taken.live.id, taken.number, now);
         }
         let mut waiter = self.lines.get_mut(line)?.leave(number)?;

@@ -62,6 +62,11 @@ impl SlowStart {
         }
     }
 
+    /// The job never came: its place proves nothing.
+    pub(super) fn unused(&mut self, number: u64) {
+        self.trials.retain(|(trial, _)| *trial != number);
+    }
+
     /// Jobs that have lasted long enough by `now` prove it.
     pub(super) fn settle(&mut self, now: Instant) {
         while self.next().is_some_and(|at| at <= now) {
@@ -124,6 +129,16 @@ mod tests {
         start.ended(1);
         assert_eq!(fill(&mut start, 2, now), 1, "the job of before proves nothing");
         assert_eq!(start.full(), Some(1));
+    }
+
+    #[test]
+    fn a_place_that_nobody_came_for_proves_nothing() {
+        let mut start = SlowStart::new(2);
+        start.close();
+        start.placed(1, Instant::now());
+        start.unused(1);
+        start.ended(1);
+        assert_eq!(fill(&mut start, 2, Instant::now()), 1);
     }
 
     #[test]
