@@ -153,6 +153,7 @@ impl Routes {
     #[must_use]
     pub fn unlisted(self: &Arc<Self>, route: Route, slot: Option<Slot>) -> Announced {
         let slot = slot.map(Arc::new);
+        let before = (route.tally.to_far(), route.tally.to_near());
         let entry = Entry {
             route: Arc::new(route),
             state: AtomicU8::new(FREE),
@@ -160,7 +161,8 @@ impl Routes {
         };
         Announced {
             entry: Arc::new(entry),
-            _slot: slot,
+            slot,
+            before,
             routes: Arc::clone(self),
         }
     }
@@ -197,7 +199,9 @@ impl Entry {
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
-    _slot: Option<Arc<Slot>>,
+    slot: Option<Arc<Slot>>,
+    /// What had passed each way when it was announced: jobs that read from several storages count on.
+    before: (u64, u64),
     routes: Arc<Routes>,
 }
 
@@ -211,6 +215,11 @@ impl Announced {
 
 impl Drop for Announced {
     fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            // The data connection says it once a second, and has no place to count it to from here on.
+            let (tally, (far, near)) = (&self.entry.route.tally, self.before);
+            slot.moved(tally.to_far().saturating_sub(far), tally.to_near().saturating_sub(near));
+        }
         self.entry.state.store(OVER, Ordering::Release);
         self.entry.route.over.cancel();
         let mut entries = self.routes.lock();
@@ -277,5 +286,96 @@ impl Drop for Taken {
             .entry
             .state
             .compare_exchange(TAKEN, FREE, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::{self, MachineSecrets};
+    use crate::group::{Access, Directory, PlacementRequest, Tried};
+    use crate::types::{FileSetName, JobLevel, JobResourceName, JobType};
+
+    const CONFIG: &str = r#"
+        [[Listen]]
+        Group = "Files"
+        [[Director]]
+        Name = "lab-dir"
+        Password = "hunter2"
+        [[Storage]]
+        Name = "File4"
+        Address = "192.0.2.4"
+        Password = "hunter2"
+        [[Group]]
+        Name = "Files"
+        Storages = ["File4"]
+    "#;
+
+    fn request() -> PlacementRequest {
+        PlacementRequest {
+            director: DirectorName::new("lab-dir").unwrap(),
+            job: JobName::new("Docs.2026-11-24_09.00.00_03").unwrap(),
+            job_id: JobId(3),
+            job_resource: JobResourceName::new("Docs").unwrap(),
+            client: ClientName::new("lab-fd").unwrap(),
+            job_type: JobType::Backup,
+            level: JobLevel::Full,
+            fileset: FileSetName::new("Docs").unwrap(),
+            access: Access::Write,
+            is_resumed: false,
+        }
+    }
+
+    fn route(storage: &Arc<model::Storage>) -> Route {
+        let PlacementRequest {
+            director,
+            job,
+            job_id,
+            client,
+            ..
+        } = request();
+        let key = SessionKey::mint([7; 16]);
+        Route {
+            director,
+            job_id,
+            job,
+            group: GroupName::new("Files").unwrap(),
+            client,
+            connect_timeout: Duration::ZERO,
+            login_timeout: Duration::ZERO,
+            client_key: key.clone(),
+            far: Far::One(FarEnd {
+                storage: Arc::clone(storage),
+                key,
+                version: 306,
+            }),
+            tally: Arc::default(),
+            stop: CancellationToken::new(),
+            ended: Arc::default(),
+            over: CancellationToken::new(),
+        }
+    }
+
+    #[test]
+    fn what_passed_last_is_counted_when_the_data_connection_is_late_to_say_it() {
+        let loaded = config::compile(CONFIG, Path::new("test.toml"), &MachineSecrets::new()).unwrap();
+        let directory = Directory::seeded(&loaded.model, 1);
+        let group = Arc::clone(&directory.groups()[0]);
+        let (routes, now) = (Arc::new(Routes::default()), Instant::now());
+        directory.look_at_pace(now);
+        let placed = directory.place(&group, &request(), &Tried::new(), now).unwrap();
+        let route = route(&placed.storage);
+        route.tally.add_to_near(700);
+        let announced = routes.announce(route, Some(placed.slot)).unwrap();
+        announced.route().tally.add_to_near(500);
+
+        drop(announced);
+
+        directory.look_at_pace(now + Duration::from_secs(5));
+        let explained = directory.explain(&group, &request(), now + Duration::from_secs(5));
+        assert_eq!(explained.members[0].pace.map(|pace| pace.total), Some(100));
     }
 }
