@@ -21,7 +21,7 @@ impl Lab {
         let mut command: Command = self.root.command("bconsole");
         command
             .args(["-n", "-c"])
-            .arg(self.folder().join("bconsole.conf"))
+            .arg(self.director.console())
             .current_dir(self.folder());
         command
             .stdin(Stdio::piped())
@@ -56,7 +56,7 @@ impl Lab {
             .map(|word| format!("'{}'", word.to_string_lossy()))
             .collect();
         let script = self.folder().join("bconsole");
-        let configuration = self.folder().join("bconsole.conf");
+        let configuration = self.director.console();
         let text = format!("#!/bin/sh\nexec {} -c '{}'\n", words.join(" "), configuration.display());
         fs::write(&script, text).expect("the script");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the script's mode");
@@ -109,7 +109,7 @@ impl Lab {
     }
 
     pub(crate) fn wait_within(&self, id: JobId, within: Duration) -> JobReport {
-        let look = || self.catalog.ended_job(id);
+        let look = || self.catalog().ended_job(id);
         let mut report = wait::until_or(&format!("the end of job {id}"), within, look, || self.story_of(id));
         report.storages = self.storages_of(&report.volumes);
         report
@@ -122,7 +122,7 @@ impl Lab {
 
     /// Waits until the job's log contains `text`.
     pub(crate) fn wait_for_log(&self, id: JobId, text: &str, within: Duration) {
-        let look = || self.catalog.job(id)?.log.contains(text).then_some(());
+        let look = || self.catalog().job(id)?.log.contains(text).then_some(());
         wait::until_or(&format!("{text:?} in the log of job {id}"), within, look, || {
             self.story_of(id)
         });
@@ -172,7 +172,7 @@ impl Lab {
 
     /// All that is known of a job that does not come to its end.
     fn story_of(&self, id: JobId) -> String {
-        let job = self.catalog.job(id).map_or_else(
+        let job = self.catalog().job(id).map_or_else(
             || "the catalog has no such job".to_owned(),
             |job| format!("status {}, {} files; its log:\n{}", job.status, job.files, job.log),
         );

@@ -7,6 +7,7 @@
 pub(crate) mod catalog;
 pub(crate) mod certificates;
 pub(crate) mod daemon;
+mod director;
 mod jobs;
 pub(crate) mod packages;
 mod plan;
@@ -26,9 +27,10 @@ pub(crate) use plan::{Attributes, CopyJob, Party, Plan, Source, Storage, Words};
 
 use catalog::Catalog;
 use daemon::Daemon;
+use director::Director;
 use packages::Root;
 use ports::Port;
-use resources::{CLIENT, DIRECTOR, Ports};
+use resources::{CLIENT, Ports};
 use sdgroup::Sdgroup;
 use std::fs;
 use std::io::Write;
@@ -38,11 +40,12 @@ use tap::{Tap, Taps};
 /// Everything running.
 pub(crate) struct Lab {
     sdgroup: Option<Sdgroup>,
-    director: Daemon,
+    /// The one that is asked for jobs.
+    director: Director,
+    second_director: Option<Director>,
     client: Daemon,
     storage_daemons: Vec<Daemon>,
     storages: Vec<Storage>,
-    catalog: Catalog,
     taps: Taps,
     root: Root,
     plan: Plan,
@@ -53,7 +56,7 @@ impl Lab {
         let root_of = |release| Root::of(release).unwrap_or_else(|error| panic!("{error}"));
         let (root, client_root) = (root_of(plan.release), root_of(plan.client_release));
         let storages: Vec<_> = (0..plan.storages).map(|index| plan.storage(index)).collect();
-        let (director_port, client_port) = (Port::choose(), Port::choose());
+        let client_port = Port::choose();
         let storage_ports: Vec<_> = storages.iter().map(|_| Port::choose()).collect();
         let numbers: Vec<_> = storage_ports.iter().map(Port::number).collect();
         let group_port = binary.map(|_| Port::choose());
@@ -62,17 +65,18 @@ impl Lab {
         let named = storages.iter().zip(&storage_ports);
         let called_by_sdgroup: Vec<_> = named.map(|(storage, port)| taps.before(&storage.name, port)).collect();
         let ports = Ports {
-            director: director_port.number(),
             client: client_port.number(),
             storages: numbers,
             group: group_port.as_ref().map(|port| taps.before("sdgroup", port)),
             archive: archive_port.as_ref().map(Port::number),
         };
-        let (dir, fd) = (work(&plan, "dir"), work(&plan, "fd"));
-        configure(plan.folder().join("bconsole.conf"), resources::console(ports.director));
-        let catalog = Catalog::create(&dir.join("bacula.db"), &root.catalog_schema());
-        let director_text = resources::director(&plan, &ports, &storages);
-        let director = daemon(&root, "bacula-dir", DIRECTOR, director_port, &dir, director_text);
+        let fd = work(&plan, "fd");
+        let mut directors = plan
+            .directors()
+            .iter()
+            .map(|name| Director::new(name, &plan, &root, &ports, &storages));
+        let director = directors.next().expect("a Director");
+        let second_director = directors.next();
         let client = daemon(
             &client_root,
             "bacula-fd",
@@ -97,10 +101,10 @@ impl Lab {
         let mut lab = Self {
             sdgroup,
             director,
+            second_director,
             client,
             storage_daemons,
             storages,
-            catalog,
             taps,
             root,
             plan,
@@ -110,23 +114,25 @@ impl Lab {
     }
 
     fn bring_up(&mut self) {
-        for daemon in self
-            .storage_daemons
-            .iter_mut()
-            .chain([&mut self.client, &mut self.director])
-        {
+        for daemon in self.daemons() {
             daemon.spawn();
         }
-        for daemon in self
-            .storage_daemons
-            .iter_mut()
-            .chain([&mut self.client, &mut self.director])
-        {
+        for daemon in self.daemons() {
             daemon.wait_until_listening();
         }
         if let Some(sdgroup) = &mut self.sdgroup {
             sdgroup.start();
         }
+    }
+
+    /// All of Bacula's.
+    fn daemons(&mut self) -> impl Iterator<Item = &mut Daemon> {
+        let directors = [&mut self.director].into_iter().chain(&mut self.second_director);
+        let directors = directors.map(Director::daemon);
+        self.storage_daemons
+            .iter_mut()
+            .chain([&mut self.client])
+            .chain(directors)
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -138,7 +144,13 @@ impl Lab {
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
-        &self.catalog
+        self.director.catalog()
+    }
+
+    /// Asks the other Director from here on.
+    pub(crate) fn change_director(&mut self) {
+        let second = self.second_director.as_mut().expect("a lab with two Directors");
+        std::mem::swap(&mut self.director, second);
     }
 
     pub(crate) fn storages(&self) -> &[Storage] {
@@ -159,7 +171,7 @@ impl Lab {
     }
 
     pub(crate) fn director(&mut self) -> &mut Daemon {
-        &mut self.director
+        self.director.daemon()
     }
 
     pub(crate) fn client(&mut self) -> &mut Daemon {
@@ -184,10 +196,7 @@ impl Drop for Lab {
             let _nobody_reads = writeln!(err, "the end of sdgroup's log:\n{ours}");
         }
         // Nothing is kept, so nothing needs time to end well.
-        for daemon in [&mut self.director, &mut self.client]
-            .into_iter()
-            .chain(&mut self.storage_daemons)
-        {
+        for daemon in self.daemons() {
             daemon.kill();
         }
     }

@@ -2,11 +2,12 @@
 
 use super::Lab;
 use super::packages::Release;
-use super::resources::{GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
+use super::resources::{DIRECTOR, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD, SECOND_DIRECTOR};
 use super::sdgroup::Settings;
 use super::tree::{self, Gate};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -76,12 +77,16 @@ impl Storage {
 pub(crate) struct Plan {
     folder: TempDir,
     sources: Vec<Source>,
+    /// Folders elsewhere that some storages have for their volumes.
+    elsewhere: Vec<TempDir>,
     /// How many; they are named File4, File5 ...
     pub(crate) storages: usize,
     /// How many of these, from the end, are a second group of sdgroup's, which the Director knows as Archive.
     pub(crate) archive: usize,
     /// How many, before those, are in no group: the Director alone knows them.
     pub(crate) apart: usize,
+    /// Whether there is a second Director, with a catalog of its own, for the same Jobs, Client and storages.
+    pub(crate) has_second_director: bool,
     /// Further directives of the Director's Client resource.
     pub(crate) directors_client: Vec<(&'static str, String)>,
     /// Further directives of the Job of this name.
@@ -155,9 +160,11 @@ impl Plan {
                 .tempdir()
                 .expect("a temporary folder"),
             sources: Vec::new(),
+            elsewhere: Vec::new(),
             storages: 3,
             archive: 0,
             apart: 0,
+            has_second_director: false,
             directors_client: Vec::new(),
             job_of: BTreeMap::new(),
             copies: Vec::new(),
@@ -234,6 +241,27 @@ impl Plan {
             is_gate: false,
         });
         path
+    }
+
+    /// Puts the volumes of the storage of this name on a file system in memory, and returns the folder.
+    pub(crate) fn volumes_in_memory(&mut self, name: &str) -> PathBuf {
+        let made = tempfile::Builder::new().prefix("sdgroup-lab-").tempdir_in("/dev/shm");
+        let folder = made.expect("a folder in memory");
+        let path = folder.path().to_owned();
+        let own = self.folder().join(name.to_lowercase());
+        fs::create_dir_all(&own).expect("the storage's folder");
+        symlink(&path, own.join("volumes")).expect("a link to its volumes");
+        self.elsewhere.push(folder);
+        path
+    }
+
+    /// The names of the Directors.
+    pub(super) fn directors(&self) -> &'static [&'static str] {
+        if self.has_second_director {
+            &[DIRECTOR, SECOND_DIRECTOR]
+        } else {
+            &[DIRECTOR]
+        }
     }
 
     /// What is added to a daemon's own resource.

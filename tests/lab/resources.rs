@@ -4,9 +4,10 @@
 use super::plan::{Attributes, CopyJob, Party};
 use super::{Plan, Source, Storage, vault};
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) const DIRECTOR: &str = "lab-dir";
+pub(crate) const SECOND_DIRECTOR: &str = "lab-dir2";
 pub(crate) const CLIENT: &str = "lab-fd";
 /// The Storage resource that points at sdgroup.
 pub(crate) const GROUP: &str = "Files";
@@ -55,7 +56,6 @@ pub(super) fn folder(path: &Path) -> String {
 /// Ports of the daemons that the Director has to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Ports {
-    pub(crate) director: u16,
     pub(crate) client: u16,
     /// In the order of the plan's storages.
     pub(crate) storages: Vec<u16>,
@@ -65,10 +65,16 @@ pub(crate) struct Ports {
     pub(crate) archive: Option<u16>,
 }
 
-/// `bacula-dir.conf`.
-pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> String {
+/// `bacula-dir.conf` of the Director of this name.
+pub(crate) fn director(plan: &Plan, (name, port): (&str, u16), ports: &Ports, storages: &[Storage]) -> String {
     let mut text = String::new();
-    director_itself(&mut text, plan, ports);
+    director_itself(&mut text, plan, (name, port), ports);
+    // No two Directors may give their volumes the same names.
+    let (of_group, of_archive) = if name == DIRECTOR {
+        ("Vol-", "Archived-")
+    } else {
+        ("Second-", "SecondArchived-")
+    };
     for (storage, port) in storages.iter().zip(&ports.storages) {
         director_storage(
             &mut text,
@@ -85,7 +91,7 @@ pub(crate) fn director(plan: &Plan, ports: &Ports, storages: &[Storage]) -> Stri
             &format!("{}-", storage.name),
         );
     }
-    for (name, port, label) in [(GROUP, ports.group, "Vol-"), (ARCHIVE, ports.archive, "Archived-")] {
+    for (name, port, label) in [(GROUP, ports.group, of_group), (ARCHIVE, ports.archive, of_archive)] {
         let Some(port) = port else { continue };
         director_storage(
             &mut text,
@@ -150,20 +156,26 @@ fn copy_job(text: &mut String, copy: &CopyJob) {
     );
 }
 
-fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
+/// A Director's folder.
+pub(super) fn folder_of(plan: &Plan, director: &str) -> PathBuf {
+    plan.folder().join(if director == DIRECTOR { "dir" } else { "dir2" })
+}
+
+fn director_itself(text: &mut String, plan: &Plan, (name, port): (&str, u16), ports: &Ports) {
     let many = MANY.to_string();
-    let work = folder(&plan.folder().join("dir"));
+    let own = folder_of(plan, name);
+    let work = folder(&own);
     resource_with(
         text,
         "Director",
         &plan.added(Party::Director),
         &[
-            ("Name", DIRECTOR),
+            ("Name", name),
             ("DirAddress", "127.0.0.1"),
-            ("DirPort", &ports.director.to_string()),
+            ("DirPort", &port.to_string()),
             ("Working Directory", &work),
             ("Pid Directory", &work),
-            ("Query File", &folder(&plan.folder().join("dir/query.sql"))),
+            ("Query File", &folder(&own.join("query.sql"))),
             ("Maximum Concurrent Jobs", &many),
             ("Password", &quoted(CONSOLE_PASSWORD)),
             ("Messages", "Standard"),
@@ -181,7 +193,7 @@ fn director_itself(text: &mut String, plan: &Plan, ports: &Ports) {
             ("dbpassword", "\"\""),
         ],
     );
-    let log = folder(&plan.folder().join("dir/jobs.log"));
+    let log = folder(&own.join("jobs.log"));
     resource(
         text,
         "Messages",
@@ -332,11 +344,13 @@ pub(crate) fn client(plan: &Plan, port: u16) -> String {
             ("Maximum Concurrent Jobs", &MANY.to_string()),
         ],
     );
-    resource(
-        &mut text,
-        "Director",
-        &[("Name", DIRECTOR), ("Password", &quoted(CLIENT_PASSWORD))],
-    );
+    for name in plan.directors() {
+        resource(
+            &mut text,
+            "Director",
+            &[("Name", name), ("Password", &quoted(CLIENT_PASSWORD))],
+        );
+    }
     to_director(&mut text);
     text
 }
@@ -375,15 +389,17 @@ fn storage_itself(text: &mut String, plan: &Plan, storage: &Storage, port: u16) 
             ("Maximum Concurrent Jobs", &MANY.to_string()),
         ],
     );
-    resource_with(
-        text,
-        "Director",
-        plan.tls
-            .storage_control
-            .get(&storage.name)
-            .unwrap_or(&plan.tls.storages),
-        &[("Name", DIRECTOR), ("Password", &quoted(&storage.password))],
-    );
+    for name in plan.directors() {
+        resource_with(
+            text,
+            "Director",
+            plan.tls
+                .storage_control
+                .get(&storage.name)
+                .unwrap_or(&plan.tls.storages),
+            &[("Name", name), ("Password", &quoted(&storage.password))],
+        );
+    }
 }
 
 /// The storage's files.
@@ -437,11 +453,11 @@ fn to_director(text: &mut String) {
     );
 }
 
-/// `bconsole.conf`.
-pub(crate) fn console(port: u16) -> String {
+/// `bconsole.conf` for the Director of this name.
+pub(crate) fn console(name: &str, port: u16) -> String {
     let mut text = String::new();
     let director = [
-        ("Name", DIRECTOR),
+        ("Name", name),
         ("Address", "127.0.0.1"),
         ("DirPort", &port.to_string()),
         ("Password", &quoted(CONSOLE_PASSWORD)),

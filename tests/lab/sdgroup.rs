@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::ports::Port;
-use super::resources::{ARCHIVE, DIRECTOR, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
+use super::resources::{ARCHIVE, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
 use super::{Plan, Storage, wait};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,6 +35,10 @@ pub(crate) struct Settings {
     pub(crate) ejection_time: &'static str,
     /// Of every storage.
     pub(crate) maximum_concurrent_jobs: u32,
+    /// Further lines of the storage of this name.
+    pub(crate) storage_of: BTreeMap<&'static str, String>,
+    /// Further lines of every group, its rules at the end.
+    pub(crate) group: String,
 }
 
 impl Default for Settings {
@@ -51,6 +55,8 @@ impl Default for Settings {
             probe_interval: "2 seconds",
             ejection_time: "2 seconds",
             maximum_concurrent_jobs: 20,
+            storage_of: BTreeMap::new(),
+            group: String::new(),
         }
     }
 }
@@ -230,10 +236,17 @@ fn configuration_text(
         "[Sdgroup]\nName = \"sdgroup\"\nStateDirectory = {state:?}\nMetricsAddress = \"{metrics}\"\n\
          LogFormat = \"text\"\nLogLevel = \"debug\"\n\
          FirstPacketTimeout = \"{timeout}\"\nLoginTimeout = \"{timeout}\"\nRouteWait = \"{}\"\n{}\n\
-         [[Listen]]\nAddress = \"127.0.0.1\"\nSDPort = {port}\nGroup = \"{GROUP}\"\n\n\
-         [[Director]]\nName = \"{DIRECTOR}\"\nPassword = \"{GROUP_PASSWORD}\"\n{}\n",
-        settings.route_wait, plan.tls.sdgroup, plan.tls.sdgroup_director,
+         [[Listen]]\nAddress = \"127.0.0.1\"\nSDPort = {port}\nGroup = \"{GROUP}\"\n\n",
+        settings.route_wait, plan.tls.sdgroup,
     );
+    for name in plan.directors() {
+        write!(
+            text,
+            "[[Director]]\nName = \"{name}\"\nPassword = \"{GROUP_PASSWORD}\"\n{}\n",
+            plan.tls.sdgroup_director
+        )
+        .expect("a String takes all");
+    }
     for (storage, port) in storages.iter().zip(ports) {
         let Storage {
             name,
@@ -253,6 +266,7 @@ fn configuration_text(
         if device != GROUP_DEVICE {
             write!(text, "Device = {device:?}\nMediaType = {media_type:?}\n").expect("a String takes all");
         }
+        text += settings.storage_of.get(name.as_str()).map_or("", String::as_str);
         text.push('\n');
     }
     let (first, _) = storages.split_at(storages.len() - plan.archive - plan.apart);
@@ -279,7 +293,7 @@ fn group_text(plan: &Plan, name: &str, storages: &[Storage]) -> String {
     format!(
         "[[Group]]\nName = \"{name}\"\nStorages = [{}]\nStorageGroupPolicy = \"{}\"\n\
          Device = \"{GROUP_DEVICE}\"\nMediaType = \"{GROUP_MEDIA_TYPE}\"\nDownWait = \"{}\"\nBusyWait = \"{}\"\n\
-         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\nReserveTimeout = \"{}\"\n",
+         ConnectTimeout = \"{}\"\nLoginTimeout = \"{}\"\nReserveTimeout = \"{}\"\n{}\n",
         names.join(", "),
         settings.policy,
         settings.down_wait,
@@ -287,6 +301,7 @@ fn group_text(plan: &Plan, name: &str, storages: &[Storage]) -> String {
         settings.connect_timeout,
         settings.login_timeout,
         settings.reserve_timeout,
+        settings.group,
     )
 }
 

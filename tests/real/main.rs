@@ -19,17 +19,21 @@ mod failover;
 mod figures;
 mod in_turn;
 mod kinds;
+mod locality;
 mod moved;
 mod peer;
 mod placement;
+mod policies;
 mod pools;
 mod probe;
 mod refusal;
 mod rerun;
 mod restore;
+mod room;
 mod shared_media_type;
 mod shutdown;
 mod spool;
+mod states;
 mod strangers;
 
 /// Bacula's release in these tests.

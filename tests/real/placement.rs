@@ -132,6 +132,39 @@ fn least_used_gives_each_new_job_to_the_least_busy_storage() {
 }
 
 #[test]
+fn the_jobs_of_two_directors_are_counted_together() {
+    let mut plan = Plan::with_policy("LeastUsed");
+    plan.has_second_director = true;
+    let mut gates: Vec<_> = ["Slow1", "Slow2", "Slow3", "Slow4"].map(|name| plan.gate(name)).into();
+    let mut lab = plan.start(SDGROUP);
+
+    let (first, at_first) = start_slow(&mut lab, "Slow1", &mut gates[0]);
+    lab.change_director();
+    let (second, _) = start_slow(&mut lab, "Slow2", &mut gates[1]);
+    lab.change_director();
+    let (third, _) = start_slow(&mut lab, "Slow3", &mut gates[2]);
+    assert_eq!(loads(&mut lab), [1, 1, 1], "one each, whoever runs it");
+
+    // A job of the one Director ends: that storage is the least used for the other, too.
+    gates.remove(0).open();
+    lab.wait(first).must_be_ok();
+    let mut expected = [1, 1, 1];
+    expected[at_first] = 0;
+    wait_for_loads(&mut lab, &expected);
+    lab.change_director();
+    let (fourth, again) = start_slow(&mut lab, "Slow4", &mut gates[2]);
+    assert_eq!(again, at_first);
+
+    drop(gates);
+    for id in [second, fourth] {
+        lab.wait(id).must_be_ok();
+    }
+    lab.change_director();
+    lab.wait(third).must_be_ok();
+    wait_for_loads(&mut lab, &[0, 0, 0]);
+}
+
+#[test]
 fn listed_order_fills_the_first_storage_before_it_uses_the_second() {
     let mut plan = Plan::with_policy("ListedOrder");
     plan.settings.maximum_concurrent_jobs = 2;

@@ -28,12 +28,16 @@ mod figures;
 mod in_turn;
 #[path = "../real/kinds.rs"]
 mod kinds;
+#[path = "../real/locality.rs"]
+mod locality;
 #[path = "../real/moved.rs"]
 mod moved;
 #[path = "../real/peer.rs"]
 mod peer;
 #[path = "../real/placement.rs"]
 mod placement;
+#[path = "../real/policies.rs"]
+mod policies;
 #[path = "../real/pools.rs"]
 mod pools;
 #[path = "../real/probe.rs"]
@@ -44,12 +48,16 @@ mod refusal;
 mod rerun;
 #[path = "../real/restore.rs"]
 mod restore;
+#[path = "../real/room.rs"]
+mod room;
 #[path = "../real/shared_media_type.rs"]
 mod shared_media_type;
 #[path = "../real/shutdown.rs"]
 mod shutdown;
 #[path = "../real/spool.rs"]
 mod spool;
+#[path = "../real/states.rs"]
+mod states;
 
 mod free_space;
 mod full_disk;
