@@ -295,15 +295,17 @@ impl Engine<'_> {
         self.directory.look_at_pace(self.now(at));
     }
 
+    /// Tells a job's place how much it has written by now.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "bytes are whole numbers"
     )]
-    fn tell_moved(&self, running: &Running) {
-        if let Some(disk) = self.disks.get(running.at) {
-            running.slot.moved((disk.served() - running.from).max(0.0) as u64, 0);
-        }
+    fn tell_moved(&self, running: &Running) -> u64 {
+        let served = self.disks.get(running.at).map_or(0.0, Disk::served);
+        let moved = (served - running.from).max(0.0) as u64;
+        running.slot.moved(moved, 0);
+        moved
     }
 
     /// Lets a disk work up to now.
@@ -354,8 +356,13 @@ impl Engine<'_> {
         self.note_end(job, at, true, now);
         running.slot.end(self.now(now));
         self.gathering.ended(job, at, now - (job.start - self.zero), now);
+        let bytes = job.bytes.0;
+        self.keep(at, bytes, now);
+    }
+
+    /// What was written on a disk is written over when its retention is over.
+    fn keep(&mut self, at: usize, bytes: u64, now: f64) {
         if let Some(retention) = self.machines.get(at).and_then(|machine| machine.retention) {
-            let bytes = job.bytes.0;
             self.plan(now + retention.as_secs_f64(), Event::Expires { at, bytes });
         }
     }
@@ -381,7 +388,8 @@ impl Engine<'_> {
         let broken = self.disks.get_mut(at).map(Disk::break_off).unwrap_or_default();
         for place in broken {
             if let Some(running) = self.take_out(place) {
-                self.tell_moved(&running);
+                let moved = self.tell_moved(&running);
+                self.keep(at, moved, now);
                 self.gathering.failed(is_full);
                 running.slot.end(self.now(now));
             }

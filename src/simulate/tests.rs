@@ -115,6 +115,17 @@ fn a_full_storage_breaks_jobs_off_unless_it_is_known_that_they_do_not_fit() {
 }
 
 #[test]
+fn what_a_job_wrote_before_it_broke_off_expires_too() {
+    let hardware = format!("{SLOW}Retention = \"50 seconds\"\nSize = \"15 MB\"\n");
+    let table = "0,A,F,20000000\n100,B,F,10000000\n";
+    let outcome = play("", PolicyName::ListedOrder, table, &hardware);
+    assert_eq!(
+        (outcome.failed_full, outcome.ended, on(&outcome)),
+        (1, 1, vec![1, 0, 0])
+    );
+}
+
+#[test]
 fn a_job_that_waits_too_long_is_refused() {
     let table = "0,A,F,1000000000\n".repeat(7);
     let outcome = play("BusyWait = \"10 seconds\"\n", PolicyName::LeastUsed, &table, SLOW);
