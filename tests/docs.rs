@@ -89,6 +89,13 @@ fn the_figures_of_the_page_come_from_its_commands() {
 }
 
 #[test]
+fn the_example_history_comes_from_its_command() {
+    let shipped = repository().join("deploy/simulate/jobs.csv");
+    let made = run("sdgroup simulate --generate 'clients=20 days=14'", repository());
+    assert_eq!(fs::read_to_string(shipped).expect("shipped"), made);
+}
+
+#[test]
 fn every_policy_has_its_paragraph() {
     let page = page();
     let readme = fs::read_to_string(repository().join("README.md")).expect("read the README");
