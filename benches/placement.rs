@@ -9,14 +9,14 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sdgroup::config::model::PolicyName;
 use sdgroup::config::{self, MachineSecrets};
-use sdgroup::group::{Access, Directory, PlacementRequest, Tried};
+use sdgroup::group::{Access, Directory, Group, Placement, PlacementRequest, Probed, Tried};
 use sdgroup::types::{
-    ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType,
+    Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, Space,
 };
 
 fn directory(members: usize, policy: PolicyName) -> Arc<Directory> {
@@ -58,6 +58,32 @@ fn request() -> PlacementRequest {
     }
 }
 
+/// Others run already, and the members have told their room and shown their pace, so that they differ in all that is
+/// weighed.
+fn busy(directory: &Directory, files: &Arc<Group>, request: &PlacementRequest) -> Vec<Placement> {
+    let (now, tried) = (Instant::now(), Tried::new());
+    let place = |_| directory.place(files, request, &tried, now).unwrap();
+    directory.look_at_pace(now);
+    let held: Vec<_> = (0..files.members().len() * 3 / 2).map(place).collect();
+    for (at, placement) in (1..).zip(&held) {
+        placement.slot.moved(at * 7_919 % 1_000 * 1_000_000, 0);
+    }
+    directory.look_at_pace(now + Duration::from_secs(5));
+    for (at, live) in (1..).zip(files.members()) {
+        let space = Space {
+            free: Bytes(at * 104_729 % 1_000 * 1_000_000_000),
+            total: Bytes(1_000_000_000_000),
+        };
+        let probed = Probed {
+            storage_version: 30_008,
+            space: Some(space),
+            took: Duration::from_millis(2),
+        };
+        let _ = live.observe_probe(Ok(probed), now);
+    }
+    held
+}
+
 fn place_and_release(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("place_and_release");
     let name = GroupName::new("Files").unwrap();
@@ -66,14 +92,7 @@ fn place_and_release(criterion: &mut Criterion) {
         for members in [3, 100, 1000] {
             let directory = directory(members, policy);
             let files = directory.group(&name).unwrap();
-            // Others run already, so that members differ.
-            let held: Vec<_> = (0..members * 3 / 2)
-                .map(|_| {
-                    directory
-                        .place(&files, &request, &Tried::new(), Instant::now())
-                        .unwrap()
-                })
-                .collect();
+            let held = busy(&directory, &files, &request);
             let id = BenchmarkId::new(policy.as_str(), members);
             group.bench_function(id, |bencher| {
                 let now = Instant::now();

@@ -6,7 +6,7 @@ use std::alloc::System;
 
 use sdgroup::config::model::{PolicyName, Threshold};
 use sdgroup::group::policy::{Candidate, Dice, Settings, hash_of, policy};
-use sdgroup::group::{Access, PlacementRequest};
+use sdgroup::group::{Access, Pace, PlacementRequest};
 use sdgroup::types::{ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -45,6 +45,10 @@ fn no_policy_allocates_while_it_ranks() {
                     last_placed: u64::from(at * 13 % 11),
                     turn: u64::from(at * 5 % 7),
                     free: (at % 3 > 0).then_some(u64::from(at * 31 % 101)),
+                    pace: (at % 4 > 0).then_some(Pace {
+                        most: u64::from(at * 37 % 103),
+                        ..Pace::default()
+                    }),
                     hash: hash_of(&at.to_be_bytes()),
                     ..Candidate::default()
                 })
