@@ -21,6 +21,8 @@ pub mod table;
 
 pub mod config;
 
+pub mod bacula;
+
 pub mod telemetry;
 
 pub mod group;

@@ -5,24 +5,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Failure, counted, summed, tell};
-use crate::config::{self, Loaded, MachineSecrets, Model, SecretReader, model};
+use crate::bacula::{self, Daemon};
+use crate::config::{self, Loaded, MachineSecrets, Model, Problem, SecretReader, model};
 use crate::group::Releases;
 use crate::probe::{self, Outcome, Questioner};
 use crate::types::Release;
 
 /// Tells every problem of the configuration, and that it is good if it is. With `connect` every storage is logged in to
-/// as well, as a probe does.
-pub(super) fn check(path: &Path, connect: bool, out: &mut dyn Write) -> Result<(), Failure> {
+/// as well, as a probe does; with the configuration of a Director what does not go together is told, too.
+pub(super) fn check(path: &Path, connect: bool, director: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
     // A secret that only the unit's credentials hold is no fault unless it is needed now.
     let secrets: &dyn SecretReader = if connect {
         &MachineSecrets::new()
     } else {
         &MachineSecrets::only_checking()
     };
-    let Loaded { model, warnings } = config::load_with(path, secrets).map_err(|problems| {
+    let Loaded { model, mut warnings } = config::load_with(path, secrets).map_err(|problems| {
         let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
         Failure::Problems(problems, sum)
     })?;
+    if let Some(file) = director {
+        warnings.extend(beside(&model, file)?);
+    }
     tell(&warnings, &mut io::stderr().lock())?;
     let with = if warnings.is_empty() {
         String::new()
@@ -31,6 +35,19 @@ pub(super) fn check(path: &Path, connect: bool, out: &mut dyn Write) -> Result<(
     };
     writeln!(out, "{}: ok: {}{with}", path.display(), contents(&model))?;
     if connect { visit(&model, out) } else { Ok(()) }
+}
+
+/// What does not go together with the Director's configuration.
+fn beside(model: &Model, file: &Path) -> Result<Vec<Problem>, Failure> {
+    match bacula::read(file).map_err(|error| Failure::text(error.to_string()))? {
+        Daemon::Director(director) => Ok(bacula::traps(model, &director, file)),
+        Daemon::Storage(_) => {
+            let file = file.display();
+            Err(Failure::text(format!(
+                "{file} is a Storage Daemon's configuration: --director wants the Director's"
+            )))
+        }
+    }
 }
 
 fn contents(model: &Model) -> String {

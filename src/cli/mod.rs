@@ -2,10 +2,12 @@
 //!
 //! 0 is success, 1 a failure that has been told on standard error, 2 a command line that cannot be understood.
 
+mod adopt;
 mod check;
 mod client;
 mod explain;
 mod jobs;
+mod print;
 mod run;
 mod simulate;
 mod states;
@@ -50,7 +52,16 @@ enum Command {
         /// storages are of different releases of Bacula.
         #[arg(long)]
         connect: bool,
+        /// Looks at the Director's configuration, too (bacula-dir.conf, or what bdirjson prints), and warns of what does not
+        /// go together with this one.
+        #[arg(long, value_name = "FILE")]
+        director: Option<PathBuf>,
     },
+    /// Makes a configuration of those that Bacula's Director and Storage Daemons have.
+    Adopt(adopt::Adopt),
+    /// Prints resources for Bacula's own configuration files, to paste.
+    #[command(subcommand)]
+    Print(print::Command),
     /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
     Simulate(simulate::Simulate),
     /// Tells how the storages are, by the running daemon.
@@ -79,8 +90,12 @@ pub fn main() -> ExitCode {
     // Not locked: a daemon's log may go there too, from other threads.
     let mut out = io::stdout();
     let result = match (line.test, line.command) {
-        (true, None) => check::check(&line.config, false, &mut out),
-        (false, Some(Command::Check { connect })) => check::check(&line.config, connect, &mut out),
+        (true, None) => check::check(&line.config, false, None, &mut out),
+        (false, Some(Command::Check { connect, director })) => {
+            check::check(&line.config, connect, director.as_deref(), &mut out)
+        }
+        (false, Some(Command::Adopt(command))) => adopt::run(&command, &mut out),
+        (false, Some(Command::Print(command))) => print::run(&command, &line.config, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (false, Some(Command::Simulate(command))) => simulate::run(&command, &line.config, &mut out),
@@ -190,7 +205,7 @@ mod tests {
         ] {
             let line = CommandLine::try_parse_from(words).unwrap();
             assert_eq!(line.config, PathBuf::from("a.toml"));
-            assert!(matches!(line.command, Some(Command::Check { connect: false })));
+            assert!(matches!(line.command, Some(Command::Check { connect: false, .. })));
         }
         let line = CommandLine::try_parse_from(["sdgroup", "-t"]).unwrap();
         assert!(line.test && line.config.as_os_str() == DEFAULT_CONFIG);

@@ -170,6 +170,23 @@ impl Lab {
             .expect("a storage of this name")
     }
 
+    /// Runs one of Bacula's programs to its end; what it printed.
+    pub(crate) fn bacula(&self, program: &str, arguments: &[&Path]) -> String {
+        let output = self
+            .root
+            .command(program)
+            .args(arguments)
+            .output()
+            .expect("a program of Bacula's");
+        assert!(output.status.success(), "{program}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// The file in which the Director's configuration is.
+    pub(crate) fn director_file(&self) -> PathBuf {
+        self.folder().join("dir/bacula-dir.conf")
+    }
+
     pub(crate) fn director(&mut self) -> &mut Daemon {
         self.director.daemon()
     }

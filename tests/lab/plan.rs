@@ -66,6 +66,11 @@ impl Storage {
         self.folder.join("volumes")
     }
 
+    /// The file in which its configuration is.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.join("bacula-sd.conf")
+    }
+
     /// The pool for jobs that go straight to this storage.
     pub(crate) fn direct_pool(&self) -> String {
         format!("{}-direct", self.name)

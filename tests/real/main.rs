@@ -7,6 +7,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod adopt;
 mod baseline;
 mod called;
 mod cancel;

@@ -6,6 +6,8 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+#[path = "../real/adopt.rs"]
+mod adopt;
 #[path = "../real/baseline.rs"]
 mod baseline;
 #[path = "../real/called.rs"]

@@ -1,0 +1,130 @@
+//! `sdgroup print`: resources for Bacula's own configuration files, to paste.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, summed};
+use crate::bacula::{Address, Paste, director_resources, storage_resources};
+use crate::config::model::Model;
+use crate::config::spelling::did_you_mean;
+use crate::config::{self, MachineSecrets};
+use crate::types::DirectorName;
+
+/// Where the kernel keeps the machine's name.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Prints the Storage resources with which a Director reaches sdgroup, for bacula-dir.conf. They hold passwords.
+    Director(ForDirector),
+    /// Prints the Director resources that a Storage Daemon needs to let sdgroup in, for bacula-sd.conf. They hold passwords.
+    Storage(ForStorage),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ForDirector {
+    /// Only for this group.
+    group: Option<String>,
+    /// Where Directors and Clients reach sdgroup, if not under this machine's own name.
+    #[arg(long, value_name = "HOST")]
+    address: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ForStorage {
+    /// Only for this storage.
+    storage: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, Args)]
+struct How {
+    /// Only for this Director.
+    #[arg(long, value_name = "NAME")]
+    director: Option<String>,
+    /// Without the passwords.
+    #[arg(long)]
+    hide_passwords: bool,
+}
+
+pub(super) fn run(command: &Command, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let (Command::Director(ForDirector { how, .. }) | Command::Storage(ForStorage { how, .. })) = command;
+    // What stands for a password while only checking would be printed as one.
+    let secrets = if how.hide_passwords {
+        MachineSecrets::only_checking()
+    } else {
+        MachineSecrets::new()
+    };
+    let model = config::load_with(config, &secrets)
+        .map(|loaded| loaded.model)
+        .map_err(|problems| {
+            let sum = format!("{} cannot be used: {}", config.display(), summed(&problems));
+            Failure::Problems(problems, sum)
+        })?;
+    let director = how.director.as_deref().map(|name| director(&model, name)).transpose()?;
+    let paste = Paste {
+        passwords: !how.hide_passwords,
+        director,
+    };
+    let text = match command {
+        Command::Director(command) => {
+            let groups = || model.groups.iter().map(|group| group.name.as_str());
+            known("group", command.group.as_deref(), groups().collect())?;
+            let host = command.address.clone().map_or_else(own_name, Ok)?;
+            let address = Address {
+                host: &host,
+                said: command.address.is_some(),
+            };
+            director_resources(&model, command.group.as_deref(), address, paste)
+        }
+        Command::Storage(command) => {
+            let storages = model.storages.iter().map(|storage| storage.name.as_str());
+            known("storage", command.storage.as_deref(), storages.collect())?;
+            storage_resources(&model, command.storage.as_deref(), paste)
+        }
+    };
+    Ok(out.write_all(text.as_bytes())?)
+}
+
+fn director<'m>(model: &'m Model, name: &str) -> Result<&'m DirectorName, Failure> {
+    let known = || {
+        model
+            .directors
+            .iter()
+            .map(|director| &director.name)
+            .chain([&model.probe.director])
+    };
+    let names: Vec<_> = known().map(DirectorName::as_str).collect();
+    let found = known().find(|it| it.as_str().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        Failure::text(format!(
+            "there is no Director \"{name}\": {}",
+            did_you_mean(name, names)
+        ))
+    })
+}
+
+fn known(what: &str, wanted: Option<&str>, names: Vec<&str>) -> Result<(), Failure> {
+    match wanted {
+        Some(name) if !names.contains(&name) => Err(Failure::text(format!(
+            "there is no {what} \"{name}\": {}",
+            did_you_mean(name, names)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn own_name() -> Result<String, Failure> {
+    let name = fs::read_to_string(HOSTNAME).map_err(|error| {
+        Failure::text(format!(
+            "cannot read this machine's name ({HOSTNAME}: {error}): say --address HOST"
+        ))
+    })?;
+    Ok(name.trim().to_owned())
+}
