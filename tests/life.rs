@@ -195,7 +195,8 @@ fn it_lives_until_it_is_told_to_end() {
     );
 
     process.signal(Signal::HUP);
-    process.logs("reload_unsupported");
+    let reloaded = process.logs("config_reloaded");
+    assert!(reloaded.contains(r#""changes":"nothing""#), "{reloaded}");
     assert!(process.page("/livez").contains("200 OK"), "it lives on after SIGHUP");
 
     process.signal(Signal::TERM);
@@ -204,6 +205,73 @@ fn it_lives_until_it_is_told_to_end() {
     assert!(drained.contains("no job is left"), "{drained}");
     let status = process.end();
     assert!(status.success(), "{status}");
+}
+
+/// The value of a series.
+fn value<'a>(metrics: &'a str, series: &str) -> &'a str {
+    let mut lines = metrics.lines();
+    lines
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+        .unwrap_or_else(|| panic!("no {series} in {metrics}"))
+}
+
+#[test]
+fn a_reload_changes_all_or_nothing_and_says_what() {
+    let process = Process::start();
+    process.tells_systemd("READY=1");
+    let file = process.folder.path().join("sdgroup.toml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let reload = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        process.command(&["reload"])
+    };
+    let series = |outcome| format!("sdgroup_config_reloads_total{{outcome=\"{outcome}\"}}");
+
+    let more = whole.replace("Fall = 1", "Fall = 2");
+    let more = more.replace("[[Group]]", "MaximumConcurrentJobs = 7\n[[Group]]");
+    let told = reload(&more).unwrap();
+    assert_eq!(
+        told,
+        "reloaded, 2 changes:\n  [[Storage]] File4: MaximumConcurrentJobs\n  [Probe]: Fall\n"
+    );
+    let logged = process.logs("config_reloaded");
+    assert!(logged.contains("[Probe]: Fall"), "{logged}");
+    let metrics = process.page("/metrics");
+    assert_eq!(value(&metrics, &series("applied")), "1");
+    assert_eq!(value(&metrics, "sdgroup_storage_jobs_limit{storage=\"File4\"}"), "7");
+
+    // Two errors, of which each is told; the password is not.
+    let broken = more.replace("Fall = 2", "Fall = 0\nRize = 3");
+    let refused = reload(&broken).unwrap_err();
+    for part in ["has 2 errors", "the one in force stays", "Rize", "Rise", "Fall = 0"] {
+        assert!(refused.contains(part), "no {part} in {refused}");
+    }
+    assert!(!refused.contains("secret"), "{refused}");
+    process.logs("config_refused");
+    let metrics = process.page("/metrics");
+    assert_eq!(value(&metrics, &series("refused")), "1");
+    assert_eq!(value(&metrics, "sdgroup_config_last_load_successful"), "0");
+
+    let elsewhere = more.replace("MaximumConcurrentJobs = 7", "MaximumConcurrentJobs = 9");
+    let elsewhere = elsewhere.replace("LogFormat = \"json\"", "LogFormat = \"text\"");
+    let refused = reload(&elsewhere).unwrap_err();
+    for part in ["nothing was changed", "sdgroup handover", "[Sdgroup]: LogFormat"] {
+        assert!(refused.contains(part), "no {part} in {refused}");
+    }
+    let metrics = process.page("/metrics");
+    assert_eq!(value(&metrics, &series("needs_handover")), "1");
+    assert_eq!(value(&metrics, "sdgroup_storage_jobs_limit{storage=\"File4\"}"), "7");
+
+    // What the operator wants stays, for a storage that goes and comes back, too.
+    process.command(&["drain", "File4", "--by", "ann"]).unwrap();
+    let other = more.replace("File4", "File5");
+    reload(&other).unwrap();
+    let storages = process.command(&["storages"]).unwrap();
+    assert!(storages.contains("File5") && !storages.contains("File4"), "{storages}");
+    reload(&more).unwrap();
+    let storages = process.command(&["storages"]).unwrap();
+    assert!(storages.contains("File4 is draining by ann"), "{storages}");
+    process.stop();
 }
 
 #[test]

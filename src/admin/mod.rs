@@ -8,6 +8,7 @@ pub mod api;
 pub mod metrics;
 pub mod server;
 pub mod socket;
+mod steering;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use self::metrics::Exposition;
+
+pub use self::steering::{NotReloaded, Outcome, Reloaded, Steering};
 
 /// How the process is, asked at every request.
 pub trait Vitals: Send + Sync {

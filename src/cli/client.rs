@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use super::{Failure, summed};
 use crate::admin::api::ErrorShown;
-use crate::config::{self, MachineSecrets};
+use crate::config;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,18 +31,20 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The daemon that runs with the configuration `config`. Its passwords need not be readable.
+    /// The daemon that runs with the configuration `config`, or with an earlier one that was in the same file.
     pub(super) fn of(config: &Path) -> Result<Self, Failure> {
-        let model = match config::load_with(config, &MachineSecrets::only_checking()) {
-            Ok(loaded) => loaded.model,
-            Err(problems) => {
-                let sum = format!("{} cannot be used: {}", config.display(), summed(&problems));
-                return Err(Failure::Problems(problems, sum));
-            }
-        };
+        let socket = config::admin_socket(config).map_err(|problems| {
+            let sum = format!("{} cannot be used: {}", config.display(), summed(&problems));
+            Failure::Problems(problems, sum)
+        })?;
+        Self::at(socket)
+    }
+
+    /// The daemon that listens at `socket`.
+    pub(super) fn at(socket: PathBuf) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Self {
-            socket: model.admin_socket,
+            socket,
             runtime: runtime.map_err(|error| Failure::text(format!("cannot start: {error}")))?,
         })
     }
@@ -71,7 +73,7 @@ impl Client {
             let error: Option<ErrorShown> = serde_json::from_slice(&text).ok();
             return Err(error.map_or_else(
                 || self.failed(format_args!("it answers {status}; is it of another version?")),
-                |shown| Failure::text(shown.error),
+                |shown| Failure::text(told(shown)),
             ));
         }
         serde_json::from_slice(&text).map_err(|error| {
@@ -107,6 +109,13 @@ impl Client {
     fn failed(&self, error: impl Display) -> Failure {
         Failure::text(format!("cannot ask the daemon at {}: {error}", self.socket.display()))
     }
+}
+
+/// What is wrong, and below it each thing that is.
+fn told(shown: ErrorShown) -> String {
+    let mut lines = vec![shown.error];
+    lines.extend(shown.details);
+    lines.join("\n")
 }
 
 fn json(body: &impl Serialize) -> Result<Bytes, Failure> {

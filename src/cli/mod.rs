@@ -8,6 +8,7 @@ mod client;
 mod explain;
 mod jobs;
 mod print;
+mod reload;
 mod run;
 mod simulate;
 mod states;
@@ -62,6 +63,9 @@ enum Command {
     /// Prints resources for Bacula's own configuration files, to paste.
     #[command(subcommand)]
     Print(print::Command),
+    /// Has the running daemon read its configuration anew: all of it is put into force at once, or nothing, and running jobs
+    /// go on.
+    Reload(reload::Reload),
     /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
     Simulate(simulate::Simulate),
     /// Tells how the storages are, by the running daemon.
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         (false, Some(Command::Adopt(command))) => adopt::run(&command, &mut out),
         (false, Some(Command::Print(command))) => print::run(&command, &line.config, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
+        (false, Some(Command::Reload(reload))) => reload::run(reload, &line.config, &mut out),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (false, Some(Command::Simulate(command))) => simulate::run(&command, &line.config, &mut out),
         (false, Some(Command::Storages(command))) => storages::run(&command, &line.config, &mut out),

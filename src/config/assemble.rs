@@ -2,7 +2,7 @@
 //! are told here, where the defaults are known.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -292,16 +292,17 @@ fn state_directory(table: Option<&SdgroupTable>) -> PathBuf {
 }
 
 /// Where the operator's interface is served.
-fn admin_socket(table: Option<&SdgroupTable>, state_directory: &Path) -> PathBuf {
+/// Where the operator's socket is.
+pub(super) fn admin_socket(table: Option<&SdgroupTable>) -> PathBuf {
     written(
         table.and_then(|t| t.admin_socket.as_ref()),
-        state_directory.join(model::ADMIN_SOCKET),
+        state_directory(table).join(model::ADMIN_SOCKET),
     )
 }
 
 /// A socket's name has a bound that files have not.
 pub(super) fn check_socket(table: Option<&SdgroupTable>, problems: &mut Problems<'_>) {
-    let socket = admin_socket(table, &state_directory(table));
+    let socket = admin_socket(table);
     let length = socket.as_os_str().len();
     let at = table.and_then(|t| t.admin_socket.as_ref().or(t.state_directory.as_ref()));
     if let Some(at) = at.filter(|_| length > model::MAX_SOCKET_BYTES) {
@@ -322,7 +323,7 @@ fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Eject
     let state_directory = state_directory(table);
     Model {
         name: written(table.and_then(|t| t.name.as_ref()), model::DEFAULT_NAME.to_owned()),
-        admin_socket: admin_socket(table, &state_directory),
+        admin_socket: admin_socket(table),
         state_directory,
         metrics_address: table.and_then(|t| t.metrics_address.as_ref()).map(|at| at.value),
         admin_address: table.and_then(|t| t.admin_address.as_ref()).map(|at| at.value),

@@ -7,6 +7,7 @@
 mod assemble;
 mod check;
 pub mod diagnostics;
+mod diff;
 mod file;
 mod limits;
 pub mod model;
@@ -20,7 +21,7 @@ pub mod units;
 mod value;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -28,6 +29,7 @@ use diagnostics::{Problems, Source, Span};
 use secret_source::Resolver;
 
 pub use diagnostics::{Problem, Severity};
+pub use diff::{Differences, differences};
 pub use model::Model;
 pub use secret_source::{MachineSecrets, SecretReader};
 
@@ -57,6 +59,19 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 /// As [`load`].
 pub fn load_with(path: &Path, secrets: &dyn SecretReader) -> Result<Loaded, Vec<Problem>> {
     compile(&read(path)?, path, secrets)
+}
+
+/// The operator's socket, as far as the file at `path` says where it is, whatever else is wrong with it: the daemon runs with
+/// an earlier one.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
+    let text = read(path)?;
+    let (document, syntax) = DeTable::parse_recoverable(&text);
+    let mut problems = Problems::new(Source::new(path, &text, Vec::new()));
+    let written = file::read(&document, !syntax.is_empty(), &mut problems);
+    Ok(assemble::admin_socket(written.sdgroup.as_ref()))
 }
 
 fn read(path: &Path) -> Result<String, Vec<Problem>> {

@@ -149,6 +149,13 @@ impl Model {
         words.all(|word| word == Some(first)).then_some(first)
     }
 
+    /// The group that is served at this address.
+    #[must_use]
+    pub fn group_at(&self, address: SocketAddr) -> Option<&Arc<Group>> {
+        let listener = self.listeners.iter().find(|listener| listener.address == address)?;
+        self.group(listener.group.as_str())
+    }
+
     /// The group of this name.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Arc<Group>> {
@@ -362,6 +369,15 @@ impl Storage {
             slow_start_jobs: DEFAULT_SLOW_START_JOBS,
             water_marks: None,
         }
+    }
+
+    /// Whether `other`, of the same name, is called in another way, so that what is known of how this one answers says
+    /// nothing of it.
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &Self) -> bool {
+        let way = |storage: &Self| (storage.address.clone(), storage.port, storage.tls.clone());
+        let passwords = |storage: &Self| (storage.password.clone(), storage.director_passwords.clone());
+        way(self) != way(other) || passwords(self) != passwords(other)
     }
 
     /// The password to prove when logging in as `director`.

@@ -7,18 +7,17 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::Model;
+use crate::config::model::{self, Model};
 use crate::types::{Decision, GroupName, StorageName};
 
 use super::explain::Explanation;
 use super::group::Group;
 use super::history::PastJob;
-use super::line::Line;
-use super::live::{Gauges, StorageLive};
-use super::member::{Member, MemberId};
+use super::live::StorageLive;
 use super::place::{Choice, Placement, Unplaced, UnplacedReason};
 use super::queue::{Asked, Refused, Waiting, Wish, now};
 use super::request::{PlacementRequest, Tried};
+use super::state::Standing;
 use super::table::{Board, Table};
 
 /// Every storage and every group of one configuration, alive.
@@ -42,19 +41,35 @@ impl Directory {
     /// As [`Directory::new`], with the seed of the dice that policies may use.
     #[must_use]
     pub fn seeded(model: &Model, seed: u64) -> Arc<Self> {
-        let now = now();
-        let board = Arc::new(Board::new(Table::new(model, seed)));
+        Self::build(&Arc::new(Board::new(Table::new(seed))), model, None, now())
+    }
+
+    /// The storages and groups of `model`, which is in force from now on. What stays keeps its jobs, counts, queue, states
+    /// and all that is known of it; a storage that is not there any more gets no new jobs. Sessions that began with this
+    /// directory may go on to use it: their jobs are placed by the new one. `standing` is what the operator wants of the
+    /// storages that are new.
+    #[must_use]
+    pub fn renewed(&self, model: &Model, standing: Vec<Standing>) -> Arc<Self> {
+        Self::build(&self.board, model, Some((self, standing)), now())
+    }
+
+    fn build(board: &Arc<Board>, model: &Model, before: Option<(&Self, Vec<Standing>)>, now: Instant) -> Arc<Self> {
+        let (before, standing) = before.unzip();
         let mut table = board.lock();
-        let storages: Vec<_> = model
-            .storages
-            .iter()
-            .enumerate()
-            .map(|(at, storage)| {
-                let (id, gauges) = (MemberId(at), Arc::new(Gauges::new(now)));
-                table.add_member(Member::new(id, storage, Arc::clone(&gauges), now));
-                Arc::new(StorageLive::new(id, Arc::clone(&board), Arc::clone(storage), gauges))
-            })
-            .collect();
+        table.begin(model);
+        let enter = |storage: &Arc<model::Storage>| {
+            let known = before.and_then(|before| before.storage_by_name.get(&storage.name));
+            let is_elsewhere = known.is_none_or(|live| live.storage().is_elsewhere(storage));
+            let (id, gauges) = table.enter_storage(storage, is_elsewhere, now);
+            Arc::new(StorageLive::new(id, Arc::clone(board), Arc::clone(storage), gauges))
+        };
+        let storages: Vec<_> = model.storages.iter().map(enter).collect();
+        for standing in standing.into_iter().flatten() {
+            let live = storages.iter().find(|live| *live.name() == standing.storage);
+            if let Some(live) = live {
+                table.put(live.id, standing.decision, standing.ends, now);
+            }
+        }
         let storage_by_name: HashMap<_, _> = storages
             .iter()
             .map(|live| (live.name().clone(), Arc::clone(live)))
@@ -66,22 +81,22 @@ impl Directory {
                 .members
                 .iter()
                 .filter_map(|name| storage_by_name.get(name).cloned());
-            let group = Arc::new(Group::new(Arc::clone(config), members.collect(), groups.len()));
-            table.add_line(Line::new(Arc::clone(&group.waiting)), config.limits);
-            groups.push(group);
+            let entry = table.enter_group(config);
+            groups.push(Arc::new(Group::new(Arc::clone(config), members.collect(), entry)));
         }
-        drop(table);
         let group_by_name = groups
             .iter()
             .map(|group| (group.name().clone(), Arc::clone(group)))
             .collect();
-        Arc::new(Self {
-            board,
+        let directory = Arc::new(Self {
+            board: Arc::clone(board),
             storages,
             storage_by_name,
             groups,
             group_by_name,
-        })
+        });
+        table.follow(&directory, now);
+        directory
     }
 
     /// The group of this name.
@@ -94,6 +109,16 @@ impl Directory {
     #[must_use]
     pub fn storage(&self, name: &StorageName) -> Option<Arc<StorageLive>> {
         self.storage_by_name.get(name).cloned()
+    }
+
+    /// The storage of this name in this configuration, or else in the one that is in force: a job that waited while that
+    /// came can have its place there.
+    #[must_use]
+    pub fn storage_of_job(&self, name: &StorageName) -> Option<Arc<StorageLive>> {
+        self.storage(name).or_else(|| {
+            let in_force = self.board.lock().directory()?;
+            in_force.storage(name)
+        })
     }
 
     /// Every group, in the order of the configuration.
@@ -124,7 +149,10 @@ impl Directory {
         let over = self.board.lock().take_over(now);
         let storages = over.into_iter();
         storages
-            .filter_map(|(id, decision)| Some((Arc::clone(self.storages.get(id.0)?), decision)))
+            .filter_map(|(id, decision)| {
+                let live = self.storages.iter().find(|live| live.id == id)?;
+                Some((Arc::clone(live), decision))
+            })
             .collect()
     }
 
@@ -136,7 +164,7 @@ impl Directory {
     /// A job has ended: what it was foretells the next. One that waits for the storage of its last full may have another
     /// now.
     pub fn observe_end(&self, job: &PastJob, now: Instant) {
-        if let Some(live) = self.storage_by_name.get(&job.storage) {
+        if let Some(live) = self.storage_of_job(&job.storage) {
             let mut table = self.board.lock();
             table.history.ended(job, live.id);
             table.serve(now);
@@ -196,7 +224,11 @@ impl Directory {
         now: Instant,
     ) -> Result<Placement, Unplaced> {
         // The lock is given back before the slot exists, since a slot takes it when it is dropped.
-        let placed = self.board.lock().place(choice, request, tried, now);
+        let placed = {
+            let mut table = self.board.lock();
+            let choice = table.in_force(choice);
+            table.place(&choice, request, tried, now)
+        };
         placed.map(Placement::new)
     }
 
@@ -215,7 +247,6 @@ impl Directory {
         let wish = Wish {
             board: &self.board,
             choice: Choice::Of(Arc::clone(group)),
-            group,
             request,
         };
         wish.ask(tried, now)
@@ -247,7 +278,6 @@ impl Directory {
         let wish = Wish {
             board: &self.board,
             choice: Choice::Of(Arc::clone(group)),
-            group,
             request,
         };
         wish.fulfil(tried, cancel, on_wait).await
@@ -275,7 +305,6 @@ impl Directory {
                 live,
                 group: Arc::clone(group),
             },
-            group,
             request,
         };
         wish.fulfil(tried, cancel, on_wait).await

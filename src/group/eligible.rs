@@ -18,6 +18,8 @@ use crate::types::{Bytes, StorageName};
 /// Why a member may not take a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ineligible {
+    /// The configuration does not have it any more.
+    Removed,
     /// It failed for this very job, because of this.
     Tried(Arc<str>),
     /// It has no device free for this job, in its words.
@@ -75,6 +77,7 @@ impl Ineligible {
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
+            Self::Removed => "removed",
             Self::Tried(_) => "tried",
             Self::Busy(_) => "busy",
             Self::Unfit(_) => "unfit",
@@ -104,6 +107,7 @@ impl Ineligible {
     #[must_use]
     pub fn predicate(&self) -> String {
         match self {
+            Self::Removed => "is not in the configuration any more".to_owned(),
             Self::Tried(why) => format!("failed this job ({why})"),
             Self::Busy(why) => format!("is busy ({why})"),
             Self::Unfit(why) => format!("cannot run this job ({why})"),
@@ -125,6 +129,7 @@ impl Ineligible {
 impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Removed => f.write_str("not in the configuration any more"),
             Self::Tried(why) => write!(f, "tried, {why}"),
             Self::Busy(why) => write!(f, "busy, {why}"),
             Self::Unfit(why) => write!(f, "unfit, {why}"),
@@ -152,6 +157,8 @@ pub(super) struct Question<'a> {
     pub(super) access: Access,
     pub(super) tried: &'a Tried,
     pub(super) now: Instant,
+    /// The job may go to this storage alone, since its volumes are there.
+    pub(super) is_bound: bool,
     /// The rule that the job falls under, where it may choose.
     pub(super) rule: Option<&'a Rule>,
     /// The one storage for the job, where it waits for that.
@@ -169,6 +176,9 @@ pub(super) struct Question<'a> {
 pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -> Result<(), Ineligible> {
     if let Some(rule) = question.rule.filter(|rule| !rule.allows(listed)) {
         return Err(Ineligible::Rule(Arc::clone(rule.name())));
+    }
+    if member.is_removed && !question.is_bound {
+        return Err(Ineligible::Removed);
     }
     if let Some((trial, why)) = question.tried.trial(&member.name) {
         let why = Arc::clone(why);
@@ -269,6 +279,7 @@ mod tests {
 
     fn verdict(member: &Member, access: Access, tried: &Tried, pardon: bool, now: Instant) -> String {
         let question = Question {
+            is_bound: false,
             access,
             tried,
             now,

@@ -13,6 +13,14 @@ use super::releases::Releases;
 use super::request::PlacementRequest;
 use super::rule::Rule;
 
+/// Where a group is entered in the directory's table.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) line: usize,
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) generation: u64,
+}
+
 /// Several storages that look like one, and the rule that chooses among them.
 #[derive(Debug)]
 pub struct Group {
@@ -21,13 +29,20 @@ pub struct Group {
     policy: Box<dyn Policy>,
     shadow: Option<(PolicyName, Box<dyn Policy>)>,
     rules: Vec<Rule>,
-    pub(super) waiting: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     // The place of its queue in the directory.
     pub(super) line: usize,
+    // Of which configuration of the directory it is.
+    pub(super) generation: u64,
 }
 
 impl Group {
-    pub(super) fn new(config: Arc<model::Group>, members: Vec<Arc<StorageLive>>, line: usize) -> Self {
+    pub(super) fn new(config: Arc<model::Group>, members: Vec<Arc<StorageLive>>, entry: Entry) -> Self {
+        let Entry {
+            line,
+            waiting,
+            generation,
+        } = entry;
         let settings = Settings {
             threshold: config.threshold,
         };
@@ -38,8 +53,9 @@ impl Group {
             rules: rules.map(|rule| Rule::new(rule, &members, &settings)).collect(),
             config,
             members,
-            waiting: Arc::default(),
+            waiting,
             line,
+            generation,
         }
     }
 

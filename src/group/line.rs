@@ -48,6 +48,13 @@ impl Clock {
         }
     }
 
+    /// The limits are those of `group` from `now` on, less what was waited.
+    pub(super) fn limit(&mut self, group: &Group, now: Instant) {
+        self.turn(self.condition, now);
+        self.left_down = group.config().down_wait.saturating_sub(self.waited_down);
+        self.left_busy = group.config().busy_wait.saturating_sub(self.waited_busy);
+    }
+
     /// From `now` on the job waits for `condition`; the time until now is charged to the one before.
     pub(super) fn turn(&mut self, condition: Condition, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
@@ -135,6 +142,11 @@ impl Line {
         }
     }
 
+    /// Where its length is shown.
+    pub(super) fn shown(&self) -> &Arc<AtomicUsize> {
+        &self.shown
+    }
+
     fn show(&self) {
         self.shown.store(self.waiters.len(), Ordering::Relaxed);
     }
@@ -215,6 +227,25 @@ impl Line {
         more_urgent + own_round + others.into_iter().map(served).sum::<usize>()
     }
 
+    /// Changes every waiter. One whose priority becomes another joins the others of that priority; all else keep their
+    /// places.
+    pub(super) fn revise(&mut self, mut change: impl FnMut(&mut Waiter)) {
+        let mut moved = Vec::new();
+        for (number, waiter) in &mut self.waiters {
+            let before = waiter.priority;
+            change(waiter);
+            let priority = std::mem::replace(&mut waiter.priority, before);
+            if priority != before {
+                moved.push((*number, priority));
+            }
+        }
+        for (number, priority) in moved {
+            if let Some(waiter) = self.leave(number) {
+                self.join(number, Waiter { priority, ..waiter });
+            }
+        }
+    }
+
     pub(super) fn waiter(&self, number: u64) -> Option<&Waiter> {
         self.waiters.get(&number)
     }
@@ -260,7 +291,7 @@ mod tests {
         let directory = rig::directory();
         let group = directory.group(&rig::group_name()).expect("the rig's group");
         let now = Instant::now();
-        let mut line = Line::new(Arc::clone(&group.waiting));
+        let mut line = Line::new(Arc::default());
         for (director, number, priority) in jobs {
             let waiter = Waiter {
                 choice: Choice::Of(Arc::clone(&group)),

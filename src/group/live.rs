@@ -69,6 +69,11 @@ impl Gauges {
         Some(self.storage_version.load(Ordering::Relaxed)).filter(|version| *version > 0)
     }
 
+    /// What it said of its release was said elsewhere.
+    pub(super) fn forget_release(&self) {
+        self.storage_version.store(0, Ordering::Relaxed);
+    }
+
     pub(super) fn released(&self, load: Load) {
         self.writes.store(load.writes, Ordering::Relaxed);
         self.reads.store(load.reads, Ordering::Relaxed);

@@ -83,16 +83,14 @@ pub(super) struct Member {
     pub(super) health: Health,
     pub(super) ejection: Ejection,
     pub(super) slow_start: SlowStart,
+    /// The configuration does not have it any more: its jobs end, and it gets no others.
+    pub(super) is_removed: bool,
     runs: Vec<Run>,
     gauges: Arc<Gauges>,
 }
 
 impl Member {
     pub(super) fn new(id: MemberId, storage: &model::Storage, gauges: Arc<Gauges>, now: Instant) -> Self {
-        let marks = storage.water_marks.map(|marks| Marks {
-            high: marks.high,
-            low: marks.low,
-        });
         Self {
             id,
             name: storage.name.clone(),
@@ -102,15 +100,32 @@ impl Member {
             last_placed: 0,
             turn: 0,
             hash: hash_of(storage.name.as_str().as_bytes()),
-            room: Room::new(marks),
+            room: Room::new(Marks::of(storage)),
             pacer: Pacer::default(),
             tenure: Tenure::default(),
             health: Health::new(now),
             ejection: Ejection::default(),
             slow_start: SlowStart::new(storage.slow_start_jobs),
+            is_removed: false,
             runs: Vec::new(),
             gauges,
         }
+    }
+
+    /// The configuration in force says this of it from `now` on. Its jobs, its state and what was seen of it stay; what
+    /// was seen does not when it `is_elsewhere`: at another address, or with another password.
+    pub(super) fn reconfigure(&mut self, storage: &model::Storage, is_elsewhere: bool, now: Instant) {
+        self.limits = storage.limits;
+        self.weight = storage.weight;
+        self.is_removed = false;
+        self.room.set_marks(Marks::of(storage));
+        self.slow_start.set_jobs(storage.slow_start_jobs);
+        if is_elsewhere {
+            self.health = Health::new(now);
+            self.ejection = Ejection::default();
+            self.gauges.forget_release();
+        }
+        self.publish(now);
     }
 
     /// Its next turn, where the member with the last one has it at `latest`: one that was away for a while does not
@@ -211,7 +226,7 @@ impl Member {
         );
     }
 
-    pub(super) fn gauges(&self) -> &Gauges {
+    pub(super) fn gauges(&self) -> &Arc<Gauges> {
         &self.gauges
     }
 }

@@ -26,6 +26,8 @@ pub mod policy;
 mod queue;
 mod rank;
 mod releases;
+#[cfg(test)]
+mod renewed_tests;
 mod request;
 #[cfg(test)]
 mod rig;
@@ -55,4 +57,4 @@ pub use queue::{Asked, Looked, Queued, Refused, RefusedReason, Waiting};
 pub use releases::Releases;
 pub use request::{Access, PlacementRequest, Trial, Tried};
 pub use slot::Slot;
-pub use state::{Decision, State};
+pub use state::{Decision, Standing, State};

@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::explain::{Explanation, Spoken};
-use super::group::Group;
 use super::line::{Clock, Condition, Waiter};
 use super::place::{Choice, Placement};
 use super::request::{PlacementRequest, Tried};
@@ -254,9 +253,8 @@ impl Queued {
 /// What a job waits for, and by whose rules.
 pub(super) struct Wish<'a> {
     pub(super) board: &'a Arc<Board>,
+    /// Whose group says whose queue and waits.
     pub(super) choice: Choice,
-    /// Whose queue and waits.
-    pub(super) group: &'a Arc<Group>,
     pub(super) request: &'a PlacementRequest,
 }
 
@@ -327,20 +325,22 @@ impl Wish<'_> {
     fn still_waiting(&self, ticket: &Ticket, ahead: usize, now: Instant) -> Option<Waiting> {
         let mut table = self.board.lock();
         let waiter = table.lines.get(ticket.line)?.waiter(ticket.number)?;
-        let (clock, tried) = (waiter.clock.clone(), waiter.tried.clone());
+        let (clock, tried, choice) = (waiter.clock.clone(), waiter.tried.clone(), waiter.choice.clone());
         Some(Waiting {
-            subject: self.choice.to_string(),
+            subject: choice.to_string(),
             condition: clock.condition(),
             waited: clock.waited(),
             at_most: clock.left(),
             ahead,
-            explanation: table.why_not(&self.choice, self.request, &tried, now),
+            explanation: table.why_not(&choice, self.request, &tried, now),
         })
     }
 
     fn enter(&self, tried: &Tried, now: Instant) -> Result<Entry, Refused> {
         let mut table = self.board.lock();
-        let explanation = match table.place(&self.choice, self.request, tried, now) {
+        let choice = table.in_force(&self.choice);
+        let group = choice.group();
+        let explanation = match table.place(&choice, self.request, tried, now) {
             Ok(taken) => {
                 drop(table);
                 return Ok(Entry::Placed(Placement::new(taken)));
@@ -349,43 +349,49 @@ impl Wish<'_> {
         };
         if is_hopeless(&explanation) {
             let waited = tried.waited_down + tried.waited_busy;
-            return Err(self.refused(RefusedReason::Unfit, waited, 0, explanation));
+            return Err(refused(&choice, RefusedReason::Unfit, waited, 0, explanation));
         }
         let condition = condition(&explanation);
-        let clock = Clock::start(self.group, tried, condition, now);
-        let queued = table.waiting(self.group.line);
+        let clock = Clock::start(group, tried, condition, now);
+        let queued = table.waiting(group.line);
         if clock.left() == Duration::ZERO {
-            return Err(self.refused(condition.into(), clock.waited(), queued, explanation));
+            return Err(refused(&choice, condition.into(), clock.waited(), queued, explanation));
         }
-        if queued >= self.group.config().maximum_queued_jobs {
-            return Err(self.refused(RefusedReason::QueueFull, clock.waited(), queued, explanation));
+        if queued >= group.config().maximum_queued_jobs {
+            return Err(refused(
+                &choice,
+                RefusedReason::QueueFull,
+                clock.waited(),
+                queued,
+                explanation,
+            ));
         }
         let at_most = clock.left();
         let wake = Arc::new(Notify::new());
         let waiter = Waiter {
-            choice: self.choice.clone(),
+            choice: choice.clone().into_owned(),
             request: Arc::new(self.request.clone()),
             tried: tried.clone(),
             forgiven_at: table.forgiven_at(now),
             clock,
-            priority: self.group.priority(self.request),
-            rule: self.group.rule_at(self.request),
+            priority: group.priority(self.request),
+            rule: group.rule_at(self.request),
             wake: Arc::clone(&wake),
         };
-        let Some(number) = table.join(self.group.line, waiter) else {
-            return Err(Refused::unknown(self.group.name()));
+        let Some(number) = table.join(group.line, waiter) else {
+            return Err(Refused::unknown(group.name()));
         };
         let waiting = Waiting {
-            subject: self.choice.to_string(),
+            subject: choice.to_string(),
             condition,
             waited: Duration::ZERO,
             at_most,
-            ahead: table.ahead(self.group.line, number),
+            ahead: table.ahead(group.line, number),
             explanation,
         };
         let ticket = Ticket {
             board: Arc::clone(self.board),
-            line: self.group.line,
+            line: group.line,
             number,
         };
         Ok(Entry::Joined(ticket, wake, waiting))
@@ -394,32 +400,34 @@ impl Wish<'_> {
     fn give_up(&self, ticket: &Ticket, reason: RefusedReason, tried: &mut Tried) -> Refused {
         let now = now();
         let mut table = self.board.lock();
-        let waited = table
-            .leave(ticket.line, ticket.number, now)
-            .map_or(Duration::ZERO, |waiter| {
+        let left = table.leave(ticket.line, ticket.number, now);
+        let (waited, choice) = left.map_or_else(
+            || (Duration::ZERO, self.choice.clone()),
+            |waiter| {
                 *tried = waiter.tried;
                 waiter.clock.charge(tried);
-                waiter.clock.waited()
-            });
+                (waiter.clock.waited(), waiter.choice)
+            },
+        );
         let queued = table.waiting(ticket.line);
-        let explanation = table.why_not(&self.choice, self.request, tried, now);
-        self.refused(reason, waited, queued, explanation)
+        let explanation = table.why_not(&choice, self.request, tried, now);
+        refused(&choice, reason, waited, queued, explanation)
     }
+}
 
-    fn refused(
-        &self,
-        reason: RefusedReason,
-        waited: Duration,
-        queued: usize,
-        explanation: Arc<Explanation>,
-    ) -> Refused {
-        Refused {
-            reason,
-            subject: self.choice.to_string(),
-            waited,
-            queued,
-            explanation,
-        }
+fn refused(
+    choice: &Choice,
+    reason: RefusedReason,
+    waited: Duration,
+    queued: usize,
+    explanation: Arc<Explanation>,
+) -> Refused {
+    Refused {
+        reason,
+        subject: choice.to_string(),
+        waited,
+        queued,
+        explanation,
     }
 }
 
@@ -438,7 +446,7 @@ mod tests {
 
     use super::*;
     use crate::config::model::{Model, PolicyName};
-    use crate::group::{Access, Cause, Directory, Layer, ProbeFailure, Probed, State, StorageLive, Trial, rig};
+    use crate::group::{Access, Cause, Directory, Group, Layer, ProbeFailure, Probed, State, StorageLive, Trial, rig};
 
     /// A directory with its one group, all of it in one process.
     struct Site {

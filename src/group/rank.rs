@@ -94,11 +94,14 @@ impl Table {
             Choice::Bound { .. } => None,
         };
         let allowed = |listed: usize| rule.is_none_or(|rule| rule.allows(listed));
+        let is_bound = matches!(choice, Choice::Bound { .. });
         let members = choice.members().iter().enumerate();
         let members = members.filter(|(listed, _)| allowed(*listed));
-        let pardon = pardon(members.filter_map(|(_, live)| self.member(live)), access, tried, now);
+        let members = members.filter_map(|(_, live)| self.member(live));
+        let members = members.filter(|member| is_bound || !member.is_removed);
+        let pardon = pardon(members, access, tried, now);
         let foretold = self.history.foretell(request);
-        let may_choose = access == Access::Write && matches!(choice, Choice::Of(_));
+        let may_choose = access == Access::Write && !is_bound;
         let (locality, room) = (group.locality(rule), group.room_for_job(rule));
         let home = foretold
             .home
@@ -114,6 +117,7 @@ impl Table {
                 access,
                 tried,
                 now,
+                is_bound,
                 rule,
                 home: home.filter(|_| locality == Locality::Require),
                 needs: size.filter(|_| room == RoomForJob::Require),

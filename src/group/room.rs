@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::config::model;
 use crate::types::{Bytes, Space};
 
 /// Shares of a storage's room that is written, from 0.0 to 1.0: it is closed at the high one and opened at the low one.
@@ -10,6 +11,17 @@ use crate::types::{Bytes, Space};
 pub(super) struct Marks {
     pub(super) high: f64,
     pub(super) low: f64,
+}
+
+impl Marks {
+    /// Those that the configuration has for `storage`.
+    pub(super) fn of(storage: &model::Storage) -> Option<Self> {
+        let marks = storage.water_marks?;
+        Some(Self {
+            high: marks.high,
+            low: marks.low,
+        })
+    }
 }
 
 /// The room on one storage.
@@ -34,6 +46,13 @@ impl Room {
             unseen: Bytes(0),
             is_above: false,
         }
+    }
+
+    /// Other marks from now on.
+    pub(super) fn set_marks(&mut self, marks: Option<Marks>) {
+        self.marks = marks;
+        self.is_above &= marks.is_some();
+        self.look();
     }
 
     /// A probe was told at `now`, when running jobs were expected to write so much yet.

@@ -223,7 +223,7 @@ pub(super) fn condition(explanation: &Explanation) -> Condition {
 
 /// Whether no time and no recovery can give the job a place.
 pub(super) fn is_hopeless(explanation: &Explanation) -> bool {
-    let never = |why: &Ineligible| matches!(why, Ineligible::Unfit(_) | Ineligible::Rule(_));
+    let never = |why: &Ineligible| matches!(why, Ineligible::Unfit(_) | Ineligible::Rule(_) | Ineligible::Removed);
     let mut members = explanation.members.iter();
     !explanation.members.is_empty() && members.all(|member| member.ineligible.as_ref().is_some_and(never))
 }

@@ -27,6 +27,15 @@ impl SlowStart {
         }
     }
 
+    /// So many jobs prove it from now on.
+    pub(super) fn set_jobs(&mut self, jobs: u32) {
+        self.jobs = jobs;
+        if self.proofs >= jobs {
+            self.is_on = false;
+            self.trials.clear();
+        }
+    }
+
     /// The storage is closed: what it gets once it is open again are trials.
     pub(super) fn close(&mut self) {
         self.is_on = self.jobs > 0;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::request::Access;
+use crate::types::StorageName;
 
 pub use crate::types::{Decision, State};
 
@@ -15,6 +16,17 @@ pub(super) fn allows(state: State, access: Access) -> bool {
         State::Draining | State::Sealed => access == Access::Read,
         State::Maintenance => false,
     }
+}
+
+/// What the operator wants of a storage, and until when if that has an end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The storage.
+    pub storage: StorageName,
+    /// What he wants.
+    pub decision: Decision,
+    /// When it ends by itself.
+    pub ends: Option<Instant>,
 }
 
 /// The state that a storage is in, until another is wanted or its time is over.

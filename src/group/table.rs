@@ -2,18 +2,21 @@
 //! change the queues are served until nobody can be (`serve`), so that outside the lock no job waits while a place
 //! that it may have is free; that is why a new job cannot overtake one that waits.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::config::model::{Limits, Model};
-use crate::types::DirectorName;
+use crate::config::model::{self, Limits, Model};
+use crate::types::{DirectorName, GroupName};
 
+use super::directory::Directory;
 use super::ejection::{Cause, Ejected, EjectionRule};
+use super::group::Entry;
 use super::health::{Availability, ProbeFailure, Probed, RiseAndFall};
 use super::history::{History, PastJob};
 use super::line::{Condition, Line};
-use super::live::{Observed, StorageLive};
+use super::live::{Gauges, Observed, StorageLive};
 use super::load::Load;
 use super::member::{Member, MemberId, Run};
 use super::place::{Choice, Taken, Unplaced, UnplacedReason};
@@ -67,6 +70,11 @@ pub(super) struct Table {
     pub(super) groups: Vec<Counted>,
     pub(super) directors: Vec<Counted>,
     director_names: Vec<DirectorName>,
+    group_names: Vec<GroupName>,
+    /// The configuration in force. Not held: it holds storages, which hold this.
+    directory: Weak<Directory>,
+    /// How many there have been.
+    generation: u64,
     pub(super) lines: Vec<Line>,
     pub(super) grants: BTreeMap<u64, Grant>,
     pub(super) placements: u64,
@@ -89,21 +97,17 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(model: &Model, seed: u64) -> Self {
-        // Most Directors have no limits; their jobs need not be counted.
-        let limited = model
-            .directors
-            .iter()
-            .filter(|director| director.limits != Limits::default());
-        let (director_names, directors) = limited
-            .map(|director| (director.name.clone(), Counted::new(director.limits)))
-            .unzip();
+    /// Without storages and groups.
+    pub(super) fn new(seed: u64) -> Self {
         Self {
-            members: Vec::with_capacity(model.storages.len()),
-            groups: Vec::with_capacity(model.groups.len()),
-            directors,
-            director_names,
-            lines: Vec::with_capacity(model.groups.len()),
+            members: Vec::new(),
+            groups: Vec::new(),
+            directors: Vec::new(),
+            director_names: Vec::new(),
+            group_names: Vec::new(),
+            directory: Weak::new(),
+            generation: 0,
+            lines: Vec::new(),
             grants: BTreeMap::new(),
             placements: 0,
             numbers: 0,
@@ -112,36 +116,130 @@ impl Table {
             history: History::default(),
             paced_at: None,
             dice: Dice::from_seed(seed),
-            ranked: Vec::with_capacity(model.storages.len()),
+            ranked: Vec::new(),
             shadowed: Vec::new(),
-            room_lasts: ROOM_LASTS.max(model.probe.interval.saturating_mul(3)),
-            probe_rule: RiseAndFall {
-                rise: model.probe.rise,
-                fall: model.probe.fall,
-            },
+            room_lasts: ROOM_LASTS,
+            probe_rule: RiseAndFall { rise: 1, fall: 1 },
             ejection_rule: EjectionRule {
-                failures: model.ejection.failures,
-                time: model.ejection.time,
-                maximum_time: model.ejection.maximum_time,
+                failures: 1,
+                time: Duration::ZERO,
+                maximum_time: Duration::ZERO,
             },
         }
     }
 
-    pub(super) fn add_member(&mut self, member: Member) {
-        debug_assert_eq!(member.id.0, self.members.len());
-        self.members.push(member);
+    /// Begins to go by `model`. Every storage counts as removed until it is entered again.
+    pub(super) fn begin(&mut self, model: &Model) {
+        self.generation += 1;
+        self.room_lasts = ROOM_LASTS.max(model.probe.interval.saturating_mul(3));
+        self.probe_rule = RiseAndFall {
+            rise: model.probe.rise,
+            fall: model.probe.fall,
+        };
+        self.ejection_rule = EjectionRule {
+            failures: model.ejection.failures,
+            time: model.ejection.time,
+            maximum_time: model.ejection.maximum_time,
+        };
+        for member in &mut self.members {
+            member.is_removed = true;
+        }
+        for director in &model.directors {
+            let known = self.director(&director.name).and_then(|at| self.directors.get_mut(at));
+            if let Some(counted) = known {
+                counted.limits = director.limits;
+            } else {
+                // Counted even without limits: it may get some while its jobs run.
+                self.director_names.push(director.name.clone());
+                self.directors.push(Counted::new(director.limits));
+            }
+        }
     }
 
-    pub(super) fn add_line(&mut self, line: Line, limits: Limits) {
-        self.lines.push(line);
-        self.groups.push(Counted::new(limits));
+    /// Enters a storage, which keeps its place and all that is known of it where it had one. What was seen of it is
+    /// forgotten when it `is_elsewhere`.
+    pub(super) fn enter_storage(
+        &mut self,
+        storage: &model::Storage,
+        is_elsewhere: bool,
+        now: Instant,
+    ) -> (MemberId, Arc<Gauges>) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.name == storage.name) {
+            member.reconfigure(storage, is_elsewhere, now);
+            return (member.id, Arc::clone(member.gauges()));
+        }
+        let (id, gauges) = (MemberId(self.members.len()), Arc::new(Gauges::new(now)));
+        self.members.push(Member::new(id, storage, Arc::clone(&gauges), now));
+        (id, gauges)
+    }
+
+    /// Enters a group, which keeps its place, its jobs and its queue where it had one.
+    pub(super) fn enter_group(&mut self, group: &model::Group) -> Entry {
+        let known = self.group_names.iter().position(|name| *name == group.name);
+        let line = known.unwrap_or_else(|| {
+            self.group_names.push(group.name.clone());
+            self.lines.push(Line::new(Arc::default()));
+            self.groups.push(Counted::new(group.limits));
+            self.lines.len() - 1
+        });
+        if let Some(counted) = self.groups.get_mut(line) {
+            counted.limits = group.limits;
+        }
+        Entry {
+            line,
+            waiting: self.lines.get(line).map(Line::shown).cloned().unwrap_or_default(),
+            generation: self.generation,
+        }
+    }
+
+    /// Goes by `directory` from `now` on, all of whose storages and groups have been entered. Jobs that wait do so too.
+    pub(super) fn follow(&mut self, directory: &Arc<Directory>, now: Instant) {
+        self.directory = Arc::downgrade(directory);
+        let mut lines = std::mem::take(&mut self.lines);
+        for line in &mut lines {
+            line.revise(|waiter| {
+                waiter.choice = self.in_force(&waiter.choice).into_owned();
+                let group = waiter.choice.group();
+                waiter.clock.limit(group, now);
+                waiter.priority = group.priority(&waiter.request);
+                waiter.rule = group.rule_at(&waiter.request);
+            });
+        }
+        self.lines = lines;
+        self.changed(now);
+    }
+
+    /// The same choice by the configuration in force, for a session that began with an earlier one. A group or a storage
+    /// that is there no longer stays what it was.
+    pub(super) fn in_force<'a>(&self, choice: &'a Choice) -> Cow<'a, Choice> {
+        if choice.group().generation == self.generation {
+            return Cow::Borrowed(choice);
+        }
+        let Some(directory) = self.directory.upgrade() else {
+            return Cow::Borrowed(choice);
+        };
+        let group = directory.group(choice.group().name());
+        let group = group.unwrap_or_else(|| Arc::clone(choice.group()));
+        Cow::Owned(match choice {
+            Choice::Of(_) => Choice::Of(group),
+            Choice::Bound { live, .. } => {
+                let newer = directory.storage(live.name());
+                let live = newer.unwrap_or_else(|| Arc::clone(live));
+                Choice::Bound { live, group }
+            }
+        })
+    }
+
+    /// The configuration in force.
+    pub(super) fn directory(&self) -> Option<Arc<Directory>> {
+        self.directory.upgrade()
     }
 
     pub(super) fn member(&self, live: &StorageLive) -> Option<&Member> {
         self.members.get(live.id.0)
     }
 
-    /// The place of a Director among those that have limits.
+    /// The place of a Director.
     pub(super) fn director(&self, name: &DirectorName) -> Option<usize> {
         self.director_names.iter().position(|known| known == name)
     }
@@ -273,6 +371,12 @@ impl Table {
     }
 
     pub(super) fn decide(&mut self, id: MemberId, decision: Decision, ends: Option<Instant>, now: Instant) {
+        self.put(id, decision, ends, now);
+        self.changed(now);
+    }
+
+    /// As [`Table::decide`], but nobody that waits is served yet.
+    pub(super) fn put(&mut self, id: MemberId, decision: Decision, ends: Option<Instant>, now: Instant) {
         let Some(member) = self.members.get_mut(id.0) else {
             return;
         };
@@ -281,7 +385,6 @@ impl Table {
         }
         member.tenure.begin(decision, ends);
         member.publish(now);
-        self.changed(now);
     }
 
     /// The states that have ended by themselves by `now` and of which nobody has heard yet.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -10,18 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ProcessError;
 use super::phase::Phases;
-use super::probes;
+use super::probes::Probes;
+use super::reload::Reloader;
 use super::tasks::{self, PipeReading};
 use super::vitals::Signs;
-use crate::admin;
 use crate::admin::metrics::Exposition;
 use crate::admin::socket::AdminSocket;
-use crate::config::model::{self, Model};
+use crate::admin::{self, Steering};
+use crate::config::model::Model;
 use crate::group::{Directory, PastJob};
 use crate::net::listen;
 use crate::relay::{PipePool, PoolOptions};
 use crate::session::history::{self, Recorder};
-use crate::session::{self, Context, States};
+use crate::session::{self, Context, Current, States};
 use crate::store::{SqliteStore, StateRecord, Store};
 use crate::telemetry::event::StoreFailed;
 use crate::volumes::Ledger;
@@ -32,7 +34,7 @@ pub(super) struct Opened {
     store: SqliteStore,
     history: Vec<PastJob>,
     states: Vec<StateRecord>,
-    listeners: Vec<(TcpListener, Arc<model::Group>)>,
+    listeners: Vec<(TcpListener, SocketAddr)>,
     pages: Vec<TcpListener>,
     socket: AdminSocket,
 }
@@ -48,13 +50,7 @@ pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     let mut listeners = Vec::with_capacity(model.listeners.len());
     for listener in &model.listeners {
         let address = listener.address;
-        let group = model
-            .group(listener.group.as_str())
-            .ok_or_else(|| ProcessError::Group {
-                address,
-                group: listener.group.to_string(),
-            })?;
-        listeners.push((bind(address, "[[Listen]]")?, Arc::clone(group)));
+        listeners.push((bind(address, "[[Listen]]")?, address));
     }
     let mut pages = Vec::new();
     if let Some(address) = model.metrics_address {
@@ -118,62 +114,96 @@ fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ProcessEr
     listen::bind(address).map_err(|source: io::Error| ProcessError::Listen { address, key, source })
 }
 
+/// A process that serves.
+#[derive(Debug)]
+pub(super) struct Serving {
+    /// The configuration in force, and what sessions use.
+    pub(super) current: Arc<Current>,
+    pub(super) reloader: Arc<Reloader>,
+    /// Writes the last of it to the store once it is told to stop.
+    pub(super) writing: JoinHandle<()>,
+}
+
 /// Begins to serve on what was opened, until `stop`; `lost` is cancelled when a listener ends before it was told to.
-/// Returns what sessions use, and the task that writes the last of it to the store after `stop`.
 pub(super) fn start(
-    model: &Arc<Model>,
+    (model, file): (&Arc<Model>, &Path),
     opened: Opened,
     exposition: Exposition,
     phases: &Phases,
     stop: &CancellationToken,
     lost: &CancellationToken,
-) -> (Arc<Context>, JoinHandle<()>) {
+) -> Serving {
     let directory = Directory::new(model);
     directory.remember(&opened.history);
     States::restore(&directory, opened.states);
-    probes::start(model, &directory, stop);
-    let signs = Arc::new(Signs::new(phases.watch(), &directory));
     let store: Arc<dyn Store> = Arc::new(opened.store);
-    let ledger = Ledger::new(Arc::clone(&store));
-    let states = States::new(Arc::clone(&store));
     let (recorder, records) = Recorder::new();
-    let writing = tokio::spawn(records.write(Arc::clone(&store), model.history, stop.clone()));
-    let pipes = PipePool::new(PoolOptions::default());
-    let context = Arc::new(Context::new(
+    let context = Context::new(
         Arc::clone(model),
         directory,
-        ledger,
-        states,
+        Ledger::new(Arc::clone(&store)),
+        States::new(Arc::clone(&store)),
         recorder,
-        pipes,
-    ));
-
-    let desk = admin::api::Desk {
-        context: Arc::clone(&context),
-        store,
+        PipePool::new(PoolOptions::default()),
+    );
+    let current = Current::new(context);
+    let history = {
+        let current = Arc::clone(&current);
+        move || current.context().model.history
     };
+    let writing = tokio::spawn(records.write(Arc::clone(&store), history, stop.clone()));
+    let mut probes = Probes::default();
+    probes.follow(model, &current.context().directory, stop);
+    let reloader = Arc::new(Reloader {
+        file: file.to_owned(),
+        current: Arc::clone(&current),
+        store: Arc::clone(&store),
+        probes: std::sync::Mutex::new(probes),
+        phase: phases.watch(),
+        stop: stop.clone(),
+        turn: tokio::sync::Mutex::default(),
+    });
+
+    let office = admin::api::Office {
+        current: Arc::clone(&current),
+        store,
+        steering: Arc::clone(&reloader) as Arc<dyn Steering>,
+    };
+    let signs = Arc::new(Signs::new(phases.watch(), Arc::clone(&current)));
     let pages = admin::pages(exposition.clone(), signs);
-    let own = pages.clone().merge(admin::api::api(desk));
+    let own = pages.clone().merge(admin::api::api(office));
     let bounds = admin::server::Bounds::default();
     tokio::spawn(admin::server::serve(opened.socket, own, bounds, stop.clone()));
     for listener in opened.pages {
         tokio::spawn(admin::server::serve(listener, pages.clone(), bounds, stop.clone()));
     }
+    watch(&current, exposition, stop);
+    for (listener, address) in opened.listeners {
+        let served = move |model: &Model| model.group_at(address).cloned();
+        let serving = session::serve(Arc::clone(&current), listener, served, stop.clone());
+        tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));
+    }
+    Serving {
+        current,
+        reloader,
+        writing,
+    }
+}
+
+/// Starts what is done again and again.
+fn watch(current: &Arc<Current>, exposition: Exposition, stop: &CancellationToken) {
     tokio::spawn(tasks::tidy_metrics(exposition, stop.clone()));
-    let pool = Arc::clone(&context);
+    let pipes = Arc::clone(&current.context().pipes);
     let read = move || {
-        let figures = pool.pipes.figures();
+        let figures = pipes.figures();
         PipeReading {
             open: figures.pipes_open,
             shortages: figures.shortages,
         }
     };
     tokio::spawn(tasks::watch_pipes(read, stop.clone()));
-    tokio::spawn(tasks::watch_states(Arc::clone(&context), stop.clone()));
-    tokio::spawn(tasks::watch_pace(Arc::clone(&context.directory), stop.clone()));
-    for (listener, group) in opened.listeners {
-        let serving = session::serve(Arc::clone(&context), listener, group, stop.clone());
-        tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));
-    }
-    (context, writing)
+    tokio::spawn(tasks::watch_states(Arc::clone(current), stop.clone()));
+    // However often it is renewed, it shows the same storages.
+    let directory = Arc::clone(&current.context().directory);
+    tokio::spawn(tasks::watch_pace(directory, stop.clone()));
 }

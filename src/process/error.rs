@@ -52,14 +52,6 @@ pub enum ProcessError {
         /// What the system says.
         source: io::Error,
     },
-    /// The configuration names a group that is not in it.
-    #[error("the listener {address} serves group {group}, which the configuration does not have")]
-    Group {
-        /// The listener.
-        address: SocketAddr,
-        /// The group.
-        group: String,
-    },
     /// A listener has ended by itself, which is a fault of sdgroup.
     #[error("a listener ended by itself, so sdgroup ended too once its jobs had; please report the log")]
     ListenerLost,

@@ -9,6 +9,7 @@ mod error;
 mod limits;
 mod phase;
 mod probes;
+mod reload;
 mod signals;
 mod systemd;
 mod tasks;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::metrics::{self, Exposition};
 use crate::config::Loaded;
@@ -63,29 +65,31 @@ pub fn run(loaded: Loaded, file: &Path) -> Result<(), ProcessError> {
         .enable_all()
         .build()
         .map_err(ProcessError::Runtime)?;
-    let outcome = runtime.block_on(live(model, exposition));
+    let outcome = runtime.block_on(live((&model, file), exposition));
     runtime.shutdown_timeout(THREADS_END_WITHIN);
     outcome
 }
 
-async fn live(model: Arc<Model>, exposition: Exposition) -> Result<(), ProcessError> {
+async fn live(config: (&Arc<Model>, &Path), exposition: Exposition) -> Result<(), ProcessError> {
     let mut notifier = Notifier::from_environment();
     let outcome = tokio::select! {
-        outcome = serve(&model, exposition, &notifier) => outcome,
+        outcome = serve(config, exposition, &notifier) => outcome,
         never = tasks::pet_watchdog(&notifier) => match never {},
     };
     notifier.finish().await;
     outcome
 }
 
-async fn serve(model: &Arc<Model>, exposition: Exposition, notifier: &Notifier) -> Result<(), ProcessError> {
+async fn serve(config: (&Arc<Model>, &Path), exposition: Exposition, notifier: &Notifier) -> Result<(), ProcessError> {
     let phases = Phases::new();
-    let mut stops = signals::listen().map_err(ProcessError::Signals)?;
-    let opened = boot::open(model).await?;
+    let signals::Signals { mut stops, reloads } = signals::listen().map_err(ProcessError::Signals)?;
+    let opened = boot::open(config.0).await?;
     let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
     // Whatever makes this function return, nothing that it started outlives it.
     let _stopped = stop.clone().drop_guard();
-    let (context, writing) = boot::start(model, opened, exposition, &phases, &stop, &lost);
+    let serving = boot::start(config, opened, exposition, &phases, &stop, &lost);
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload::on_demand(serving.reloader, reloads)));
+    let context = serving.current.context();
     let sessions = &context.sessions;
     phases.enter(Phase::Ready, "everything is open", 0);
     notifier.ready();
@@ -101,7 +105,7 @@ async fn serve(model: &Arc<Model>, exposition: Exposition, notifier: &Notifier) 
     phases.enter(Phase::Stopped, reason, sessions.len());
     stop.cancel();
     // A disk that hangs does not keep the process.
-    let _ = tokio::time::timeout(WRITTEN_WITHIN, writing).await;
+    let _ = tokio::time::timeout(WRITTEN_WITHIN, serving.writing).await;
     if lost.is_cancelled() {
         Err(ProcessError::ListenerLost)
     } else {

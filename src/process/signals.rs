@@ -5,18 +5,25 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::telemetry::event::ReloadUnsupported;
-
 /// A third stop signal is of no use, so there is no need to keep more.
 const KEPT: usize = 4;
 
-/// Listens to SIGTERM and SIGINT, whose names come out of the result, and answers SIGHUP. Must be called within a
-/// tokio runtime.
+/// What signals ask for.
+#[derive(Debug)]
+pub(super) struct Signals {
+    /// The names of signals that end the process: SIGTERM, SIGINT.
+    pub(super) stops: mpsc::Receiver<&'static str>,
+    /// SIGHUP. Several that come while one is served are one.
+    pub(super) reloads: mpsc::Receiver<()>,
+}
+
+/// Listens to them. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// When the system does not let the process listen.
-pub(super) fn listen() -> io::Result<mpsc::Receiver<&'static str>> {
-    let (sender, receiver) = mpsc::channel(KEPT);
+pub(super) fn listen() -> io::Result<Signals> {
+    let (sender, stops) = mpsc::channel(KEPT);
+    let (reload, reloads) = mpsc::channel(1);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -26,7 +33,7 @@ pub(super) fn listen() -> io::Result<mpsc::Receiver<&'static str>> {
                 () = came(&mut terminate) => "SIGTERM",
                 () = came(&mut interrupt) => "SIGINT",
                 () = came(&mut hangup) => {
-                    ReloadUnsupported.emit();
+                    let _ = reload.try_send(());
                     continue;
                 }
                 () = sender.closed() => return,
@@ -35,7 +42,7 @@ pub(super) fn listen() -> io::Result<mpsc::Receiver<&'static str>> {
             let _ = sender.try_send(name);
         }
     });
-    Ok(receiver)
+    Ok(Signals { stops, reloads })
 }
 
 /// Waits for the signal; for ever, when it cannot come any more.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::systemd::{self, Notifier};
 use crate::admin::metrics::Exposition;
 use crate::group::Directory;
-use crate::session::Context;
+use crate::session::Current;
 use crate::telemetry::event::RelayFellBackToCopy;
 use crate::telemetry::meters::PipeMeters;
 
@@ -44,12 +44,15 @@ pub(super) async fn tidy_metrics(exposition: Exposition, stop: CancellationToken
 }
 
 /// Ends states whose time is over.
-pub(super) async fn watch_states(context: Arc<Context>, stop: CancellationToken) {
+pub(super) async fn watch_states(current: Arc<Current>, stop: CancellationToken) {
     let mut ticks = interval(STATES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => context.states.tidy(&context.directory).await,
+            _ = ticks.tick() => {
+                let context = current.context();
+                context.states.tidy(&context.directory).await;
+            }
             () = stop.cancelled() => return,
         }
     }

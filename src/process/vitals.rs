@@ -1,8 +1,9 @@
 //! How the process is, for the operator's pages: read from the directory's atomics, without a lock that a session
 //! takes.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -10,67 +11,105 @@ use tokio::sync::watch;
 use super::phase::Phase;
 use crate::admin::Vitals;
 use crate::group::{Availability, Directory, Group, StorageLive, StorageView};
+use crate::session::Current;
 use crate::telemetry::meters::{GroupMeters, GroupReading, StorageMeters, StorageReading};
+use crate::types::{GroupName, StorageName};
 
 /// The process as the pages see it.
 #[derive(Debug)]
 pub(super) struct Signs {
     phase: watch::Receiver<Phase>,
-    storages: Vec<(Arc<StorageLive>, StorageMeters)>,
-    groups: Vec<(Arc<Group>, GroupMeters)>,
+    current: Arc<Current>,
+    shown: Mutex<Shown>,
+}
+
+/// The gauges that have been shown.
+#[derive(Debug, Default)]
+struct Shown {
+    storages: HashMap<StorageName, StorageMeters>,
+    groups: HashMap<GroupName, GroupMeters>,
 }
 
 impl Signs {
-    /// Of a process in `phase` with this `directory`. To be made once metrics are kept.
-    pub(super) fn new(phase: watch::Receiver<Phase>, directory: &Directory) -> Self {
-        let storages = directory.storages().iter();
-        let groups = directory.groups().iter();
+    /// Of a process in `phase` with the configuration in force. To be made once metrics are kept.
+    pub(super) fn new(phase: watch::Receiver<Phase>, current: Arc<Current>) -> Self {
         Self {
             phase,
-            storages: storages
-                .map(|live| (Arc::clone(live), StorageMeters::new(live.name())))
-                .collect(),
-            groups: groups
-                .map(|group| (Arc::clone(group), GroupMeters::new(group.name())))
-                .collect(),
+            current,
+            shown: Mutex::default(),
         }
+    }
+}
+
+impl Shown {
+    fn storage(&mut self, live: &StorageLive, now: Instant) {
+        let meters = self.storages.entry(live.name().clone());
+        let view = live.view(now);
+        meters.or_insert_with_key(StorageMeters::new).show(&StorageReading {
+            jobs: view.running,
+            reading_jobs: view.reading,
+            jobs_limit: view.limit,
+            up: view.availability == Availability::Up,
+            state: view.state(),
+            ejected: view.ejected_for.is_some(),
+            space: view.room.map(|room| room.space),
+        });
+    }
+
+    fn group(&mut self, group: &Group, now: Instant) {
+        let meters = self.groups.entry(group.name().clone());
+        let usable = group.members().iter().filter(|member| member.view(now).is_usable());
+        meters.or_insert_with_key(GroupMeters::new).show(&GroupReading {
+            queued_jobs: group.waiting(),
+            usable_storages: usable.count(),
+            releases: group.releases().count(),
+        });
+    }
+
+    /// A series cannot be taken back: what a configuration does not have any more is no number.
+    fn forget_others(&mut self, directory: &Directory) {
+        self.storages.retain(|name, meters| {
+            let is_there = directory.storage(name).is_some();
+            if !is_there {
+                meters.forget();
+            }
+            is_there
+        });
+        self.groups.retain(|name, meters| {
+            let is_there = directory.group(name).is_some();
+            if !is_there {
+                meters.forget();
+            }
+            is_there
+        });
     }
 }
 
 impl Vitals for Signs {
     fn show(&self) {
         let now = Instant::now();
-        for (live, meters) in &self.storages {
-            let view = live.view(now);
-            meters.show(&StorageReading {
-                jobs: view.running,
-                reading_jobs: view.reading,
-                jobs_limit: view.limit,
-                up: view.availability == Availability::Up,
-                state: view.state(),
-                ejected: view.ejected_for.is_some(),
-                space: view.room.map(|room| room.space),
-            });
+        let directory = Arc::clone(&self.current.context().directory);
+        // One scrape at a time; no session takes this lock.
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for live in directory.storages() {
+            shown.storage(live, now);
         }
-        for (group, meters) in &self.groups {
-            let usable = group.members().iter().filter(|member| member.view(now).is_usable());
-            meters.show(&GroupReading {
-                queued_jobs: group.waiting(),
-                usable_storages: usable.count(),
-                releases: group.releases().count(),
-            });
+        for group in directory.groups() {
+            shown.group(group, now);
         }
+        shown.forget_others(&directory);
     }
 
     fn obstacles(&self) -> Vec<String> {
         let now = Instant::now();
         let phase = *self.phase.borrow();
         let phase = (phase != Phase::Ready).then(|| format!("sdgroup is {}", phase.as_str()));
-        let groups = self.groups.iter().filter(|(group, _)| !group.is_usable(now));
-        phase
-            .into_iter()
-            .chain(groups.map(|(group, _)| stuck(group, now)))
-            .collect()
+        let context = self.current.context();
+        let groups = context.directory.groups().iter();
+        let stuck = groups
+            .filter(|group| !group.is_usable(now))
+            .map(|group| stuck(group, now));
+        phase.into_iter().chain(stuck).collect()
     }
 }
 
@@ -100,11 +139,16 @@ fn condition(view: &StorageView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, Model};
     use crate::group::{Cause, Layer, ProbeFailure, Probed};
     use crate::process::Phases;
+    use crate::relay::PipePool;
+    use crate::session::history::Recorder;
+    use crate::session::{Context, States};
+    use crate::store::{MemoryStore, Store};
     use crate::telemetry::testing::Scrape;
     use crate::types::{Bytes, Space};
+    use crate::volumes::Ledger;
 
     const CONFIG: &str = r#"
         [Sdgroup]
@@ -131,10 +175,24 @@ mod tests {
         Fall = 1
     "#;
 
-    fn directory() -> Arc<Directory> {
+    fn model(text: &str) -> Arc<Model> {
         let path = std::path::Path::new("test.toml");
-        let loaded = config::compile(CONFIG, path, &config::MachineSecrets::new()).unwrap();
-        Directory::new(&loaded.model)
+        let loaded = config::compile(text, path, &config::MachineSecrets::new()).unwrap();
+        Arc::new(loaded.model)
+    }
+
+    fn current() -> Arc<Current> {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let model = model(CONFIG);
+        let directory = Directory::new(&model);
+        Current::new(Context::new(
+            model,
+            directory,
+            Ledger::new(Arc::clone(&store)),
+            States::new(store),
+            Recorder::new().0,
+            PipePool::default(),
+        ))
     }
 
     fn down() -> Result<Probed, ProbeFailure> {
@@ -146,8 +204,9 @@ mod tests {
 
     #[test]
     fn ready_is_a_phase_and_a_usable_storage_in_every_group() {
-        let (phases, directory, now) = (Phases::new(), directory(), Instant::now());
-        let signs = Signs::new(phases.watch(), &directory);
+        let (phases, current, now) = (Phases::new(), current(), Instant::now());
+        let directory = Arc::clone(&current.context().directory);
+        let signs = Signs::new(phases.watch(), current);
         assert_eq!(signs.obstacles(), ["sdgroup is starting"]);
         phases.enter(Phase::Ready, "test", 0);
         assert!(signs.obstacles().is_empty(), "{:?}", signs.obstacles());
@@ -184,7 +243,9 @@ mod tests {
     #[test]
     fn the_gauges_show_what_the_directory_knows() {
         let scrape = Scrape::new();
-        let (phases, directory, now) = (Phases::new(), directory(), Instant::now());
+        let (phases, current, now) = (Phases::new(), current(), Instant::now());
+        let context = current.context();
+        let directory = &context.directory;
         let [file4, file5] = directory.storages() else {
             panic!("two storages");
         };
@@ -198,7 +259,8 @@ mod tests {
         });
         assert!(file4.observe_probe(up, now).flip.is_some());
         assert!(file5.observe_failure(Cause::new("dial", "refused"), now).is_some());
-        scrape.during(|| Signs::new(phases.watch(), &directory).show());
+        let signs = Signs::new(phases.watch(), Arc::clone(&current));
+        scrape.during(|| signs.show());
         for (series, value) in [
             (r#"sdgroup_storage_up{storage="File4"}"#, "1"),
             (r#"sdgroup_storage_up{storage="File5"}"#, "0"),
@@ -213,6 +275,23 @@ mod tests {
             (r#"sdgroup_storage_free_bytes{storage="File5"}"#, "NaN"),
             (r#"sdgroup_group_usable_storages{group="Files"}"#, "1"),
             (r#"sdgroup_group_queued_jobs{group="Files"}"#, "0"),
+        ] {
+            assert_eq!(scrape.value(series), value, "{series}");
+        }
+        let less = CONFIG.replace("[\"File4\", \"File5\"]", "[\"File4\"]");
+        let (head, tail) = less.split_once("[[Storage]]\n        Name = \"File5\"").unwrap();
+        let less = format!(
+            "{head}{}",
+            tail.split_once("[[Group]]")
+                .map(|(_, tail)| format!("[[Group]]{tail}"))
+                .unwrap()
+        );
+        current.replace(context.renewed(model(&less), Vec::new()));
+        scrape.during(|| signs.show());
+        for (series, value) in [
+            (r#"sdgroup_storage_up{storage="File4"}"#, "1"),
+            (r#"sdgroup_storage_up{storage="File5"}"#, "NaN"),
+            (r#"sdgroup_storage_state{storage="File5",state="ready"}"#, "NaN"),
         ] {
             assert_eq!(scrape.value(series), value, "{series}");
         }

@@ -1,10 +1,11 @@
-//! What every session has at hand. Built once when the process starts.
+//! What every session has at hand: what lasts as long as the process, and a configuration. A reload makes another context
+//! with the next configuration; sessions keep the one that they began with.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -15,10 +16,9 @@ use super::rates::Rates;
 use super::routes::Routes;
 use super::states::States;
 use crate::config::Model;
-use crate::group::Directory;
+use crate::group::{Directory, Standing};
 use crate::relay::PipePool;
-use crate::telemetry::meters::StorageMeters;
-use crate::types::{SessionIdentity, StorageName};
+use crate::types::SessionIdentity;
 use crate::volumes::Ledger;
 
 /// Our own session numbers begin somewhere between this and its double less a quarter, far from those that storages count
@@ -31,7 +31,7 @@ const FIRST_SESSION: u32 = 1 << 30;
 const MAX_STRANGERS: usize = 1024;
 
 /// What every session has at hand.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The configuration that sessions begin with.
     pub model: Arc<Model>,
@@ -40,7 +40,7 @@ pub struct Context {
     /// Where volumes are.
     pub ledger: Ledger,
     /// What the operator wants of the storages.
-    pub states: States,
+    pub states: Arc<States>,
     /// Where jobs that have ended are noted.
     pub recorder: Recorder,
     /// The jobs on control connections.
@@ -48,18 +48,17 @@ pub struct Context {
     /// Where their data connections go.
     pub routes: Arc<Routes>,
     /// Pipes for relays.
-    pub pipes: PipePool,
+    pub pipes: Arc<PipePool>,
     /// Places for callers that have not logged in yet, so that strangers cannot use up the descriptors of jobs.
     pub(super) strangers: Arc<Semaphore>,
     /// Every session is one of these tasks, and so is what a session leaves to be done.
     pub sessions: TaskTracker,
     /// Whether new jobs are taken.
-    pub admission: Admission,
-    meters: HashMap<StorageName, StorageMeters>,
+    pub admission: Arc<Admission>,
     /// How fast data goes to and from storages.
-    pub(super) rates: Rates,
+    pub(super) rates: Arc<Rates>,
     session_time: u32,
-    next_session: AtomicU32,
+    next_session: Arc<AtomicU32>,
 }
 
 impl Context {
@@ -77,29 +76,21 @@ impl Context {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        let meters = model
-            .storages
-            .iter()
-            .map(|storage| (storage.name.clone(), StorageMeters::new(&storage.name)));
         Self {
-            meters: meters.collect(),
-            rates: Rates::new(
-                model.storages.iter().map(|storage| storage.name.clone()),
-                Instant::now(),
-            ),
+            rates: Arc::new(Rates::new(Instant::now())),
             model,
             directory,
             ledger,
-            states,
+            states: Arc::new(states),
             recorder,
             jobs: Arc::default(),
             routes: Arc::default(),
-            pipes,
+            pipes: Arc::new(pipes),
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             sessions: TaskTracker::new(),
-            admission: Admission::default(),
+            admission: Arc::default(),
             session_time: u32::try_from(now).unwrap_or(u32::MAX),
-            next_session: AtomicU32::new(FIRST_SESSION + dice::below(FIRST_SESSION / 4 * 3)),
+            next_session: Arc::new(AtomicU32::new(FIRST_SESSION + dice::below(FIRST_SESSION / 4 * 3))),
         }
     }
 
@@ -111,9 +102,15 @@ impl Context {
         }
     }
 
-    /// The meters of one storage.
-    pub(super) fn storage_meters(&self, storage: &StorageName) -> Option<&StorageMeters> {
-        self.meters.get(storage)
+    /// The same with the configuration `model`, from now on in force in the directory, and what the operator wants of the
+    /// storages that are new.
+    #[must_use]
+    pub fn renewed(&self, model: Arc<Model>, standing: Vec<Standing>) -> Self {
+        Self {
+            directory: self.directory.renewed(&model, standing),
+            model,
+            ..self.clone()
+        }
     }
 
     /// Ends every job at once, each with a word in its messages.
@@ -121,6 +118,29 @@ impl Context {
         for job in self.jobs.all() {
             job.stop(Stop::Shutdown);
         }
+    }
+}
+
+/// The context in force.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Context>);
+
+impl Current {
+    /// This one.
+    #[must_use]
+    pub fn new(context: Context) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(context)))
+    }
+
+    /// The one that a session begins with now.
+    #[must_use]
+    pub fn context(&self) -> Arc<Context> {
+        self.0.load_full()
+    }
+
+    /// Puts `context` in its place: one of its [`Context::renewed`].
+    pub fn replace(&self, context: Context) {
+        self.0.store(Arc::new(context));
     }
 }
 

@@ -7,27 +7,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::context::{Context, Current};
 use super::{data, director};
 use crate::channel::{Channel, ChannelError};
-use crate::config::model;
+use crate::config::{Model, model};
 use crate::net::listen::AcceptError;
 use crate::net::{deadline, listen, options};
 use crate::telemetry::event::{AcceptFailed, LiveSession, PacketCause, PacketRefused, SessionKind, SessionStarted};
 use crate::wire::hello::Hello;
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
 
-/// Accepts connections for `group` until `stop`; each becomes a session.
-pub async fn serve(context: Arc<Context>, listener: TcpListener, group: Arc<model::Group>, stop: CancellationToken) {
+/// Accepts connections until `stop`; each becomes a session, with the configuration in force and the group that is `served`
+/// by it.
+pub async fn serve(
+    current: Arc<Current>,
+    listener: TcpListener,
+    served: impl Fn(&Model) -> Option<Arc<model::Group>>,
+    stop: CancellationToken,
+) {
     loop {
+        // The places of strangers are the same in every context.
+        let context = current.context();
         let accepted = tokio::select! {
             accepted = accept(&context, &listener) => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
             Ok((stream, arrival)) => {
-                let session = greet(Arc::clone(&context), stream, arrival, Arc::clone(&group));
-                context.sessions.spawn(session);
+                let context = current.context();
+                // A listener has a group in every configuration that comes into force.
+                if let Some(group) = served(&context.model) {
+                    context
+                        .sessions
+                        .spawn(greet(Arc::clone(&context), stream, arrival, group));
+                }
             }
             Err(error) => {
                 if let Ok(address) = listener.local_addr() {

@@ -13,7 +13,7 @@ pub(super) fn failed(context: &Context, storage: &StorageName, error: &StorageEr
     if !error.ejects() {
         return;
     }
-    let Some(live) = context.directory.storage(storage) else {
+    let Some(live) = context.directory.storage_of_job(storage) else {
         return;
     };
     let cause = error.label();
@@ -30,7 +30,7 @@ pub(super) fn failed(context: &Context, storage: &StorageName, error: &StorageEr
 
 /// A storage did what it was asked to do.
 pub(super) fn succeeded(context: &Context, storage: &StorageName, now: Instant) {
-    if let Some(live) = context.directory.storage(storage) {
+    if let Some(live) = context.directory.storage_of_job(storage) {
         live.observe_success(now);
     }
 }

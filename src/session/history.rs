@@ -61,7 +61,7 @@ fn keep(history: model::History) -> Keep {
 }
 
 /// Where sessions leave what is to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recorder {
     jobs: mpsc::Sender<JobRecord>,
 }
@@ -91,8 +91,13 @@ impl Recorder {
 pub struct Records(mpsc::Receiver<JobRecord>);
 
 impl Records {
-    /// Writes what was left until `stop`, and then what is left yet.
-    pub async fn write(mut self, store: Arc<dyn Store>, history: model::History, stop: CancellationToken) {
+    /// Writes what was left until `stop`, and then what is left yet; keeps what `history` says at the time.
+    pub async fn write(
+        mut self,
+        store: Arc<dyn Store>,
+        history: impl Fn() -> model::History + Send,
+        stop: CancellationToken,
+    ) {
         loop {
             let first = tokio::select! {
                 record = self.0.recv() => record,
@@ -109,7 +114,7 @@ impl Records {
             {
                 batch.push(record);
             }
-            write(&*store, batch, history).await;
+            write(&*store, batch, history()).await;
         }
     }
 }
@@ -161,7 +166,7 @@ mod tests {
         let (recorder, records) = Recorder::new();
         let stop = CancellationToken::new();
         let history = model::History::default();
-        let writing = tokio::spawn(records.write(Arc::clone(&store), history, stop.clone()));
+        let writing = tokio::spawn(records.write(Arc::clone(&store), move || history, stop.clone()));
         recorder.leave(record(1, JobStatus::Terminated));
         recorder.leave(record(2, JobStatus::FatalError));
         tokio::time::sleep(2 * GATHER).await;
@@ -188,7 +193,7 @@ mod tests {
         }
         let stop = CancellationToken::new();
         stop.cancel();
-        let writing = records.write(Arc::clone(&store), history, stop);
+        let writing = records.write(Arc::clone(&store), move || history, stop);
         drop(recorder);
         writing.await;
         assert_eq!(load(&*store, history).await.unwrap().len(), 5);

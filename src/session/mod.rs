@@ -27,7 +27,7 @@ mod states;
 mod storage;
 mod table;
 
-pub use context::{Admission, Context};
+pub use context::{Admission, Context, Current};
 pub use front::serve;
 pub use health::probed;
 pub use jobs::{Job, JobFacts, Jobs, Progress, Stop};

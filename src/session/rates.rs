@@ -1,7 +1,7 @@
 //! How fast data goes to and from each storage just now, for those who look at a group's status.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::types::StorageName;
@@ -12,11 +12,11 @@ const WINDOW_SECONDS: usize = 10;
 /// How often a relay adds what has passed, so that a rate is steady.
 pub(super) const ADD_EVERY: Duration = Duration::from_secs(1);
 
-/// The rates of every storage of a configuration.
+/// The rates of every storage that something passed to or from.
 #[derive(Debug)]
 pub(super) struct Rates {
     epoch: Instant,
-    storages: HashMap<StorageName, Mutex<Window>>,
+    storages: Mutex<HashMap<StorageName, Window>>,
 }
 
 /// Bytes in a second.
@@ -29,29 +29,35 @@ pub(super) struct Rate {
 }
 
 impl Rates {
-    /// Of these storages, as far as something is added from `now` on.
-    pub(super) fn new(storages: impl Iterator<Item = StorageName>, now: Instant) -> Self {
+    /// Of what is added from `now` on.
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             epoch: now,
-            storages: storages.map(|storage| (storage, Mutex::default())).collect(),
+            storages: Mutex::default(),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<StorageName, Window>> {
+        self.storages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that have passed since the last time, at about `now`.
     pub(super) fn add(&self, storage: &StorageName, bytes: Rate, now: Instant) {
-        if let Some(window) = self.storages.get(storage) {
-            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-            window.add(self.second(now), bytes);
+        let second = self.second(now);
+        let mut storages = self.lock();
+        match storages.get_mut(storage) {
+            Some(window) => window.add(second, bytes),
+            None => storages.entry(storage.clone()).or_default().add(second, bytes),
         }
     }
 
     /// The rate over the last ten whole seconds before `now`.
     pub(super) fn of(&self, storage: &StorageName, now: Instant) -> Rate {
-        let Some(window) = self.storages.get(storage) else {
-            return Rate::default();
-        };
-        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.rate(self.second(now))
+        let second = self.second(now);
+        let mut storages = self.lock();
+        storages
+            .get_mut(storage)
+            .map_or_else(Rate::default, |window| window.rate(second))
     }
 
     fn second(&self, at: Instant) -> u64 {
@@ -125,7 +131,7 @@ mod tests {
     fn a_steady_stream_has_its_rate_and_one_that_has_ended_none() {
         let epoch = Instant::now();
         let name = StorageName::new("File4").unwrap();
-        let rates = Rates::new(std::iter::once(name.clone()), epoch);
+        let rates = Rates::new(epoch);
         let at = |seconds: u64| epoch + Duration::from_secs(seconds);
         for second in 0..40 {
             rates.add(&name, to(1_000), at(second));
@@ -142,7 +148,6 @@ mod tests {
         );
         assert_eq!(rates.of(&name, at(1_000_001)), to(1_000));
         let unknown = StorageName::new("File9").unwrap();
-        rates.add(&unknown, to(1), at(1_000_001));
         assert_eq!(rates.of(&unknown, at(1_000_002)), Rate::default());
     }
 }

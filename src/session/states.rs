@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::Mutex;
 
 use super::history::now;
-use crate::group::{Directory, StorageLive};
+use crate::group::{Directory, Standing, StorageLive};
 use crate::store::{StateRecord, Store, StoreError};
 use crate::telemetry::event::{StateChanged, StoreFailed};
 use crate::types::{Decision, Moment, State, StorageName};
@@ -40,6 +40,19 @@ impl States {
                 put(&live, decision);
             }
         }
+    }
+
+    /// The same for storages that a reload brings.
+    #[must_use]
+    pub fn standing(records: Vec<StateRecord>) -> Vec<Standing> {
+        let now = Instant::now();
+        let records = records.into_iter();
+        let standing = records.map(|StateRecord { storage, decision }| Standing {
+            storage,
+            ends: ends(&decision, now),
+            decision,
+        });
+        standing.collect()
     }
 
     /// The operator wants `decision` for `live`. It is in force whatever becomes of its being kept.
@@ -88,9 +101,14 @@ impl States {
 /// Puts it into force.
 fn put(live: &StorageLive, decision: Decision) {
     let instant = Instant::now();
-    let left = decision.until.map(|until| until.since(now()));
-    let ends = left.and_then(|left| instant.checked_add(left));
+    let ends = ends(&decision, instant);
     live.decide(decision, ends, instant);
+}
+
+/// When it ends by itself, by the clock of this process.
+fn ends(decision: &Decision, instant: Instant) -> Option<Instant> {
+    let left = decision.until?.since(now());
+    instant.checked_add(left)
 }
 
 fn tell(storage: &StorageName, before: State, decision: &Decision) {

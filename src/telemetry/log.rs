@@ -129,24 +129,28 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::event::ReloadUnsupported;
+    use crate::telemetry::event::ConfigWarning;
     use crate::telemetry::testing::LogLines;
+
+    fn warn() {
+        ConfigWarning { warning: &"x" }.emit();
+    }
 
     #[test]
     fn the_journal_gets_a_priority_and_no_time() {
         let lines = LogLines::default();
         let subscriber = subscriber(Format::Text, "info", true, lines.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || ReloadUnsupported.emit());
+        tracing::subscriber::with_default(subscriber, warn);
         let text = lines.text();
-        assert!(text.starts_with("<4>SIGHUP ignored"), "{text}");
-        assert!(text.contains(r#"event="reload_unsupported""#), "{text}");
+        assert!(text.starts_with("<4>the configuration says"), "{text}");
+        assert!(text.contains(r#"event="config_warning""#), "{text}");
     }
 
     #[test]
     fn a_line_below_the_level_is_not_written() {
         let lines = LogLines::default();
         let subscriber = subscriber(Format::Json, "error", false, lines.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || ReloadUnsupported.emit());
+        tracing::subscriber::with_default(subscriber, warn);
         assert_eq!(lines.text(), "");
     }
 

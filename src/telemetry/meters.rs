@@ -70,6 +70,23 @@ impl StorageMeters {
         }
     }
 
+    /// There is no such storage any more.
+    pub fn forget(&self) {
+        let states = self.states.iter().map(|(_, gauge)| gauge);
+        let others = [
+            &self.jobs,
+            &self.reading_jobs,
+            &self.jobs_limit,
+            &self.up,
+            &self.ejected,
+            &self.free,
+            &self.total,
+        ];
+        for gauge in states.chain(others) {
+            gauge.set(f64::NAN);
+        }
+    }
+
     /// Shows `reading`.
     pub fn show(&self, reading: &StorageReading) {
         self.jobs.set(f64::from(reading.jobs));
@@ -161,6 +178,13 @@ impl GroupMeters {
             queued: names::GROUP_QUEUE.with([group.as_str()]),
             usable: names::GROUP_USABLE.with([group.as_str()]),
             releases: names::GROUP_RELEASES.with([group.as_str()]),
+        }
+    }
+
+    /// There is no such group any more.
+    pub fn forget(&self) {
+        for gauge in [&self.queued, &self.usable, &self.releases] {
+            gauge.set(f64::NAN);
         }
     }
 

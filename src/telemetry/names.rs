@@ -147,6 +147,8 @@ list! {
         "1 when the last attempt to load the configuration succeeded, 0 when it failed.";
     gauge CONFIG_LOAD_TIME = "sdgroup_config_last_load_timestamp_seconds" []:
         "When the configuration in force was loaded, in seconds since 1970.";
+    counter RELOADS = "sdgroup_config_reloads_total" [outcome]:
+        "Attempts to reload the configuration: applied, refused because of errors in it, or needs_handover, which changes nothing.";
     counter ACCEPT_FAILURES = "sdgroup_accept_failures_total" []:
         "Connections that the system failed to hand over, for example for want of descriptors.";
     counter PANICS = "sdgroup_panics_total" []:

@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use sdgroup::config::{self, MachineSecrets};
+use sdgroup::config::{self, MachineSecrets, Model};
 use sdgroup::group::Directory;
 use sdgroup::relay::PipePool;
 use sdgroup::session::history::Recorder;
-use sdgroup::session::{self, Context, States};
+use sdgroup::session::{self, Context, Current, States};
 use sdgroup::store::{MemoryStore, Store};
 use sdgroup::volumes::Ledger;
 use sdgroup::wire::packet::Outbox;
@@ -56,7 +56,6 @@ async fn couple() -> (TcpStream, TcpStream) {
 
     let text = proxy::configuration(&[storage], 9103, Path::new("/nonexistent"));
     let loaded = config::compile(&text, Path::new("sdgroup.toml"), &MachineSecrets::new()).unwrap();
-    let group = Arc::clone(&loaded.model.groups[0]);
     let directory = Directory::new(&loaded.model);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     // What is left with the recorder is written by nobody.
@@ -71,7 +70,8 @@ async fn couple() -> (TcpStream, TcpStream) {
     );
     let (listener, address) = listen([127, 0, 0, 1]);
     let stop = CancellationToken::new();
-    tokio::spawn(session::serve(Arc::new(context), listener, group, stop));
+    let served = |model: &Model| model.groups.first().cloned();
+    tokio::spawn(session::serve(Current::new(context), listener, served, stop));
 
     let Job { channel, .. } = Job::begin(address, 1).await.unwrap();
     let (director, unread) = channel.into_parts();

@@ -24,5 +24,6 @@ mod names;
 mod process;
 mod queue;
 mod reads;
+mod reload;
 
 mod scale;

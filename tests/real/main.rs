@@ -28,6 +28,7 @@ mod policies;
 mod pools;
 mod probe;
 mod refusal;
+mod reload;
 mod rerun;
 mod restore;
 mod room;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct ApiError {
     status: StatusCode,
     text: String,
+    details: Vec<String>,
 }
 
 /// The same, as it is sent.
@@ -17,36 +18,47 @@ pub struct ApiError {
 pub struct ErrorShown {
     /// What is wrong and what to do.
     pub error: String,
+    /// Each thing that is wrong, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 impl ApiError {
+    fn new(status: StatusCode, text: String) -> Self {
+        Self {
+            status,
+            text,
+            details: Vec::new(),
+        }
+    }
+
+    /// It cannot be done as things are, for each of these reasons.
+    pub(super) fn conflict(text: impl Into<String>, details: Vec<String>) -> Self {
+        Self {
+            details,
+            ..Self::new(StatusCode::CONFLICT, text.into())
+        }
+    }
+
     /// What was asked for is not there.
     pub(super) fn missing(text: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            text: text.into(),
-        }
+        Self::new(StatusCode::NOT_FOUND, text.into())
     }
 
     /// The request makes no sense.
     pub(super) fn wrong(text: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            text: text.into(),
-        }
+        Self::new(StatusCode::BAD_REQUEST, text.into())
     }
 
     /// It is sdgroup's own fault, or its machine's.
     pub(super) fn fault(text: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            text: text.into(),
-        }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, text.into())
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(ErrorShown { error: self.text })).into_response()
+        let Self { status, text, details } = self;
+        (status, Json(ErrorShown { error: text, details })).into_response()
     }
 }

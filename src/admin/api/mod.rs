@@ -7,6 +7,7 @@ mod error;
 pub mod explain;
 pub mod explanation;
 pub mod jobs;
+pub mod reload;
 pub mod storages;
 #[cfg(test)]
 mod tests;
@@ -14,14 +15,27 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::routing::{get, post, put};
 
 pub use error::{ApiError, ErrorShown};
 
-use crate::session::Context;
+use super::Steering;
+use crate::session::{Context, Current};
 use crate::store::Store;
 
-/// What the answers are made of.
+/// What every request finds, whatever configuration is in force when it comes.
+#[derive(Clone)]
+pub struct Office {
+    /// The configuration in force, with the storages and the jobs.
+    pub current: Arc<Current>,
+    /// What outlives the process.
+    pub store: Arc<dyn Store>,
+    /// The process itself.
+    pub steering: Arc<dyn Steering>,
+}
+
+/// What the answers to one request are made of.
 #[derive(Debug, Clone)]
 pub struct Desk {
     /// The storages and the jobs.
@@ -30,13 +44,23 @@ pub struct Desk {
     pub store: Arc<dyn Store>,
 }
 
+impl FromRef<Office> for Desk {
+    fn from_ref(office: &Office) -> Self {
+        Self {
+            context: office.current.context(),
+            store: Arc::clone(&office.store),
+        }
+    }
+}
+
 /// The interface.
-pub fn api(desk: Desk) -> Router {
+pub fn api(office: Office) -> Router {
     Router::new()
         .route("/api/v1/storages", get(storages::all))
         .route("/api/v1/storages/{name}", get(storages::one))
         .route("/api/v1/storages/{name}/state", put(storages::decide))
         .route("/api/v1/jobs", get(jobs::all))
         .route("/api/v1/explain", post(explain::explain))
-        .with_state(desk)
+        .route("/api/v1/reload", post(reload::reload))
+        .with_state(office)
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::admin::server::{Bounds, serve};
 use crate::admin::socket::AdminSocket;
+use crate::admin::{NotReloaded, Outcome, Reloaded};
 use crate::config::{self, MachineSecrets};
 use crate::group::{Access, Cause, Directory, PlacementRequest, Tried};
 use crate::relay::PipePool;
@@ -47,6 +48,19 @@ const CONFIG: &str = r#"
     Storages = ["File5"]
 "#;
 
+/// A process whose configuration stays what it is.
+struct Unmoved;
+
+impl Steering for Unmoved {
+    fn reload(self: Arc<Self>) -> Outcome<Reloaded, NotReloaded> {
+        let refused = NotReloaded {
+            reason: "no".to_owned(),
+            details: vec!["line 3".to_owned()],
+        };
+        Box::pin(async { Err(refused) })
+    }
+}
+
 struct Site {
     folder: tempfile::TempDir,
     desk: Desk,
@@ -60,26 +74,26 @@ impl Site {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let directory = Directory::new(&model);
         let (recorder, _records) = Recorder::new();
-        let context = Arc::new(Context::new(
+        let context = Context::new(
             model,
             directory,
             Ledger::new(Arc::clone(&store)),
             States::new(Arc::clone(&store)),
             recorder,
             PipePool::default(),
-        ));
+        );
+        let office = Office {
+            current: Current::new(context),
+            store,
+            steering: Arc::new(Unmoved),
+        };
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
-            desk: Desk { context, store },
+            desk: Desk::from_ref(&office),
             stop: CancellationToken::new(),
         };
         let socket = AdminSocket::bind(&site.path()).unwrap();
-        tokio::spawn(serve(
-            socket,
-            api(site.desk.clone()),
-            Bounds::default(),
-            site.stop.clone(),
-        ));
+        tokio::spawn(serve(socket, api(office), Bounds::default(), site.stop.clone()));
         site
     }
 
@@ -348,4 +362,13 @@ async fn jobs_are_listed_with_their_reasons() {
         (&json!("backup"), &json!("2026-11-23T00:20:37Z"))
     );
     assert_eq!(jobs["recent"], json!([]));
+}
+
+#[tokio::test]
+async fn a_reload_that_is_refused_is_told_in_full() {
+    let site = Site::new();
+    let (status, told) = site.ask("POST", "/api/v1/reload", None).await;
+    assert_eq!((status, told), (409, json!({"error": "no", "details": ["line 3"]})));
+    let (status, _) = site.ask("GET", "/api/v1/reload", None).await;
+    assert_eq!(status, 405);
 }

@@ -12,8 +12,8 @@ mod volume;
 
 pub use job::{JobExplained, JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause, ShadowAsked};
 pub use process::{
-    AcceptFailed, ConfigLoaded, ConfigRefused, DrainProgress, PHASES, Panicked, ProcessPhase, ReloadUnsupported,
-    Started, StoreFailed,
+    AcceptFailed, ConfigLoaded, ConfigRefused, ConfigReloaded, ConfigWarning, DrainProgress, PHASES, Panicked,
+    ProcessPhase, ReloadCause, Started, StoreFailed,
 };
 pub use session::{
     LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,

@@ -27,6 +27,13 @@ impl Started {
         names::BUILD_INFO.with([self.version]).set(1.0);
         names::START_TIME.with([]).set(unix_seconds(SystemTime::now()));
         // Counters that alerts watch exist from the start: a series that appears with the value 1 shows no rise.
+        for outcome in [
+            APPLIED,
+            ReloadCause::Refused.as_str(),
+            ReloadCause::NeedsHandover.as_str(),
+        ] {
+            names::RELOADS.with([outcome]).increment(0);
+        }
         for counter in [
             &names::PANICS,
             &names::ACCEPT_FAILURES,
@@ -60,10 +67,55 @@ impl ConfigLoaded<'_> {
     }
 }
 
+/// Another configuration came into force.
+pub struct ConfigReloaded<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// What it changes.
+    pub changes: &'a dyn Display,
+}
+
+impl ConfigReloaded<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::CONFIG_LOADED.with([]).set(1.0);
+        names::CONFIG_LOAD_TIME.with([]).set(unix_seconds(SystemTime::now()));
+        names::RELOADS.with([APPLIED]).increment(1);
+        info!(
+            event = "config_reloaded",
+            file = %self.file.display(),
+            changes = %self.changes,
+            "configuration reloaded"
+        );
+    }
+}
+
+/// Why a configuration was not reloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadCause {
+    /// It has errors.
+    Refused,
+    /// It changes what only another process can begin with.
+    NeedsHandover,
+}
+
+const APPLIED: &str = "applied";
+
+impl ReloadCause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::NeedsHandover => "needs_handover",
+        }
+    }
+}
+
 /// A configuration was refused; the one in force stays.
 pub struct ConfigRefused<'a> {
     /// The file.
     pub file: &'a Path,
+    /// In one word.
+    pub cause: ReloadCause,
     /// What is wrong with it.
     pub error: &'a dyn Display,
 }
@@ -72,26 +124,27 @@ impl ConfigRefused<'_> {
     /// Tells it.
     pub fn emit(self) {
         names::CONFIG_LOADED.with([]).set(0.0);
+        names::RELOADS.with([self.cause.as_str()]).increment(1);
         error!(
             event = "config_refused",
             file = %self.file.display(),
+            cause = self.cause.as_str(),
             error = %self.error,
             "configuration refused, the one in force stays"
         );
     }
 }
 
-/// The operator asked for a reload, which this version does not have.
-#[derive(Debug)]
-pub struct ReloadUnsupported;
+/// Something in a configuration that came into force is probably not meant.
+pub struct ConfigWarning<'a> {
+    /// What.
+    pub warning: &'a dyn Display,
+}
 
-impl ReloadUnsupported {
+impl ConfigWarning<'_> {
     /// Tells it.
     pub fn emit(self) {
-        warn!(
-            event = "reload_unsupported",
-            "SIGHUP ignored: this version reads its configuration at start only; restart sdgroup to change it"
-        );
+        warn!(event = "config_warning", warning = %self.warning, "the configuration says what is probably not meant");
     }
 }
 
@@ -229,12 +282,21 @@ mod tests {
                 .emit();
                 let file = Path::new("/etc/sdgroup.toml");
                 ConfigLoaded { file }.emit();
+                ConfigReloaded {
+                    file,
+                    changes: &"[[Storage]] File5: Weight",
+                }
+                .emit();
                 ConfigRefused {
                     file,
+                    cause: ReloadCause::Refused,
                     error: &"line 3: no such key",
                 }
                 .emit();
-                ReloadUnsupported.emit();
+                ConfigWarning {
+                    warning: &"never matches",
+                }
+                .emit();
                 AcceptFailed {
                     listener: &listener,
                     error: &"too many open files",
@@ -253,22 +315,28 @@ mod tests {
                 DrainProgress { jobs: 1, sessions: 2 }.emit();
             });
         });
-        assert_eq!(lines.len(), 8);
+        assert_eq!(lines.len(), 9);
         for series in [
             r#"sdgroup_build_info{version="0.1.0"}"#,
+            r#"sdgroup_config_reloads_total{outcome="applied"}"#,
+            r#"sdgroup_config_reloads_total{outcome="refused"}"#,
             "sdgroup_accept_failures_total",
             r#"sdgroup_store_failures_total{operation="assign"}"#,
             "sdgroup_panics_total",
         ] {
             assert_eq!(scrape.value(series), "1", "{series}");
         }
+        assert_eq!(
+            scrape.value(r#"sdgroup_config_reloads_total{outcome="needs_handover"}"#),
+            "0"
+        );
         assert_eq!(scrape.value("sdgroup_config_last_load_successful"), "0");
         assert_ne!(scrape.value("sdgroup_config_last_load_timestamp_seconds"), "0");
         assert_eq!(scrape.value("sdgroup_routes_missing_total"), "0");
         assert!(
-            lines[4].contains("127.0.0.1:9103") && lines[4].contains("too many open files"),
+            lines[5].contains("127.0.0.1:9103") && lines[5].contains("too many open files"),
             "{}",
-            lines[4]
+            lines[5]
         );
     }
 

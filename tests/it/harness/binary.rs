@@ -35,7 +35,7 @@ impl Binary {
             metrics.address()
         );
         let text = configuration(plot, storages, port.number(), &own);
-        fs::write(folder.path().join("sdgroup.toml"), text).expect("the configuration");
+        fs::write(file(&folder), text).expect("the configuration");
         let child = spawn(&folder);
         let binary = Self {
             port,
@@ -59,6 +59,32 @@ impl Binary {
     pub(crate) async fn start_again(&mut self) {
         self.child = spawn(&self.folder);
         self.until_ready().await;
+    }
+
+    /// Its configuration.
+    pub(crate) fn configuration(&self) -> String {
+        fs::read_to_string(file(&self.folder)).expect("the configuration")
+    }
+
+    /// Writes another one, which a reload reads.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(file(&self.folder), text).expect("the configuration");
+    }
+
+    /// What a command says of the running process, on standard output and, when it fails, on standard error.
+    pub(crate) fn command(&self, words: &[&str]) -> Result<String, String> {
+        let output = Command::new(env!("CARGO_BIN_EXE_sdgroup"))
+            .args(words)
+            .arg("-c")
+            .arg(file(&self.folder))
+            .output()
+            .expect("the binary that cargo has built");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        if output.status.success() {
+            Ok(text(output.stdout))
+        } else {
+            Err(text(output.stderr))
+        }
     }
 
     /// Where Directors and Clients call.
@@ -120,6 +146,10 @@ impl Binary {
     }
 }
 
+fn file(folder: &TempDir) -> PathBuf {
+    folder.path().join("sdgroup.toml")
+}
+
 fn log(folder: &TempDir) -> PathBuf {
     folder.path().join("log")
 }
@@ -132,7 +162,7 @@ fn spawn(folder: &TempDir) -> Child {
         .expect("the log");
     Command::new(env!("CARGO_BIN_EXE_sdgroup"))
         .args(["run", "-c"])
-        .arg(folder.path().join("sdgroup.toml"))
+        .arg(file(folder))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log"))
         .stderr(log)

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sdgroup::config::{self, MachineSecrets};
+use sdgroup::config::{self, MachineSecrets, Model};
 use sdgroup::group::{Decision, Directory, State, StorageLive};
 use sdgroup::relay::PipePool;
 use sdgroup::session::history::Recorder;
-use sdgroup::session::{self, Context, States};
+use sdgroup::session::{self, Context, Current, States};
 use sdgroup::store::Store;
 use sdgroup::types::{JobName, VolumeName};
 use sdgroup::volumes::Ledger;
@@ -22,6 +22,7 @@ use super::wait::until_told;
 pub(crate) struct Sdgroup {
     pub(crate) address: SocketAddr,
     pub(crate) context: Arc<Context>,
+    current: Arc<Current>,
     stop: CancellationToken,
 }
 
@@ -35,8 +36,9 @@ impl Sdgroup {
         let ledger = Ledger::new(Arc::clone(&store));
         let stop = CancellationToken::new();
         let (recorder, records) = Recorder::new();
-        tokio::spawn(records.write(Arc::clone(&store), model.history, stop.clone()));
-        let context = Arc::new(Context::new(
+        let history = model.history;
+        tokio::spawn(records.write(Arc::clone(&store), move || history, stop.clone()));
+        let current = Current::new(Context::new(
             Arc::new(model),
             directory,
             ledger,
@@ -46,7 +48,8 @@ impl Sdgroup {
         ));
         let mut sdgroup = Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
-            context,
+            context: current.context(),
+            current,
             stop,
         };
         sdgroup.address = sdgroup.listen(0).await;
@@ -58,9 +61,9 @@ impl Sdgroup {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("its address");
         tokio::spawn(session::serve(
-            Arc::clone(&self.context),
+            Arc::clone(&self.current),
             listener,
-            Arc::clone(&self.context.model.groups[group]),
+            move |model: &Model| model.groups.get(group).cloned(),
             self.stop.clone(),
         ));
         address

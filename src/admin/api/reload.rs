@@ -1,0 +1,29 @@
+//! Another configuration.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::{ApiError, Office};
+use crate::admin::Reloaded;
+
+/// What a reload has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadShown {
+    /// What is different now, by table and key.
+    pub changes: Vec<String>,
+    /// What is probably not meant as it is written.
+    pub warnings: Vec<String>,
+}
+
+pub(super) async fn reload(State(office): State<Office>) -> Result<Json<ReloadShown>, ApiError> {
+    // Not to be broken off in the middle when the caller goes.
+    let reloading = tokio::spawn(Arc::clone(&office.steering).reload());
+    match reloading.await {
+        Ok(Ok(Reloaded { changes, warnings })) => Ok(Json(ReloadShown { changes, warnings })),
+        Ok(Err(refused)) => Err(ApiError::conflict(refused.reason, refused.details)),
+        Err(error) => Err(ApiError::fault(error.to_string())),
+    }
+}
