@@ -52,10 +52,12 @@ fn real_bytes(bytes: Option<Bytes>) -> f64 {
 }
 
 impl StorageMeters {
-    /// The meters of `storage`. Its byte counters exist from now on, so that the first byte is a rise from 0.
+    /// The meters of `storage`. Its byte counters exist from now on, so that the first byte is a rise from 0; so does the
+    /// counter of its conflicts, for the alert that watches it.
     #[must_use]
     pub fn new(storage: &StorageName) -> Self {
         let name = storage.as_str();
+        names::VOLUME_CONFLICTS.with([name]).increment(0);
         Self {
             jobs: names::STORAGE_JOBS.with([name]),
             reading_jobs: names::STORAGE_READING_JOBS.with([name]),
