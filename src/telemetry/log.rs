@@ -3,13 +3,18 @@
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{Full, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format};
-use tracing_subscriber::registry::LookupSpan;
+use std::sync::Arc;
 
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{DefaultFields, Full, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, field, fmt as lines};
+
+use super::codes;
 use super::event::Panicked;
+use super::limit::{Limit, Limited, Summary};
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,15 +88,73 @@ where
         level: level.to_owned(),
         why: error.to_string(),
     })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(false);
+    let limit = Arc::new(Limit::default());
+    let kept = tracing_subscriber::registry()
+        .with(filter)
+        .with(Limited(Arc::clone(&limit)));
+    let layer = lines::layer().with_writer(writer).with_ansi(false).with_target(false);
+    let coded = Coded {
+        fields: DefaultFields::new(),
+        limit: Arc::clone(&limit),
+    };
     Ok(match (format, journal) {
-        (Format::Text, false) => Box::new(builder.with_target(false).finish()),
-        (Format::Text, true) => Box::new(builder.event_format(ForJournal::new()).finish()),
-        (Format::Json, _) => Box::new(builder.json().flatten_event(true).with_target(false).finish()),
+        (Format::Text, false) => Box::new(kept.with(layer.fmt_fields(coded))),
+        (Format::Text, true) => Box::new(kept.with(layer.fmt_fields(coded).event_format(ForJournal::new()))),
+        (Format::Json, _) => {
+            let layer = layer.json().flatten_event(true);
+            Box::new(kept.with(layer.map_event_format(|format| CodedJson { format, limit })))
+        }
     })
+}
+
+/// The message's code, then its text and fields, then how many lines like it were left out before.
+struct Coded {
+    fields: DefaultFields,
+    limit: Arc<Limit>,
+}
+
+impl<'writer> FormatFields<'writer> for Coded {
+    fn format_fields<R: field::RecordFields>(&self, mut writer: Writer<'writer>, record: R) -> fmt::Result {
+        let name = Summary::of(|visit| record.record(visit)).name.unwrap_or_default();
+        if let Some(code) = codes::of_event(&name) {
+            write!(writer, "[{}] ", code.text)?;
+        }
+        self.fields.format_fields(writer.by_ref(), record)?;
+        match self.limit.take_left_out(&name) {
+            0 => Ok(()),
+            left_out => write!(writer, " left_out={left_out}"),
+        }
+    }
+}
+
+/// The same in JSON: the code and the count are fields.
+struct CodedJson {
+    format: format::Format<Json>,
+    limit: Arc<Limit>,
+}
+
+impl<S, N> FormatEvent<S, N> for CodedJson
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        let name = Summary::of(|visit| event.record(visit)).name.unwrap_or_default();
+        let Some(fields) = line.strip_prefix('{') else {
+            return writer.write_str(&line);
+        };
+        writer.write_char('{')?;
+        if let Some(code) = codes::of_event(&name) {
+            write!(writer, "\"code\":\"{}\",", code.text)?;
+        }
+        match self.limit.take_left_out(&name) {
+            0 => {}
+            left_out => write!(writer, "\"left_out\":{left_out},")?,
+        }
+        writer.write_str(fields)
+    }
 }
 
 /// Text lines that begin with the priority the journal understands (`sd-daemon(3)`) and carry no time.
@@ -129,7 +192,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::event::ConfigWarning;
+    use crate::telemetry::event::{ConfigWarning, LoginRefused, SessionKind};
     use crate::telemetry::testing::LogLines;
 
     fn warn() {
@@ -142,8 +205,41 @@ mod tests {
         let subscriber = subscriber(Format::Text, "info", true, lines.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, warn);
         let text = lines.text();
-        assert!(text.starts_with("<4>the configuration says"), "{text}");
+        assert!(text.starts_with("<4>[SG0010] the configuration says"), "{text}");
         assert!(text.contains(r#"event="config_warning""#), "{text}");
+    }
+
+    #[test]
+    fn a_line_has_its_code_and_what_a_stranger_repeats_is_left_out() {
+        for (format, first, later) in [
+            (Format::Text, "[SG0203] login refused", " left_out="),
+            (Format::Json, "{\"code\":\"SG0203\",", "\"left_out\":"),
+        ] {
+            let lines = LogLines::default();
+            let refuse = || {
+                LoginRefused {
+                    kind: SessionKind::Director,
+                    peer: ([192, 0, 2, 7], 4711).into(),
+                    name: None,
+                    cause: "wrong_password",
+                    error: &"no",
+                }
+                .emit();
+            };
+            let subscriber = subscriber(format, "info", false, lines.clone()).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                (0..100).for_each(|_| refuse());
+                let written = lines.text();
+                assert!(written.lines().all(|line| line.contains(first)), "{written}");
+                assert_eq!(written.lines().count(), 30, "{written}");
+                let wait = std::time::Instant::now();
+                while !lines.text().contains(later) {
+                    assert!(wait.elapsed().as_secs() < 30, "{}", lines.text());
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                    refuse();
+                }
+            });
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::Facts;
 use super::traffic::TrafficError;
 use crate::session::learned;
+use crate::telemetry::codes;
 use crate::telemetry::event::{VolumeGuarded, VolumeMoved};
 use crate::types::{MediaType, PoolName, Severity, StorageName};
 use crate::volumes::{JobVolumes, Lack, Note, Place, Request, Strangers, Verdict};
@@ -106,7 +107,8 @@ impl<'a> CatalogDialogue<'a> {
                 Reply::AskAgain(request)
             }
             Verdict::Refuse { reason, line } => {
-                self.facts.note(to_director, Severity::Warning, &reason);
+                self.facts
+                    .note(to_director, codes::VOLUME_REFUSED, Severity::Warning, &reason);
                 Reply::Instead(line)
             }
         })
@@ -130,7 +132,12 @@ impl<'a> CatalogDialogue<'a> {
     }
 
     fn tell_note(&self, note: &Note, to_director: &mut Outbox) {
-        self.facts.note(to_director, Severity::Warning, &note.to_string());
+        let code = match note {
+            Note::Moved { .. } => codes::VOLUME_MOVED,
+            Note::Stranger { .. } => codes::VOLUME_UNKNOWN,
+            Note::NoneOfItsOwn { .. } => codes::VOLUME_REFUSED,
+        };
+        self.facts.note(to_director, code, Severity::Warning, &note.to_string());
         if let Note::Moved { volume, from, to } = note {
             VolumeMoved {
                 volume,

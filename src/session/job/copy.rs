@@ -17,6 +17,7 @@ use crate::channel::Channel;
 use crate::session::couple::Coupled;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
+use crate::telemetry::codes;
 use crate::types::{Severity, StorageName};
 use crate::wire::command::StorageAddress;
 use crate::wire::packet::Frame;
@@ -115,7 +116,7 @@ async fn seat(
         return search.seat(director, placement).await;
     }
     let text = format!("The copy may go to storage {original}, which has the original: no other may be chosen now");
-    facts.note(director.outbox(), Severity::Warning, &text);
+    facts.note(director.outbox(), codes::COPY_BESIDE_ORIGINAL, Severity::Warning, &text);
     search.next(director).await
 }
 

@@ -15,6 +15,7 @@ use crate::session::jobs::{Job, Stop};
 use crate::session::routes::Announced;
 use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
+use crate::telemetry::codes::{self, Code};
 use crate::telemetry::event::StoreFailed;
 use crate::types::{Bytes, DirectorName, JobStatus, Release, Severity};
 use crate::wire::packet::Signal;
@@ -128,7 +129,7 @@ impl Finish<'_, '_> {
                     .emit();
                 }
                 let text = error.to_string();
-                self.fail(director, JobStatus::FatalError, &text);
+                self.fail(director, codes::JOB_BROKEN, JobStatus::FatalError, &text);
                 self.ending.failed(error.label(), text);
             }
         }
@@ -142,22 +143,22 @@ impl Finish<'_, '_> {
         let error = StorageError::Lost { stage, source };
         health::failed(&self.facts.context, &self.stint.storage().name, &error, Instant::now());
         let text = format!("Storage {}: {error}", self.stint.storage().name);
-        self.fail(director, JobStatus::FatalError, &text);
+        self.fail(director, codes::STORAGE_LOST, JobStatus::FatalError, &text);
         self.ending.failed("storage_lost", text);
     }
 
     fn stopped(&mut self, director: &mut Channel) {
         let stop = self.live.stopped().unwrap_or(Stop::Shutdown);
-        self.fail(director, stop_status(stop), stop_reason(stop));
+        self.fail(director, codes::JOB_STOPPED, stop_status(stop), stop_reason(stop));
         self.ending.orderly(stop_label(stop));
     }
 
     /// Ends the job in the Director, in the form that it expects at this step, and cuts the data connection.
-    fn fail(&mut self, director: &mut Channel, status: JobStatus, text: &str) {
+    fn fail(&mut self, director: &mut Channel, code: Code, status: JobStatus, text: &str) {
         self.stint.announced.route().stop.cancel();
         self.ending.status = Some(status);
         let severity = severity(status);
-        self.facts.note(director.outbox(), severity, text);
+        self.facts.note(director.outbox(), code, severity, text);
         match self.stint.traffic.stage {
             Stage::Reserve => director.outbox().message(
                 Refusal::Failed {

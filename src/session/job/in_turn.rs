@@ -28,6 +28,7 @@ use crate::session::jobs::{Job, Stop};
 use crate::session::routes::{Announced, Far, Turn};
 use crate::session::storage::{self, Patience};
 use crate::session::{end, health};
+use crate::telemetry::codes;
 use crate::types::{JobStatus, StorageName};
 use crate::volumes::{Segment, segments};
 use crate::wire::packet::{Frame, Signal};
@@ -228,16 +229,17 @@ impl Running<'_> {
     fn break_off(&self, director: &mut Channel, ending: &mut Ending, unseated: Unseated) {
         self.listed.route().stop.cancel();
         let facts = self.job.facts;
-        let (status, label, reason) = match unseated {
+        let (code, status, label, reason) = match unseated {
             Unseated::DirectorGone(error) => return ending.failed("director_gone", error.to_string()),
             Unseated::Stopped(stop) => (
+                codes::JOB_STOPPED,
                 finish::stop_status(stop),
                 finish::stop_label(stop),
                 finish::stop_reason(stop).to_owned(),
             ),
-            Unseated::Refused { cause, reason } => (JobStatus::FatalError, cause, reason),
+            Unseated::Refused { cause, reason } => (codes::JOB_REFUSED, JobStatus::FatalError, cause, reason),
         };
-        facts.note(director.outbox(), finish::severity(status), &reason);
+        facts.note(director.outbox(), code, finish::severity(status), &reason);
         facts.end_job(director.outbox(), status, &reason);
         ending.status = Some(status);
         ending.failed(label, reason);

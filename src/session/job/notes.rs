@@ -3,13 +3,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Facts;
+use crate::telemetry::codes::Code;
 use crate::types::{JobStatus, Severity};
 use crate::wire::packet::{Outbox, Signal};
 use crate::wire::progress::{self, JobEnd};
 
 impl Facts {
     /// Puts one line into the job's messages. A console's connection (`JobId=0`) has none.
-    pub(super) fn note(&self, to_director: &mut Outbox, severity: Severity, text: &str) {
+    pub(super) fn note(&self, to_director: &mut Outbox, code: Code, severity: Severity, text: &str) {
         if self.command.job_id.0 == 0 {
             return;
         }
@@ -17,7 +18,8 @@ impl Facts {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        let text = format!("{} JobId {}: {text}\n", self.context.model.name, self.command.job_id);
+        let (name, id, code) = (&self.context.model.name, self.command.job_id, code.text);
+        let text = format!("{name} JobId {id}: [{code}] {text}\n");
         to_director.message(progress::jmsg_line(
             self.command.job_id,
             self.release,

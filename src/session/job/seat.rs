@@ -14,6 +14,7 @@ use crate::session::error::{Stage, StorageError};
 use crate::session::health;
 use crate::session::jobs::Job;
 use crate::session::storage::{self, Patience, StorageLink, within};
+use crate::telemetry::codes;
 use crate::telemetry::event::{JobFailedOver, JobPlaced, JobQueued, QueueCause};
 use crate::types::{SessionIdentity, Severity, StorageName};
 use crate::wire::job::{JobAnswer, JobCommand};
@@ -223,7 +224,9 @@ impl<'a> Search<'a> {
                         }
                     });
                 }
-                Some(waiting) = waits.recv() => facts.note(director.outbox(), Severity::Info, &waiting),
+                Some(waiting) = waits.recv() => {
+                    facts.note(director.outbox(), codes::JOB_QUEUED, Severity::Info, &waiting);
+                }
                 _ = heartbeat.tick() => director.outbox().signal(Signal::Heartbeat),
                 gone = director.receive() => return Err(Unseated::gone(gone)),
             }
@@ -359,7 +362,7 @@ impl<'a> Search<'a> {
         }
         .emit();
         let text = format!("Storage {storage} did not take the job: {error}");
-        facts.note(director.outbox(), Severity::Warning, &text);
+        facts.note(director.outbox(), codes::JOB_FAILED_OVER, Severity::Warning, &text);
         self.tried.add(storage.clone(), trial, error.to_string());
     }
 }

@@ -17,6 +17,7 @@ use crate::relay::Tally;
 use crate::session::couple::{Coupled, Until, couple};
 use crate::session::jobs::Job;
 use crate::session::routes::{Announced, Far, FarEnd, NameInUse, Route};
+use crate::telemetry::codes;
 use crate::types::{SessionKey, Severity};
 
 /// One storage that has the job. A job that is moved, or that reads from several, has one after the other.
@@ -119,7 +120,12 @@ impl Begun {
             reason,
             ..
         } = seat;
-        facts.note(director.outbox(), Severity::Info, &format!("Placed on {reason}"));
+        facts.note(
+            director.outbox(),
+            codes::JOB_PLACED,
+            Severity::Info,
+            &format!("Placed on {reason}"),
+        );
         ending.placed = Some((storage.name.clone(), policy, reason));
         ending.placed_at = Some(Instant::now());
         Self {

@@ -11,6 +11,7 @@ use super::late::{self, Asked};
 use super::unseated::{Awaits, Unseated};
 use crate::channel::Channel;
 use crate::session::jobs::Stop;
+use crate::telemetry::codes;
 use crate::types::{DeviceName, Release};
 
 /// Tells the Director of a job that writes that no storage has it, and notes the end.
@@ -28,7 +29,7 @@ pub(super) async fn tell(
         return unseated.tell(facts, director, ending, Awaits::Device);
     }
     let (status, reason) = (finish::stop_status(Stop::Stopped), finish::stop_reason(Stop::Stopped));
-    facts.note(director.outbox(), finish::severity(status), reason);
+    facts.note(director.outbox(), codes::JOB_STOPPED, finish::severity(status), reason);
     facts.end_job(director.outbox(), status, reason);
     ending.status = Some(status);
     ending.orderly(finish::stop_label(Stop::Stopped));

@@ -7,6 +7,7 @@ use super::reserve::BlockError;
 use crate::channel::{Channel, ChannelError};
 use crate::session::jobs::{Job, Stop};
 use crate::session::routes::NameInUse;
+use crate::telemetry::codes;
 use crate::types::Severity;
 use crate::wire::packet::{Frame, Signal};
 use crate::wire::refusal::Refusal;
@@ -52,19 +53,19 @@ impl Unseated {
 
     /// Tells the Director that there is no storage, and notes the end.
     pub(super) fn tell(self, facts: &Facts, director: &mut Channel, ending: &mut Ending, awaits: Awaits) {
-        let reason = match self {
+        let (code, reason) = match self {
             Self::DirectorGone(error) => return ending.failed("director_gone", error.to_string()),
             Self::Stopped(stop) => {
                 ending.orderly(finish::stop_label(stop));
-                finish::stop_reason(stop).to_owned()
+                (codes::JOB_STOPPED, finish::stop_reason(stop).to_owned())
             }
             Self::Refused { cause, reason } => {
                 tell_refused(facts, cause, &reason);
                 ending.refused(cause, reason.clone());
-                reason
+                (codes::JOB_REFUSED, reason)
             }
         };
-        facts.note(director.outbox(), Severity::Fatal, &reason);
+        facts.note(director.outbox(), code, Severity::Fatal, &reason);
         let refusal = match awaits {
             Awaits::Job => Refusal::Job { reason },
             Awaits::Device => Refusal::Failed { reason },

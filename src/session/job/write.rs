@@ -22,6 +22,7 @@ use crate::group::{Placement, Trial};
 use crate::session::couple::Coupled;
 use crate::session::error::{Stage, StorageError};
 use crate::session::jobs::{Job, Stop};
+use crate::telemetry::codes;
 use crate::types::{SessionKey, Severity, StorageName};
 use crate::wire::line::shown;
 use crate::wire::packet::Frame;
@@ -184,7 +185,8 @@ impl<'a> Writing<'a> {
                     "Storage {member} is meant: the Director names it by the device {}",
                     block.device
                 );
-                self.facts.note(director.outbox(), Severity::Info, &text);
+                self.facts
+                    .note(director.outbox(), codes::DEVICE_ADDRESSED, Severity::Info, &text);
                 stint = self.go_on(stint, None, false, director, ending).await?;
                 turned = None;
             }
