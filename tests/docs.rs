@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -86,6 +87,145 @@ fn the_figures_of_the_page_come_from_its_commands() {
         fs::read_to_string(drawn).expect("drawn"),
         fs::read_to_string(shown).expect("shown")
     );
+}
+
+/// The README and every page, by their path in the repository.
+fn pages() -> Vec<(PathBuf, String)> {
+    let folder = repository().join("deploy/docs");
+    let entries = fs::read_dir(&folder).expect("the pages");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a page").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.push(repository().join("README.md"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("read a page");
+        (path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// What stands between `](` and `)`.
+fn links(page: &str) -> Vec<&str> {
+    let behind = page.split("](").skip(1);
+    behind.filter_map(|rest| rest.split(')').next()).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere_and_every_page_is_in_the_index() {
+    let mut faults = Vec::new();
+    for (path, text) in pages() {
+        let folder = path.parent().expect("a folder");
+        for link in links(&text) {
+            let file = link.split('#').next().unwrap_or_default();
+            let is_elsewhere = link.starts_with("http") || file.is_empty() || YET_TO_COME.contains(&file);
+            if !is_elsewhere && !folder.join(file).exists() {
+                faults.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    let index = fs::read_to_string(repository().join("deploy/docs/README.md")).expect("the index");
+    for (path, _) in pages() {
+        let name = path.file_name().expect("a name").to_string_lossy();
+        let listed = index.contains(&format!("]({name})"));
+        assert!(listed || name == "README.md", "{name} is not in deploy/docs/README.md");
+    }
+}
+
+/// What the documents speak of and another change brings.
+const YET_TO_COME: &[&str] = &["reload-and-upgrade.md", "reload", "handover", "status"];
+
+/// The commands of sdgroup that a page shows: in its blocks of shell, and in its text between backticks.
+fn shown_commands(page: &str) -> Vec<String> {
+    let mut shown = Vec::new();
+    let mut add = |code: &str| {
+        for (at, _) in code.match_indices("sdgroup ") {
+            let before = code.get(..at).unwrap_or_default().chars().next_back();
+            if before.is_none_or(|c| c.is_whitespace() || c == '(') {
+                let rest = code.get(at + "sdgroup ".len()..).unwrap_or_default();
+                let end = rest
+                    .find(['|', '>', '<', ';', ')', '#', '\n', '&'])
+                    .unwrap_or(rest.len());
+                shown.push(rest.get(..end).unwrap_or_default().trim().to_owned());
+            }
+        }
+    };
+    for block in blocks(page).iter().filter(|block| block.language == "sh") {
+        add(&block.text.replace("\\\n", " "));
+    }
+    for text in page.split("```").step_by(2) {
+        let code = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|code| code.starts_with("sdgroup "));
+        code.for_each(|code| add(&code.replace('\n', " ")));
+    }
+    shown.retain(|command| !command.is_empty() && !command.starts_with('-'));
+    shown
+}
+
+/// What sdgroup says of a command, once for each.
+struct Helps(BTreeMap<String, String>);
+
+impl Helps {
+    fn of(&mut self, path: &str) -> &str {
+        self.0.entry(path.to_owned()).or_insert_with(|| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sdgroup"));
+            let output = command
+                .args(path.split_whitespace())
+                .arg("--help")
+                .output()
+                .expect("sdgroup");
+            String::from_utf8(output.stdout).expect("text")
+        })
+    }
+
+    /// Whether there is such a command below the one at `path`.
+    fn has(&mut self, path: &str, command: &str) -> bool {
+        self.of(path)
+            .lines()
+            .any(|line| line.split_whitespace().next() == Some(command) && line.starts_with("  "))
+    }
+
+    /// What is wrong with a command that a page shows.
+    fn fault(&mut self, shown: &str) -> Option<String> {
+        let words: Vec<&str> = shown.split_whitespace().collect();
+        let mut path = String::new();
+        for word in words.iter().take(2) {
+            if word.starts_with('-') {
+                break;
+            }
+            if self.has(&path, word) {
+                path = format!("{path} {word}");
+            } else if path.is_empty() {
+                return (!YET_TO_COME.contains(word)).then(|| format!("there is no command {word}"));
+            } else if self.of(&path).contains("\nCommands:") {
+                return Some(format!("{path} has no {word}"));
+            }
+        }
+        let flags = words.iter().filter(|word| word.starts_with("--"));
+        let unknown = flags
+            .filter_map(|word| word.split('=').next())
+            .find(|flag| !self.of(&path).contains(flag));
+        unknown.map(|flag| format!("{path} has no {flag}"))
+    }
+}
+
+#[test]
+fn every_command_that_is_shown_is_one() {
+    let mut helps = Helps(BTreeMap::new());
+    let (mut faults, mut seen) = (Vec::new(), 0);
+    for (path, text) in pages() {
+        for shown in shown_commands(&text) {
+            seen += 1;
+            if let Some(fault) = helps.fault(&shown) {
+                faults.push(format!("{}: sdgroup {shown}: {fault}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(seen > 60, "{seen} commands were found");
 }
 
 #[test]

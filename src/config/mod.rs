@@ -156,4 +156,6 @@ fn line_around(text: &str, at: usize) -> Span {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

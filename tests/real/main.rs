@@ -22,6 +22,7 @@ mod in_turn;
 mod kinds;
 mod locality;
 mod moved;
+mod pages;
 mod peer;
 mod placement;
 mod policies;

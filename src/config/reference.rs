@@ -1,0 +1,586 @@
+//! The page `deploy/docs/configuration.md`, made of a table that is held to the schemas and to the defaults of the model: a key
+//! that is new, or a default that has changed, fails the test until the table says so, and the page is written anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::file::SCHEMAS;
+use super::{MachineSecrets, Model, compile};
+
+/// A key: its name, what may stand there, its default as TOML (or in words, in brackets), what it means.
+type Key = (&'static str, &'static str, &'static str, &'static str);
+
+/// A table: its header, what it is, how often it may stand there, its keys.
+struct Table {
+    header: &'static str,
+    title: &'static str,
+    keys: &'static [&'static [Key]],
+}
+
+const TIME: &str = "time";
+const WHOLE: &str = "number";
+const FLAG: &str = "true, false";
+const NONE: &str = "";
+const NEEDED: &str = "(must be there)";
+
+const PASSWORD: &[Key] = &[
+    (
+        "Password",
+        "text",
+        NONE,
+        "The password itself. One of these three keys must be there.",
+    ),
+    (
+        "PasswordFile",
+        "path",
+        NONE,
+        "A file that holds the password and nothing else; a relative path begins at the configuration's directory.",
+    ),
+    (
+        "PasswordCredential",
+        "name",
+        NONE,
+        "A credential that systemd hands to the unit (`LoadCredential=`).",
+    ),
+];
+
+const LIMITS: &[Key] = &[
+    (
+        "MaximumConcurrentWriteJobs",
+        WHOLE,
+        NONE,
+        "How many of its jobs may write. Any number when left out.",
+    ),
+    (
+        "MaximumConcurrentReadJobs",
+        WHOLE,
+        NONE,
+        "How many of its jobs may read.",
+    ),
+    (
+        "TargetConcurrentJobs",
+        WHOLE,
+        NONE,
+        "A soft limit: above it only where there is no other way.",
+    ),
+];
+
+const NO_MAXIMUM: &[Key] = &[(
+    "MaximumConcurrentJobs",
+    WHOLE,
+    NONE,
+    "How many jobs it may have at once. Any number when left out.",
+)];
+
+const TLS: &[Key] = &[
+    (
+        "TlsPskEnable",
+        FLAG,
+        "true",
+        "TLS with the password as the shared key, where the other side can (Bacula since 11).",
+    ),
+    ("TlsEnable", FLAG, "false", "TLS with certificates."),
+    ("TlsRequire", FLAG, "false", "Refuses whoever has neither."),
+    (
+        "TlsVerifyPeer",
+        FLAG,
+        "true",
+        "With TlsEnable: the other side must show a certificate of an authority that is trusted.",
+    ),
+    ("TlsCaCertificateFile", "path", NONE, "The authorities, in one file."),
+    (
+        "TlsCaCertificateDir",
+        "path",
+        NONE,
+        "The authorities, in a directory made by `openssl rehash`.",
+    ),
+    ("TlsCertificate", "path", NONE, "What sdgroup shows of itself."),
+    ("TlsKey", "path", NONE, "Its key."),
+    (
+        "TlsAllowedCn",
+        "list of names",
+        "[]",
+        "Whose certificates are taken: any when left out.",
+    ),
+    (
+        "TlsAuthenticate",
+        FLAG,
+        "false",
+        "TLS for the login only; both sides must say so.",
+    ),
+];
+
+const TABLES: &[Table] = &[
+    Table {
+        header: "[Sdgroup]",
+        title: "The process itself. Its TLS keys are for both ends of data connections that do not pass through.",
+        keys: &[
+            &[
+                (
+                    "Name",
+                    "name",
+                    "\"sdgroup\"",
+                    "What it calls itself in challenges and in jobs' messages.",
+                ),
+                (
+                    "StateDirectory",
+                    "path",
+                    "\"/var/lib/sdgroup\"",
+                    "Where the volume ledger, the history and the states are kept.",
+                ),
+                (
+                    "MetricsAddress",
+                    "address:port",
+                    NONE,
+                    "Where `/metrics`, `/livez` and `/readyz` are served. Nowhere when left out.",
+                ),
+                (
+                    "AdminAddress",
+                    "address:port",
+                    NONE,
+                    "Where the operator's interface is served over TCP. Nowhere when left out.",
+                ),
+                (
+                    "AdminSocket",
+                    "path",
+                    "\"/var/lib/sdgroup/admin.sock\"",
+                    "The socket for sdgroup's own commands; `admin.sock` in StateDirectory when left out.",
+                ),
+                (
+                    "LogFormat",
+                    "text, json",
+                    "\"text\"",
+                    "Lines for people and the journal, or one JSON object a line.",
+                ),
+                (
+                    "LogLevel",
+                    "error, warn, info, debug, trace",
+                    "\"info\"",
+                    "The least severe level that is written.",
+                ),
+                (
+                    "FirstPacketTimeout",
+                    TIME,
+                    "\"10 seconds\"",
+                    "How long a new connection may say nothing at all.",
+                ),
+                (
+                    "LoginTimeout",
+                    TIME,
+                    "\"10 seconds\"",
+                    "How long a Director's or a Client's login here may take.",
+                ),
+                (
+                    "RouteWait",
+                    TIME,
+                    "\"5 seconds\"",
+                    "How long a Client that is quicker than its job is kept waiting for it.",
+                ),
+            ],
+            TLS,
+        ],
+    },
+    Table {
+        header: "[[Listen]]",
+        title: "Where Directors and Clients call: one for each group or more.",
+        keys: &[&[
+            (
+                "Address",
+                "IP address",
+                "\"0.0.0.0\"",
+                "An address of this machine; `0.0.0.0` is all of IPv4, `::` all of IPv6.",
+            ),
+            ("SDPort", "port", "9103", "The port."),
+            ("Group", "name", NEEDED, "The group that serves what comes in here."),
+        ]],
+    },
+    Table {
+        header: "[[Director]]",
+        title: "Who may log in as a Director.",
+        keys: &[
+            &[(
+                "Name",
+                "name",
+                NEEDED,
+                "The Name in the Director resource of bacula-dir.conf.",
+            )],
+            PASSWORD,
+            &[("Monitor", FLAG, "false", "Whether it may only ask for the status.")],
+            NO_MAXIMUM,
+            LIMITS,
+            TLS,
+        ],
+    },
+    Table {
+        header: "[[Storage]]",
+        title: "A real Storage Daemon.",
+        keys: &[
+            &[
+                (
+                    "Name",
+                    "name",
+                    NEEDED,
+                    "Its name here: in logs, metrics and the ledger. Not to be changed while it holds volumes.",
+                ),
+                ("Address", "host", NEEDED, "Host name or IP address."),
+                ("SDPort", "port", "9103", "Its port."),
+            ],
+            PASSWORD,
+            &[
+                ("Director", "tables", NONE, "`[[Storage.Director]]`, see below."),
+                (
+                    "Device",
+                    "name",
+                    NONE,
+                    "Its own word for the Device; the Director's when left out.",
+                ),
+                (
+                    "MediaType",
+                    "name",
+                    NONE,
+                    "Its own word for the MediaType; the Director's when left out.",
+                ),
+                ("Weight", WHOLE, "1", "Its share, for Weighted and JobHash."),
+                (
+                    "MaximumConcurrentJobs",
+                    WHOLE,
+                    "20",
+                    "How many jobs it may run at once, over all groups and Directors.",
+                ),
+            ],
+            LIMITS,
+            &[
+                (
+                    "SlowStartJobs",
+                    WHOLE,
+                    "0",
+                    "Once it was down: so many jobs have to prove it, one after the other, before it gets all.",
+                ),
+                (
+                    "HighWaterMark",
+                    "percent",
+                    NONE,
+                    "From this share of its room on it gets no job that writes. No mark when left out.",
+                ),
+                (
+                    "LowWaterMark",
+                    "percent",
+                    "(5% below the high one)",
+                    "Down to this one it gets none again.",
+                ),
+            ],
+            TLS,
+        ],
+    },
+    Table {
+        header: "[[Storage.Director]]",
+        title: "Another password of the storage above it, for one Director, or for the one as which probes log in.",
+        keys: &[&[("Name", "name", NEEDED, "The Director's name.")], PASSWORD],
+    },
+    Table {
+        header: "[[Group]]",
+        title: "Storages that look like one.",
+        keys: &[
+            &[
+                ("Name", "name", NEEDED, "Its name."),
+                (
+                    "Storages",
+                    "list of names",
+                    NEEDED,
+                    "Its members; the order counts for ListedOrder.",
+                ),
+                (
+                    "StorageGroupPolicy",
+                    "policy",
+                    "\"ListedOrder\"",
+                    "How the storage of a job is chosen: [choosing-a-policy.md](choosing-a-policy.md).",
+                ),
+                (
+                    "ShadowPolicy",
+                    "policy",
+                    NONE,
+                    "A second policy that is asked and not followed.",
+                ),
+                (
+                    "StorageGroupPolicyThreshold",
+                    "size or percent",
+                    "0",
+                    "For FreeSpaceLeastUsed: how much less room than the roomiest counts as alike.",
+                ),
+                (
+                    "Locality",
+                    "off, prefer, require",
+                    "\"off\"",
+                    "Whether a job's incrementals go where its last full is.",
+                ),
+                (
+                    "RoomForJob",
+                    "ignore, prefer, require",
+                    "\"prefer\"",
+                    "What becomes of a job that is expected to write more than there is room for.",
+                ),
+                (
+                    "Device",
+                    "name",
+                    NONE,
+                    "The Device of the Director's Storage resource; needed when a member has its own.",
+                ),
+                ("MediaType", "name", NONE, "The same of the MediaType."),
+            ],
+            NO_MAXIMUM,
+            LIMITS,
+            &[
+                (
+                    "DownWait",
+                    TIME,
+                    "\"1 minute\"",
+                    "How long a job waits while every member is down.",
+                ),
+                (
+                    "BusyWait",
+                    TIME,
+                    "\"30 minutes\"",
+                    "How long it waits while members are up but full.",
+                ),
+                ("MaximumQueuedJobs", WHOLE, "1000", "How many jobs may wait at once."),
+                (
+                    "ConnectTimeout",
+                    TIME,
+                    "\"5 seconds\"",
+                    "How long an attempt to reach one member may take.",
+                ),
+                (
+                    "LoginTimeout",
+                    TIME,
+                    "\"5 seconds\"",
+                    "How long the login there may take.",
+                ),
+                (
+                    "ReserveTimeout",
+                    TIME,
+                    "\"15 seconds\"",
+                    "How long a member that is asked for a device may be silent.",
+                ),
+                ("Rule", "tables", NONE, "`[[Group.Rule]]`, see below."),
+            ],
+        ],
+    },
+    Table {
+        header: "[[Group.Rule]]",
+        title: "Jobs of the group above it that are placed otherwise; the first rule that fits a job counts. The first seven keys say which jobs, the others how.",
+        keys: &[&[
+            (
+                "Name",
+                "text",
+                "(`rule` and its number)",
+                "What it is called in explanations.",
+            ),
+            (
+                "Director",
+                "pattern or list",
+                NONE,
+                "Directors, with `*` and `?`. Every one when left out, as in the next six.",
+            ),
+            ("Job", "pattern or list", NONE, "Job resources."),
+            ("Client", "pattern or list", NONE, "Clients."),
+            ("FileSet", "pattern or list", NONE, "FileSets."),
+            (
+                "Level",
+                "level or list",
+                NONE,
+                "Full, Incremental, Differential, VirtualFull ...",
+            ),
+            (
+                "Type",
+                "type or list",
+                NONE,
+                "Backup, Restore, Verify, Copy, Migrate ...",
+            ),
+            (
+                "Storages",
+                "list of names",
+                "(the group's)",
+                "On which of the group's storages.",
+            ),
+            ("StorageGroupPolicy", "policy", "(the group's)", "By which policy."),
+            ("Locality", "off, prefer, require", "(the group's)", "As in the group."),
+            (
+                "RoomForJob",
+                "ignore, prefer, require",
+                "(the group's)",
+                "As in the group.",
+            ),
+            (
+                "Priority",
+                WHOLE,
+                "(10)",
+                "Its place in the queue: a lower number is served first.",
+            ),
+        ]],
+    },
+    Table {
+        header: "[Probe]",
+        title: "How storages are asked whether they are well.",
+        keys: &[&[
+            (
+                "Director",
+                "name",
+                "(the first `[[Director]]`)",
+                "As whom: a Director that only the storages know is better.",
+            ),
+            (
+                "Interval",
+                TIME,
+                "\"10 seconds\"",
+                "From one probe of a storage to the next.",
+            ),
+            ("Timeout", TIME, "\"5 seconds\"", "How long one may take."),
+            ("Rise", WHOLE, "2", "Good ones in a row that make a storage up."),
+            ("Fall", WHOLE, "3", "Bad ones in a row that make it down."),
+            ("Jitter", "percent", "\"10%\"", "By how much the interval varies."),
+        ]],
+    },
+    Table {
+        header: "[Ejection]",
+        title: "When a storage that fails jobs gets no new ones for a while.",
+        keys: &[&[
+            ("Failures", WHOLE, "1", "After so many in a row."),
+            (
+                "Time",
+                TIME,
+                "\"10 seconds\"",
+                "For how long at first; each time twice as long.",
+            ),
+            ("MaximumTime", TIME, "\"5 minutes\"", "Where the doubling ends."),
+        ]],
+    },
+    Table {
+        header: "[History]",
+        title: "What is remembered of jobs that have ended.",
+        keys: &[&[
+            ("Retention", TIME, "\"400 days\"", "For how long."),
+            ("MaximumJobs", WHOLE, "100000", "Of how many at most."),
+        ]],
+    },
+];
+
+/// What a reload cannot put into force: the sockets and files that are open, and the log.
+const HANDOVER: &[(&str, &str)] = &[
+    ("[Sdgroup]", "StateDirectory"),
+    ("[Sdgroup]", "MetricsAddress"),
+    ("[Sdgroup]", "AdminAddress"),
+    ("[Sdgroup]", "AdminSocket"),
+    ("[Sdgroup]", "LogFormat"),
+    ("[Sdgroup]", "LogLevel"),
+    ("[[Listen]]", "Address"),
+    ("[[Listen]]", "SDPort"),
+];
+
+/// A configuration in which every table stands, with as few keys as may be.
+const SMALL: &str = "[Sdgroup]\n[[Listen]]\nGroup = \"G\"\n[[Director]]\nName = \"d\"\nPassword = \"p\"\n\
+    [[Storage]]\nName = \"S\"\nAddress = \"192.0.2.1\"\nPassword = \"p\"\n[[Storage.Director]]\nName = \"d\"\nPassword = \"p\"\n\
+    [[Group]]\nName = \"G\"\nStorages = [\"S\"]\n[[Group.Rule]]\n[Probe]\n[Ejection]\n[History]\n";
+
+/// What a user calls to have the page written.
+const REWRITE: &str = "SDGROUP_WRITE_DOCS";
+const BEGIN: &str = "<!-- made of the table: begin -->\n";
+const END: &str = "<!-- made of the table: end -->\n";
+
+impl Table {
+    fn keys(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().copied().flatten()
+    }
+}
+
+fn compiled(text: &str) -> Model {
+    let loaded = compile(text, Path::new("x.toml"), &MachineSecrets::only_checking());
+    loaded
+        .unwrap_or_else(|problems| panic!("{text}\n{}", problems[0]))
+        .model
+}
+
+#[test]
+fn the_table_has_every_key_and_no_other() {
+    let of_schemas: BTreeSet<_> = SCHEMAS
+        .iter()
+        .filter(|schema| schema.header != "the file")
+        .flat_map(|schema| schema.keys.iter().map(|key| (schema.header, *key)))
+        .collect();
+    let mut listed = BTreeSet::new();
+    for table in TABLES {
+        for (key, ..) in table.keys() {
+            assert!(
+                listed.insert((table.header, *key)),
+                "{key} is twice in {}",
+                table.header
+            );
+        }
+    }
+    let missing: Vec<_> = of_schemas.difference(&listed).collect();
+    let too_many: Vec<_> = listed.difference(&of_schemas).collect();
+    assert!(
+        missing.is_empty() && too_many.is_empty(),
+        "missing: {missing:?}, too many: {too_many:?}"
+    );
+    assert!(HANDOVER.iter().all(|key| listed.contains(key)));
+}
+
+#[test]
+fn the_defaults_are_those_that_hold() {
+    let without = compiled(SMALL);
+    let mut compared = 0;
+    for table in TABLES {
+        for (key, _, default, _) in table.keys() {
+            if default.is_empty() || default.starts_with('(') {
+                continue;
+            }
+            let header = format!("{}\n", table.header);
+            let with = SMALL.replacen(&header, &format!("{header}{key} = {default}\n"), 1);
+            assert!(compiled(&with) == without, "{key} of {} is not {default}", table.header);
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "{compared} defaults were compared");
+}
+
+fn tables() -> String {
+    let mut text = String::new();
+    for table in TABLES {
+        writeln!(text, "\n## `{}`\n\n{}\n", table.header, table.title).unwrap();
+        writeln!(
+            text,
+            "| key | value | default | reload | meaning |\n|---|---|---|---|---|"
+        )
+        .unwrap();
+        for (key, value, default, meaning) in table.keys() {
+            let default = match *default {
+                "" => String::new(),
+                words if words.starts_with('(') => words.trim_matches(['(', ')']).to_owned(),
+                toml => format!("`{toml}`"),
+            };
+            let reload = if HANDOVER.contains(&(table.header, key)) {
+                "handover"
+            } else {
+                "yes"
+            };
+            writeln!(text, "| `{key}` | {value} | {default} | {reload} | {meaning} |").unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn the_page_is_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/docs/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).expect("where the tables begin");
+    let (written, after) = rest.split_once(END).expect("where the tables end");
+    if std::env::var_os(REWRITE).is_some() {
+        return std::fs::write(&path, [before, BEGIN, &tables(), END, after].concat()).unwrap();
+    }
+    assert!(
+        written == tables(),
+        "it is to be written anew: {REWRITE}=1 cargo test --lib reference"
+    );
+}
