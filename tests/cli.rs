@@ -277,3 +277,54 @@ fn a_list_in_csv_is_imported_again_and_json_is_json() {
         "[]\n"
     );
 }
+
+#[test]
+fn a_history_is_played_and_shown_as_json_and_as_a_picture() {
+    let site = Site::new(GOOD);
+    let picture = site.directory.path().join("jobs.svg");
+    let history = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/simulate/jobs.csv");
+    let words = ["simulate", "--jobs", history.to_str().unwrap(), "--json"];
+    let more = ["--policy", "leastused", "--svg", picture.to_str().unwrap()];
+    let ran = site.sdgroup(&[&words[..], &more].concat());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let outcome = &json[0];
+    assert_eq!(
+        (&outcome["policy"], &outcome["ended"]),
+        (&"LeastUsed".into(), &280.into())
+    );
+    let storages = outcome["storages"].as_array().unwrap();
+    let jobs: Option<u64> = storages.iter().map(|storage| storage["jobs"].as_u64()).sum();
+    assert_eq!(jobs, Some(280));
+    let picture = std::fs::read_to_string(picture).unwrap();
+    assert!(
+        picture.starts_with("<svg ") && picture.contains("LeastUsed"),
+        "{picture}"
+    );
+}
+
+#[test]
+fn what_cannot_be_played_is_told() {
+    let site = Site::new(GOOD);
+    let ran = site.sdgroup(&["simulate"]);
+    assert!(
+        ran.code == 1 && ran.err.contains("name one with --jobs FILE"),
+        "{ran:?}"
+    );
+    let table = site.directory.path().join("jobs.csv");
+    std::fs::write(&table, "start,job,level,bytes\n1793656241,A,F,1\nsoon,A,F,1\n").unwrap();
+    let words = ["simulate", "--jobs", table.to_str().unwrap()];
+    let ran = site.sdgroup(&words);
+    assert!(
+        ran.code == 1 && ran.err.contains("line 3: \"soon\" is no time"),
+        "{ran:?}"
+    );
+    std::fs::write(&table, "start,job,level,bytes\n1793656241,A,F,1\n").unwrap();
+    let ran = site.sdgroup(&[&words[..], &["--policy", "LeastUse"]].concat());
+    assert!(
+        ran.code == 1 && ran.err.contains("did you mean \"LeastUsed\"?"),
+        "{ran:?}"
+    );
+    let ran = site.sdgroup(&[&words[..], &["--group", "File"]].concat());
+    assert!(ran.code == 1 && ran.err.contains("did you mean"), "{ran:?}");
+}

@@ -2,7 +2,7 @@
 
 use crate::SDGROUP;
 use crate::lab::tree::checksum;
-use crate::lab::{JOB_WITHIN, Lab, Plan};
+use crate::lab::{JOB_WITHIN, Lab, Plan, wait};
 
 fn sdgroup(lab: &mut Lab, words: &[&str]) -> String {
     let (status, printed) = lab.sdgroup().run(words);
@@ -63,6 +63,11 @@ fn a_storage_sealed_during_a_backup_finishes_it_serves_a_restore_and_gets_no_new
             .any(|line| line.contains(" Docs ") && line.contains(" File4 ")),
         "{printed}"
     );
+    // What it has seen is a history that can be played: the restores are no part of it.
+    wait::until("the last job to be in the history", JOB_WITHIN, || {
+        let printed = sdgroup(&mut lab, &["simulate", "--policy", "LeastUsed"]);
+        printed.starts_with("5 jobs; 2 that read are left out\n").then_some(())
+    });
     let metrics = lab.sdgroup().metrics();
     assert!(metrics.sum("sdgroup_shadow_choices_total", &[]) > 0.5, "{metrics:?}");
 }
