@@ -24,7 +24,7 @@ impl Director {
         fs::create_dir_all(&folder).expect("a Director's folder");
         let port = Port::choose();
         let console = configure(folder.join("bconsole.conf"), resources::console(name, port.number()));
-        let catalog = Catalog::create(&folder.join("bacula.db"), &root.catalog_schema());
+        let catalog = Catalog::create(&folder.join("bacula.db"), root.catalog_schema());
         let text = resources::director(plan, (name, port.number()), ports, storages);
         Self {
             daemon: daemon(root, "bacula-dir", name, port, &folder, text),

@@ -1,0 +1,173 @@
+//! PostgreSQL in the lab: its programs, the user that they run as, and one server on a loopback address of its own.
+
+use super::packages;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// PostgreSQL refuses to run as root. Root becomes this user (nobody), who may still pass through folders that only
+/// root may: what is unpacked can lie in one.
+const NOT_ROOT: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups \
+                        --inh-caps=+dac_override,+dac_read_search --ambient-caps=+dac_override,+dac_read_search --";
+
+/// The words before a command that is not to run as root; none when we are not root.
+pub(crate) fn not_as_root() -> &'static str {
+    if geteuid().is_root() { NOT_ROOT } else { "" }
+}
+
+/// Where one server lives: its data, and its configuration beside them as Debian has it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    programs: PathBuf,
+    folder: PathBuf,
+    address: Ipv4Addr,
+    port: u16,
+}
+
+impl Server {
+    /// A server that nobody has made yet.
+    pub(crate) fn new(folder: &Path, address: Ipv4Addr, port: u16) -> Self {
+        Self {
+            programs: packages::postgres_programs().unwrap_or_else(|error| panic!("{error}")),
+            folder: folder.to_owned(),
+            address,
+            port,
+        }
+    }
+
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// `postgresql.conf`; what lies beside it in `conf.d` is read as well, and `pg_hba.conf`.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.join("conf/postgresql.conf")
+    }
+
+    /// The folder of its socket. A socket's path has at most 107 bytes.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes the configuration, which does not need the data.
+    pub(crate) fn configure(&self, who_may: &str) {
+        let conf = self.folder.join("conf");
+        fs::create_dir_all(conf.join("conf.d")).expect("the configuration's folder");
+        let Self { address, port, .. } = self;
+        let text = format!(
+            "data_directory = '{}'\nhba_file = '{}'\nlisten_addresses = '{address}'\nport = {port}\n\
+             unix_socket_directories = '{}'\nfsync = off\nshared_buffers = 16MB\nmax_connections = 40\n\
+             jit = off\ninclude_dir = 'conf.d'\n",
+            self.data().display(),
+            conf.join("pg_hba.conf").display(),
+            self.folder.display(),
+        );
+        fs::write(self.configuration(), text).expect("postgresql.conf");
+        // The server's user has no name in common with PostgreSQL's here.
+        let text = format!("local all all trust\n{who_may}");
+        fs::write(conf.join("pg_hba.conf"), text).expect("pg_hba.conf");
+        let made = Command::new("chmod").arg("-R").arg("a+rwX").arg(&self.folder).status();
+        assert!(made.expect("chmod").success(), "the folder for another user");
+    }
+
+    /// Makes an empty cluster.
+    pub(crate) fn create(&self) {
+        let mut command = self.command("initdb");
+        command.args(["--username=postgres", "--locale=C", "--encoding=SQL_ASCII", "--no-sync"]);
+        command.args(["--auth=trust", "--pgdata"]).arg(self.data());
+        run(&mut command);
+    }
+
+    /// The words that start it, for a shell, and that end it.
+    pub(crate) fn start_words(&self) -> String {
+        format!(
+            "{} {} start --wait --silent --pgdata={} --log={} -o --config-file={}",
+            not_as_root(),
+            self.programs.join("pg_ctl").display(),
+            self.data().display(),
+            self.log().display(),
+            self.configuration().display(),
+        )
+    }
+
+    pub(crate) fn stop_words(&self) -> String {
+        let program = self.programs.join("pg_ctl");
+        let (program, data) = (program.display(), self.data());
+        format!(
+            "{} {program} stop --wait --silent --mode=fast --pgdata={}",
+            not_as_root(),
+            data.display()
+        )
+    }
+
+    pub(crate) fn start(&self) {
+        run(Command::new("sh").arg("-c").arg(self.start_words()));
+    }
+
+    /// Ends it at once, without a word to anybody (SIGKILL to all of its processes); whether it ran.
+    pub(crate) fn kill(&self) -> bool {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let pid = file
+            .lines()
+            .next()
+            .and_then(|line| line.parse().ok())
+            .and_then(Pid::from_raw);
+        let Some(pid) = pid else { return false };
+        // Its children see it go and end by themselves.
+        kill_process(pid, Signal::KILL).is_ok()
+    }
+
+    /// What a statement gives, by the server's socket: columns between bars, rows in lines.
+    pub(crate) fn ask(&self, database: &str, statement: &str) -> Option<String> {
+        let mut command = self.command("psql");
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
+        command
+            .arg("-h")
+            .arg(self.socket())
+            .args(["-p", &self.port.to_string(), "-c", statement]);
+        let output = command.output().expect("psql");
+        let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        output.status.success().then_some(said)
+    }
+
+    /// A command that runs one of PostgreSQL's programs as the server's user.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut words = not_as_root().split_ascii_whitespace();
+        let program = self.programs.join(program);
+        match words.next() {
+            None => Command::new(program),
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(program);
+                command
+            }
+        }
+    }
+
+    /// What it wrote about itself.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.join("postgres.log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&said)
+    );
+}
