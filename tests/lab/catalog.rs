@@ -1,8 +1,9 @@
 //! What the Director's catalog says of jobs and volumes, read beside it.
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// The Director's number of a job.
@@ -103,29 +104,38 @@ pub(crate) struct Volume {
     pub(crate) jobs: u64,
 }
 
-/// The Director's SQLite file.
-#[derive(Debug)]
+/// What one statement gives: rows of fields as text.
+pub(crate) type Rows = Vec<Vec<String>>;
+
+/// The Director's catalog, wherever it is.
 pub(crate) struct Catalog {
-    file: PathBuf,
+    ask: Box<dyn Fn(&str) -> Rows>,
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Catalog").finish_non_exhaustive()
+    }
 }
 
 impl Catalog {
-    /// Makes an empty catalog from the packages' schema.
+    /// Makes an empty catalog in SQLite from the packages' schema.
     pub(crate) fn create(file: &Path, schema: &Path) -> Self {
         let statements =
             std::fs::read_to_string(schema).unwrap_or_else(|error| panic!("{}: {error}", schema.display()));
         let connection = Connection::open(file).expect("a new SQLite file");
         connection.execute_batch(&statements).expect("the catalog's tables");
-        Self { file: file.to_owned() }
+        let file = file.to_owned();
+        Self::answered_by(move |select| sqlite(&file, select).expect("an answer from the catalog"))
     }
 
-    fn read<T>(&self, reading: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
-        let connection =
-            Connection::open_with_flags(&self.file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the catalog");
-        connection
-            .busy_timeout(Duration::from_secs(60))
-            .expect("a busy timeout");
-        reading(&connection).expect("an answer from the catalog")
+    /// A catalog that is somewhere else; `ask` runs a SELECT.
+    pub(crate) fn answered_by(ask: impl Fn(&str) -> Rows + 'static) -> Self {
+        Self { ask: Box::new(ask) }
+    }
+
+    fn number(&self, select: &str) -> Option<u64> {
+        (self.ask)(select).first()?.first()?.parse().ok()
     }
 
     /// The job's report; `None` while it has not come to its end and written its last line.
@@ -136,63 +146,49 @@ impl Catalog {
 
     /// The job as it is now.
     pub(crate) fn job(&self, id: JobId) -> Option<JobReport> {
-        self.read(|catalog| {
-            let mut texts = catalog.prepare("SELECT LogText FROM Log WHERE JobId = ? ORDER BY LogId")?;
-            // A line may quote bytes of a file: not every log is UTF-8.
-            let lines = texts.query_map([id.0], |row| {
-                let bytes = row.get_ref(0)?.as_bytes().unwrap_or_default();
-                // With SQLite the Director leaves a backslash behind each line.
-                Ok(String::from_utf8_lossy(bytes).trim_end_matches('\\').to_owned())
-            })?;
-            let log = lines.collect::<rusqlite::Result<String>>()?;
-            let mut names = catalog.prepare(
-                "SELECT VolumeName, MIN(JobMediaId) AS First FROM JobMedia JOIN Media USING (MediaId) \
-                 WHERE JobId = ? GROUP BY VolumeName ORDER BY First",
-            )?;
-            let volumes = names
-                .query_map([id.0], |row| row.get(0))?
-                .collect::<rusqlite::Result<Vec<String>>>()?;
-            let select = "SELECT Job, Level, JobStatus, JobFiles, JobBytes, JobErrors FROM Job WHERE JobId = ?";
-            let row = catalog.query_row(select, [id.0], |row| {
-                let status: String = row.get(2)?;
-                Ok(JobReport {
-                    id,
-                    job: row.get(0)?,
-                    level: row.get(1)?,
-                    status: status.chars().next().unwrap_or('?'),
-                    files: row.get(3)?,
-                    bytes: row.get(4)?,
-                    errors: row.get(5)?,
-                    volumes,
-                    storages: Vec::new(),
-                    log,
-                })
-            });
-            row.optional()
+        let lines = (self.ask)(&format!("SELECT LogText FROM Log WHERE JobId = {id} ORDER BY LogId"));
+        // With SQLite the Director leaves a backslash behind each line.
+        let lines = lines.iter().flatten().map(|line| line.trim_end_matches('\\'));
+        let log = lines.collect::<String>();
+        let names = (self.ask)(&format!(
+            "SELECT VolumeName, MIN(JobMediaId) AS First FROM JobMedia JOIN Media USING (MediaId) \
+             WHERE JobId = {id} GROUP BY VolumeName ORDER BY First"
+        ));
+        let volumes = names.into_iter().filter_map(|row| row.into_iter().next()).collect();
+        let select = format!("SELECT Job, Level, JobStatus, JobFiles, JobBytes, JobErrors FROM Job WHERE JobId = {id}");
+        let row = (self.ask)(&select).into_iter().next()?;
+        let [job, level, status, files, bytes, errors] = <[String; 6]>::try_from(row).ok()?;
+        let count = |text: String| text.parse().expect("a number in the catalog");
+        Some(JobReport {
+            id,
+            job,
+            level,
+            status: status.chars().next().unwrap_or('?'),
+            files: count(files),
+            bytes: count(bytes),
+            errors: count(errors),
+            volumes,
+            storages: Vec::new(),
+            log,
         })
     }
 
     /// The job that wrote a copy of this one, or to which it was migrated.
     pub(crate) fn duplicate_of(&self, id: JobId) -> Option<JobId> {
-        self.read(|catalog| {
-            let select = "SELECT MAX(JobId) FROM Job WHERE PriorJobId = ? AND Type IN ('B', 'C')";
-            let found: Option<u32> = catalog.query_row(select, [id.0], |row| row.get(0))?;
-            Ok(found.map(JobId))
-        })
+        let select = format!("SELECT MAX(JobId) FROM Job WHERE PriorJobId = {id} AND Type IN ('B', 'C')");
+        self.number(&select).map(job_id)
     }
 
     /// How many files of the job there are.
     pub(crate) fn files_of(&self, id: JobId) -> u64 {
-        self.read(|catalog| catalog.query_row("SELECT COUNT(*) FROM File WHERE JobId = ?", [id.0], |row| row.get(0)))
+        let count = self.number(&format!("SELECT COUNT(*) FROM File WHERE JobId = {id}"));
+        count.expect("a count")
     }
 
     /// The newest job of this resource.
     pub(crate) fn job_named(&self, name: &str) -> Option<JobId> {
-        self.read(|catalog| {
-            let select = "SELECT MAX(JobId) FROM Job WHERE Name = ?";
-            let found: Option<u32> = catalog.query_row(select, [name], |row| row.get(0))?;
-            Ok(found.map(JobId))
-        })
+        let select = format!("SELECT MAX(JobId) FROM Job WHERE Name = '{name}'");
+        self.number(&select).map(job_id)
     }
 
     /// The volume of this name.
@@ -207,21 +203,42 @@ impl Catalog {
     }
 
     pub(crate) fn volumes(&self) -> Vec<Volume> {
-        self.read(|catalog| {
-            let select = "SELECT VolumeName, Pool.Name, VolStatus, MediaType, VolBytes, VolJobs \
-                          FROM Media JOIN Pool USING (PoolId) ORDER BY MediaId";
-            let mut rows = catalog.prepare(select)?;
-            let volumes = rows.query_map([], |row| {
-                Ok(Volume {
-                    name: row.get(0)?,
-                    pool: row.get(1)?,
-                    status: row.get(2)?,
-                    media_type: row.get(3)?,
-                    bytes: row.get(4)?,
-                    jobs: row.get(5)?,
-                })
-            })?;
-            volumes.collect()
-        })
+        let select = "SELECT VolumeName, Pool.Name, VolStatus, MediaType, VolBytes, VolJobs \
+                      FROM Media JOIN Pool USING (PoolId) ORDER BY MediaId";
+        let volume = |row: Vec<String>| {
+            let [name, pool, status, media_type, bytes, jobs] = <[String; 6]>::try_from(row).expect("six columns");
+            Volume {
+                name,
+                pool,
+                status,
+                media_type,
+                bytes: bytes.parse().expect("bytes"),
+                jobs: jobs.parse().expect("a count"),
+            }
+        };
+        (self.ask)(select).into_iter().map(volume).collect()
+    }
+}
+
+fn job_id(number: u64) -> JobId {
+    JobId(u32::try_from(number).expect("a JobId"))
+}
+
+fn sqlite(file: &Path, select: &str) -> rusqlite::Result<Rows> {
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(Duration::from_secs(60))?;
+    let mut statement = connection.prepare(select)?;
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| (0..columns).map(|at| row.get_ref(at).map(text)).collect())?;
+    rows.collect()
+}
+
+/// A field; a text that is not UTF-8, as far as it is: a job's log may quote bytes of a file.
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }

@@ -41,6 +41,10 @@ impl Director {
         &self.catalog
     }
 
+    pub(super) fn keep_catalog(&mut self, catalog: Catalog) {
+        self.catalog = catalog;
+    }
+
     /// The configuration of consoles that are to reach it.
     pub(super) fn console(&self) -> &Path {
         &self.console

@@ -156,6 +156,11 @@ impl Lab {
         std::mem::swap(&mut self.director, second);
     }
 
+    /// From now on the jobs are in another catalog: that of a Director which has taken this lab over.
+    pub(crate) fn keep_catalog(&mut self, catalog: Catalog) {
+        self.director.keep_catalog(catalog);
+    }
+
     pub(crate) fn storages(&self) -> &[Storage] {
         &self.storages
     }

@@ -15,10 +15,19 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn choose() -> Self {
+        Self::choose_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// One that is free at every address of the loopback network.
+    pub(crate) fn choose_everywhere() -> Self {
+        Self::choose_at(Ipv4Addr::UNSPECIFIED)
+    }
+
+    fn choose_at(address: Ipv4Addr) -> Self {
         let kept = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         kept.set_reuse_address(true).expect("SO_REUSEADDR");
-        let any = SockAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
-        kept.bind(&any).expect("a free port on the loopback address");
+        let any = SockAddr::from(SocketAddrV4::new(address, 0));
+        kept.bind(&any).expect("a free port");
         let number = kept
             .local_addr()
             .ok()

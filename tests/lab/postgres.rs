@@ -110,6 +110,10 @@ impl Server {
         run(Command::new("sh").arg("-c").arg(self.start_words()));
     }
 
+    pub(crate) fn stop(&self) {
+        run(Command::new("sh").arg("-c").arg(self.stop_words()));
+    }
+
     /// Ends it at once, without a word to anybody (SIGKILL to all of its processes); whether it ran.
     pub(crate) fn kill(&self) -> bool {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
@@ -125,29 +129,21 @@ impl Server {
 
     /// What a statement gives, by the server's socket: columns between bars, rows in lines.
     pub(crate) fn ask(&self, database: &str, statement: &str) -> Option<String> {
-        let mut command = self.command("psql");
-        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
-        command
-            .arg("-h")
-            .arg(self.socket())
-            .args(["-p", &self.port.to_string(), "-c", statement]);
-        let output = command.output().expect("psql");
-        let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-        output.status.success().then_some(said)
+        self.reader().ask(database, &["-c", statement])
+    }
+
+    /// Somebody who asks this server for as long as it is there, and does not end it.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            psql: self.programs.join("psql"),
+            socket: self.folder.clone(),
+            port: self.port,
+        }
     }
 
     /// A command that runs one of PostgreSQL's programs as the server's user.
     pub(crate) fn command(&self, program: &str) -> Command {
-        let mut words = not_as_root().split_ascii_whitespace();
-        let program = self.programs.join(program);
-        match words.next() {
-            None => Command::new(program),
-            Some(first) => {
-                let mut command = Command::new(first);
-                command.args(words).arg(program);
-                command
-            }
-        }
+        command(&self.programs.join(program))
     }
 
     /// What it wrote about itself.
@@ -159,6 +155,58 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Asks a server by its socket.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    psql: PathBuf,
+    socket: PathBuf,
+    port: u16,
+}
+
+/// What psql puts between fields, and behind rows: what no text in a catalog has.
+const FIELD: char = '\u{1}';
+const ROW: char = '\0';
+
+impl Reader {
+    fn ask(&self, database: &str, more: &[&str]) -> Option<String> {
+        let mut command = command(&self.psql);
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
+        command.arg("-h").arg(&self.socket).args(["-p", &self.port.to_string()]);
+        let output = command.args(more).output().expect("psql");
+        let said = String::from_utf8_lossy(&output.stdout)
+            .trim_end_matches('\n')
+            .to_owned();
+        output.status.success().then_some(said)
+    }
+
+    /// The rows of a SELECT; nothing when the server is not there, or is one that only follows.
+    pub(crate) fn rows_if_primary(&self, database: &str, select: &str) -> Option<Vec<Vec<String>>> {
+        if self.ask(database, &["-c", "SELECT pg_is_in_recovery()"])? != "f" {
+            return None;
+        }
+        let field = FIELD.to_string();
+        let said = self.ask(database, &["-F", &field, "-0", "-c", select])?;
+        let rows = said.split(ROW).filter(|row| !row.is_empty());
+        Some(
+            rows.map(|row| row.split(FIELD).map(ToOwned::to_owned).collect())
+                .collect(),
+        )
+    }
+}
+
+/// A command that is not run as root.
+fn command(program: &Path) -> Command {
+    let mut words = not_as_root().split_ascii_whitespace();
+    match words.next() {
+        None => Command::new(program),
+        Some(first) => {
+            let mut command = Command::new(first);
+            command.args(words).arg(program);
+            command
+        }
     }
 }
 
