@@ -62,7 +62,7 @@ fn what_the_catalog_has_lost_is_read_from_the_volumes() {
     assert_eq!(newer_volumes(&site), Vec::<String>::new());
     let found = lab.catalog().job_named("Docs").expect("the job");
     lab.must_restore(&[found], &source, &checksum(&source));
-    // What was scanned is not written to again: Bacula 15.0's bscan counts a volume's bytes a little short.
+    // The scan leaves it as it was set: closed.
     let next = lab.job("Docs", "Full");
     assert_ne!(next.must_be_ok().volumes, volumes);
     assert_eq!(lab.catalog().volume(&volumes[0]).status, "Used");

@@ -17,6 +17,7 @@ mod catalog;
 mod config;
 mod host;
 mod postgres;
+mod several;
 mod site;
 mod takeover;
 
