@@ -13,6 +13,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod address;
 mod catalog;
 mod config;
 mod host;

@@ -48,6 +48,7 @@ const POSTGRES: Parcel = Parcel {
         "bacula-common-pgsql",
         "bacula-director-pgsql",
         "keepalived",
+        "iproute2",
     ],
     // What compiles long queries: loaded only when such a query comes.
     without: &["libllvm", "libz3"],
@@ -56,9 +57,10 @@ const POSTGRES: Parcel = Parcel {
         "usr/lib/postgresql/17/bin/psql",
         "usr/lib/bacula",
         "usr/sbin/keepalived",
+        "usr/bin/ip",
         POSTGRES_SCHEMA,
     ],
-    wrapped: &["usr/lib/postgresql/17/bin", "usr/sbin"],
+    wrapped: &["usr/lib/postgresql/17/bin", "usr/sbin", "usr/bin"],
 };
 
 const SQLITE_SCHEMA: &str = "usr/share/dbconfig-common/data/bacula-director-sqlite3/install/sqlite3";
@@ -180,9 +182,10 @@ pub(crate) fn postgres_programs() -> Result<PathBuf> {
     Ok(POSTGRES.unpacked()?.join("usr/lib/postgresql/17/bin"))
 }
 
-/// What moves an address from one machine to another.
-pub(crate) fn keepalived() -> Result<PathBuf> {
-    Ok(POSTGRES.unpacked()?.join("usr/sbin/keepalived"))
+/// What moves addresses: `keepalived` and `ip`.
+pub(crate) fn network_programs() -> Result<[PathBuf; 2]> {
+    let root = POSTGRES.unpacked()?;
+    Ok(["usr/sbin/keepalived", "usr/bin/ip"].map(|program| root.join(program)))
 }
 
 /// The folders of an unpacked root that hold libraries.
