@@ -16,6 +16,7 @@ mod lab;
 mod address;
 mod catalog;
 mod config;
+mod copies;
 mod host;
 mod postgres;
 mod several;
