@@ -32,6 +32,8 @@ fn later_runs_stay_with_the_full_and_leave_a_storage_that_is_down_or_wait_for_it
     let fulls = run_both(&lab, "Full", 0);
     let homes = fulls.map(|id| storage_of(&lab, id));
     assert_ne!(homes[0], homes[1], "the policy places fulls");
+    // Where the fulls are is known after a restart, too.
+    lab.sdgroup().restart();
     for (level, number) in [("Incremental", 1), ("Differential", 2)] {
         let runs = run_both(&lab, level, number);
         assert_eq!(runs.map(|id| storage_of(&lab, id)), homes, "{level}");

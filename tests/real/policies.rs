@@ -104,6 +104,7 @@ fn each_policy_places_real_jobs_by_what_it_is_for() {
     let mut plan = Plan::with_policy("LeastUsed");
     plan.settings.group = RULES.to_owned();
     plan.settings.storage_of.insert("File4", "Weight = 2\n".to_owned());
+    plan.devices = 4;
     plan.volumes_in_memory("File4");
     let small = plan.large("Weighted", 130, 10_000);
     for name in ["Copies", "Hashed", "Drawn", "Roomy", "RoomyIdle", "Fast"] {
