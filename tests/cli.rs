@@ -161,6 +161,60 @@ fn the_example_passes() {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
+#[test]
+fn resources_to_paste_show_passwords_only_where_they_may() {
+    let site = Site::new(GOOD);
+    let ran = site.sdgroup(&["print", "director", "--address", "sdg.example.org"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    for words in [
+        "Address = sdg.example.org",
+        "Password = \"hunter2\"",
+        "Maximum Concurrent Jobs = 40",
+    ] {
+        assert!(ran.out.contains(words), "{words}: {ran:?}");
+    }
+    for what in ["director", "storage"] {
+        let ran = site.sdgroup(&["print", what, "--hide-passwords"]);
+        assert!(ran.out.contains("(hidden)") && !ran.out.contains("hunter2"), "{ran:?}");
+    }
+    let ran = site.sdgroup(&["print", "storage", "Fiel5"]);
+    assert!(ran.code == 1 && ran.err.contains("did you mean \"File5\"?"), "{ran:?}");
+}
+
+#[test]
+fn an_adopted_configuration_is_for_its_group_and_written_once() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (director, outcome) = (folder.path().join("dir.conf"), folder.path().join("sdgroup.toml"));
+    let storage = |name: &str| {
+        format!(
+            "Storage {{\n Name = {name}\n Address = {name}.example.org\n Password = hunter2\n Device = D\n Media Type = M\n}}\n"
+        )
+    };
+    let text = format!(
+        "Director {{ Name = d }}\nPool {{ Name = P }}\n{}{}",
+        storage("A1"),
+        storage("A2")
+    );
+    std::fs::write(&director, text).unwrap();
+    let words = ["adopt", director.to_str().unwrap(), "-o", outcome.to_str().unwrap()];
+    let ran = sdgroup(&words);
+    assert!(
+        ran.code == 0 && ran.err.starts_with("note: probes log in as d"),
+        "{ran:?}"
+    );
+    assert_eq!(std::fs::metadata(&outcome).unwrap().permissions().mode() & 0o777, 0o640);
+    let ran = sdgroup(&["check", "-c", outcome.to_str().unwrap()]);
+    assert!(ran.code == 0 && ran.err.is_empty(), "{ran:?}");
+    let ran = sdgroup(&words);
+    assert!(
+        ran.code == 1 && ran.err.contains("sdgroup.toml: File exists"),
+        "{ran:?}"
+    );
+    assert!(!ran.err.contains("hunter2"), "{ran:?}");
+}
+
 fn list(site: &Site) -> String {
     let ran = site.sdgroup(&["volumes", "list", "--csv"]);
     assert_eq!(ran.code, 0, "{ran:?}");

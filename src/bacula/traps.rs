@@ -1,5 +1,6 @@
 //! What is wrong between a configuration of sdgroup and a Director's, where each is good by itself.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -9,13 +10,15 @@ use super::paste::jobs_at_once;
 use crate::config::model::{Director, Group, Model};
 use crate::config::units::in_words;
 use crate::config::{Problem, Severity};
+use crate::types::StorageName;
 
 /// From here on a Director that cannot reach sdgroup keeps a job too long.
 const LONG: Duration = Duration::from_secs(5 * 60);
 
-/// What is probably not meant in the Director's configuration `file`, which is read as `director`.
+/// What is probably not meant in the Director's configuration `file`, which is read as `director`. `known` are the storages
+/// of which the ledger knows a Volume.
 #[must_use]
-pub fn traps(model: &Model, director: &DirectorFile, file: &Path) -> Vec<Problem> {
+pub fn traps(model: &Model, director: &DirectorFile, file: &Path, known: &BTreeSet<StorageName>) -> Vec<Problem> {
     let mut found = Traps {
         file,
         problems: Vec::new(),
@@ -52,7 +55,7 @@ pub fn traps(model: &Model, director: &DirectorFile, file: &Path) -> Vec<Problem
             "paste what \"sdgroup print director\" prints",
         );
     }
-    found.past_sdgroup(model, director);
+    found.past_sdgroup(model, director, known);
     if any && director.connect_timeout > LONG {
         found.add(
             format!("SD Connect Timeout is {}", in_words(director.connect_timeout)),
@@ -185,15 +188,21 @@ impl Traps<'_> {
     }
 
     /// Storages that the Director reaches itself although they are sdgroup's.
-    fn past_sdgroup(&mut self, model: &Model, director: &DirectorFile) {
+    fn past_sdgroup(&mut self, model: &Model, director: &DirectorFile, known: &BTreeSet<StorageName>) {
         for storage in &director.storages {
             let Some(member) = member_at(model, storage) else {
                 continue;
             };
             self.add(
                 format!(
-                    "the Storage {} leads straight to {member}, with the Media Type {}",
-                    storage.name, storage.media_type
+                    "the Storage {} leads straight to {member}, with the Media Type {}{}",
+                    storage.name,
+                    storage.media_type,
+                    if known.contains(member) {
+                        ""
+                    } else {
+                        ", and the ledger knows none of its Volumes"
+                    }
                 ),
                 "what jobs write there past sdgroup is in no ledger, and its jobs are not counted: once its Volumes are \
                  imported (sdgroup volumes import), let jobs and pools name sdgroup's Storage instead",

@@ -1,9 +1,9 @@
 //! `sdgroup adopt`: a configuration out of those that Bacula's daemons have.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -136,9 +136,18 @@ fn random_password() -> Result<Secret, Failure> {
     Ok(Secret::new(letters.map(|letter| char::from(*letter)).collect()))
 }
 
+/// Writes it, for the group of its folder: a package has made that for the user that sdgroup runs as.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file);
-    created
-        .and_then(|mut created| created.write_all(text.as_bytes()))
-        .map_err(|error| Failure::text(format!("cannot write {}: {error}", file.display())))
+    let create = || {
+        let mut created = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file)?;
+        created.write_all(text.as_bytes())?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let group = fs::metadata(folder.unwrap_or(Path::new(".")))?.gid();
+        if created.metadata()?.gid() != group {
+            // Who may not give it away has it for himself.
+            let _ = fchown(&created, None, Some(group));
+        }
+        Ok(())
+    };
+    create().map_err(|error: io::Error| Failure::text(format!("cannot write {}: {error}", file.display())))
 }

@@ -1,5 +1,6 @@
 //! `sdgroup check`, `sdgroup -t`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::bacula::{self, Daemon};
 use crate::config::{self, Loaded, MachineSecrets, Model, Problem, SecretReader, model};
 use crate::group::Releases;
 use crate::probe::{self, Outcome, Questioner};
-use crate::types::Release;
+use crate::types::{Release, StorageName};
 
 /// Tells every problem of the configuration, and that it is good if it is. With `connect` every storage is logged in to
 /// as well, as a probe does; with the configuration of a Director what does not go together is told, too.
@@ -40,7 +41,7 @@ pub(super) fn check(path: &Path, connect: bool, director: Option<&Path>, out: &m
 /// What does not go together with the Director's configuration.
 fn beside(model: &Model, file: &Path) -> Result<Vec<Problem>, Failure> {
     match bacula::read(file).map_err(|error| Failure::text(error.to_string()))? {
-        Daemon::Director(director) => Ok(bacula::traps(model, &director, file)),
+        Daemon::Director(director) => Ok(bacula::traps(model, &director, file, &known_to_ledger(model)?)),
         Daemon::Storage(_) => {
             let file = file.display();
             Err(Failure::text(format!(
@@ -48,6 +49,18 @@ fn beside(model: &Model, file: &Path) -> Result<Vec<Problem>, Failure> {
             )))
         }
     }
+}
+
+/// The storages of which the ledger knows a Volume, if there is a ledger yet.
+fn known_to_ledger(model: &Model) -> Result<BTreeSet<StorageName>, Failure> {
+    let Some(store) = super::volumes::existing(model)? else {
+        return Ok(BTreeSet::new());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
+    let records = runtime.block_on(store.all(None))?;
+    Ok(records.into_iter().map(|record| record.storage).collect())
 }
 
 fn contents(model: &Model) -> String {

@@ -135,8 +135,9 @@ fn what_does_not_fit_says_why() {
 #[test]
 fn the_traps_of_a_directors_configuration_are_told() {
     let (Loaded { model, .. }, _) = adopted(&director(""), &[], &wishes());
+    let known = [StorageName::new("Disk-2").unwrap()].into();
     let told = |more: &str| {
-        let problems = super::super::traps(&model, &director(more), Path::new("dir.conf"));
+        let problems = super::super::traps(&model, &director(more), Path::new("dir.conf"), &known);
         problems.iter().map(ToString::to_string).collect::<String>()
     };
     let bare = told("");
@@ -144,7 +145,11 @@ fn the_traps_of_a_directors_configuration_are_told() {
         bare.contains("none of its Storage resources leads to sdgroup, at port 9104"),
         "{bare}"
     );
-    assert!(bare.contains("the Storage Disk-1 leads straight to Disk-1"), "{bare}");
+    assert!(
+        bare.contains("leads straight to Disk-1, with the Media Type File, and the ledger knows none of its Volumes\n")
+            && bare.contains("leads straight to Disk-2, with the Media Type File\n"),
+        "{bare}"
+    );
     let storage = "Storage {\n Name = All\n Address = localhost\n SDPort = 9104\n Password = wrong\n Device = Chgr2\n Media Type = File2\n}\n\
         Pool {\n Name = P\n Storage = All, Tape\n}\nClient {\n Name = c\n Address = c.example.org\n}\n";
     let all = told(storage);

@@ -109,7 +109,7 @@ pub(super) fn run(command: &Command, path: &Path, out: &mut dyn Write) -> Result
 }
 
 /// The store, if there is one yet: looking at a ledger does not make one.
-fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Failure> {
+pub(super) fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Failure> {
     let path = model.state_file();
     match path.try_exists() {
         Ok(false) => Ok(None),
