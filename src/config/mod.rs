@@ -156,6 +156,6 @@ fn line_around(text: &str, at: usize) -> Span {
 }
 
 #[cfg(test)]
-mod reference;
+mod reference_tests;
 #[cfg(test)]
 mod tests;

@@ -164,7 +164,7 @@ fn the_traps_of_a_directors_configuration_are_told() {
     ] {
         assert!(all.contains(words), "{words}\n{all}");
     }
-    assert!(!all.contains("none of its"), "{all}");
+    assert!(!all.contains("none of its Storage resources"), "{all}");
     let resource = super::super::director_resources(
         &model,
         None,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::diff::differences;
 use super::file::SCHEMAS;
 use super::{MachineSecrets, Model, compile};
 
@@ -524,6 +525,49 @@ fn the_table_has_every_key_and_no_other() {
         "missing: {missing:?}, too many: {too_many:?}"
     );
     assert!(HANDOVER.iter().all(|key| listed.contains(key)));
+}
+
+/// A value that is not the default, for keys of which a reload has to know.
+const OTHER: &[(&str, &str, &str)] = &[
+    ("[Sdgroup]", "StateDirectory", "\"/elsewhere\""),
+    ("[Sdgroup]", "MetricsAddress", "\"127.0.0.1:1\""),
+    ("[Sdgroup]", "AdminAddress", "\"127.0.0.1:2\""),
+    ("[Sdgroup]", "AdminSocket", "\"/elsewhere.sock\""),
+    ("[Sdgroup]", "LogFormat", "\"json\""),
+    ("[Sdgroup]", "LogLevel", "\"debug\""),
+    ("[Sdgroup]", "Name", "\"other\""),
+    ("[Sdgroup]", "RouteWait", "\"7 seconds\""),
+    ("[Sdgroup]", "TlsPskEnable", "false"),
+    ("[[Listen]]", "Address", "\"127.0.0.1\""),
+    ("[[Listen]]", "SDPort", "9104"),
+    ("[[Director]]", "Monitor", "true"),
+    ("[[Storage]]", "Weight", "2"),
+    ("[[Group]]", "DownWait", "\"7 seconds\""),
+    ("[[Group.Rule]]", "Priority", "3"),
+    ("[Probe]", "Rise", "7"),
+    ("[Ejection]", "Failures", "7"),
+    ("[History]", "MaximumJobs", "7"),
+];
+
+#[test]
+fn what_a_reload_applies_is_what_the_page_says() {
+    let before = compiled(SMALL);
+    for (header, key, value) in OTHER {
+        let header_line = format!("{header}\n");
+        let after = compiled(&SMALL.replacen(&header_line, &format!("{header_line}{key} = {value}\n"), 1));
+        let found = differences(&before, &after);
+        let needs = !found.need_handover.is_empty();
+        assert!(
+            needs || !found.applied.is_empty(),
+            "{key} of {header} makes no difference"
+        );
+        assert_eq!(needs, HANDOVER.contains(&(header, key)), "{key} of {header}: {found}");
+    }
+    assert!(
+        HANDOVER
+            .iter()
+            .all(|wanted| OTHER.iter().any(|(header, key, _)| *wanted == (*header, *key)))
+    );
 }
 
 #[test]
