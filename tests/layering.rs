@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bacula", &["types", "config"]),
     ("telemetry", &["types"]),
     ("group", &["types", "config"]),
-    ("store", &["types"]),
+    ("store", &["types", "config"]),
     ("simulate", &["types", "table", "config", "group", "store"]),
     ("volumes", &["types", "wire", "table", "config", "store"]),
     (

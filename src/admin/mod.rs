@@ -29,6 +29,9 @@ pub trait Vitals: Send + Sync {
 
     /// Why the process cannot take every job, one line each; empty when it can.
     fn obstacles(&self) -> Vec<String>;
+
+    /// What the operator should look at although every job is taken, one line each.
+    fn remarks(&self) -> Vec<String>;
 }
 
 /// What the pages are made of.
@@ -58,10 +61,12 @@ async fn scrape(State(desk): State<Desk>) -> impl IntoResponse {
 
 async fn readiness(State(desk): State<Desk>) -> impl IntoResponse {
     let obstacles = desk.vitals.obstacles();
-    if obstacles.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
-    }
-    let mut lines = obstacles.join("\n");
-    lines.push('\n');
-    (StatusCode::SERVICE_UNAVAILABLE, lines)
+    let (status, mut lines) = if obstacles.is_empty() {
+        (StatusCode::OK, vec!["ready".to_owned()])
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, obstacles)
+    };
+    lines.extend(desk.vitals.remarks());
+    lines.push(String::new());
+    (status, lines.join("\n"))
 }

@@ -158,6 +158,10 @@ mod tests {
         fn obstacles(&self) -> Vec<String> {
             self.0.borrow().clone()
         }
+
+        fn remarks(&self) -> Vec<String> {
+            vec!["the patient is looked after".to_owned()]
+        }
     }
 
     struct Rig {
@@ -208,7 +212,7 @@ mod tests {
 
         let ready = fetch(rig.address, "/readyz").await;
         assert!(
-            ready.starts_with("HTTP/1.1 200") && ready.ends_with("ready\n"),
+            ready.starts_with("HTTP/1.1 200") && ready.ends_with("ready\nthe patient is looked after\n"),
             "{ready}"
         );
         rig.patient
@@ -217,7 +221,7 @@ mod tests {
         let unready = fetch(rig.address, "/readyz").await;
         assert!(unready.starts_with("HTTP/1.1 503"), "{unready}");
         assert!(
-            unready.ends_with("\r\n\r\ngroup Files: File4 is down\ndraining\n"),
+            unready.ends_with("\r\n\r\ngroup Files: File4 is down\ndraining\nthe patient is looked after\n"),
             "{unready}"
         );
 

@@ -53,14 +53,17 @@ fn beside(model: &Model, file: &Path) -> Result<Vec<Problem>, Failure> {
 
 /// The storages of which the ledger knows a Volume, if there is a ledger yet.
 fn known_to_ledger(model: &Model) -> Result<BTreeSet<StorageName>, Failure> {
-    let Some(store) = super::volumes::existing(model)? else {
-        return Ok(BTreeSet::new());
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
-    let records = runtime.block_on(store.all(None))?;
-    Ok(records.into_iter().map(|record| record.storage).collect())
+    runtime.block_on(async {
+        let Some(store) = super::volumes::existing(model).await? else {
+            return Ok(BTreeSet::new());
+        };
+        let records = store.all(None).await?;
+        Ok(records.into_iter().map(|record| record.storage).collect())
+    })
 }
 
 fn contents(model: &Model) -> String {

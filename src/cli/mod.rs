@@ -13,6 +13,7 @@ mod run;
 mod simulate;
 mod states;
 mod storages;
+mod store;
 mod volumes;
 
 use std::io::{self, Write};
@@ -85,6 +86,9 @@ enum Command {
     /// Looks at the volume ledger and corrects it: which storage holds which Volume.
     #[command(subcommand)]
     Volumes(volumes::Command),
+    /// Prepares the database that several sdgroups share, and copies into it or out of it.
+    #[command(subcommand)]
+    Store(store::Command),
 }
 
 /// Runs the command that the process was started with.
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         (false, Some(Command::Run)) => run::run(&line.config),
         (false, Some(Command::Reload(reload))) => reload::run(reload, &line.config, &mut out),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
+        (false, Some(Command::Store(command))) => store::run(&command, &line.config, &mut out),
         (false, Some(Command::Simulate(command))) => simulate::run(&command, &line.config, &mut out),
         (false, Some(Command::Storages(command))) => storages::run(&command, &line.config, &mut out),
         (false, Some(Command::Jobs(command))) => jobs::run(&command, &line.config, &mut out),

@@ -17,6 +17,7 @@ use super::model::{
 use super::reader::At;
 use super::rules;
 use super::secret_source::Resolver;
+use super::store;
 use super::tls;
 use super::units::in_words;
 use crate::types::{DirectorName, Secret};
@@ -45,6 +46,7 @@ pub(super) fn model(
         .filter_map(|table| group(table, problems))
         .map(Arc::new)
         .collect();
+    let store = store::compile(file.store.as_ref(), resolver, problems);
     let tls = sdgroup_tls(file.sdgroup.as_ref(), resolver, problems);
     Some(Model {
         listeners,
@@ -52,6 +54,7 @@ pub(super) fn model(
         storages,
         groups,
         history: history(file.history.as_ref()),
+        store,
         ..process(file.sdgroup.as_ref(), tls, probe?, ejection)
     })
 }
@@ -351,5 +354,6 @@ fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Eject
         probe,
         ejection,
         history: History::default(),
+        store: None,
     }
 }

@@ -52,11 +52,14 @@ pub fn differences(before: &Model, after: &Model) -> Differences {
         admin_address: "AdminAddress",
         admin_socket: "AdminSocket",
     } apart from name, tls, log, first_packet_timeout, login_timeout, route_wait, listeners, directors, storages, groups,
-        probe, ejection, history);
+        probe, ejection, history, store);
     compare!(Log, &before.log, after.log, "[Sdgroup]", &mut found.need_handover, {
         format: "LogFormat",
         level: "LogLevel",
     });
+    if before.store != after.store {
+        found.need_handover.push("[Store]".to_owned());
+    }
     listeners(before, after, &mut found);
     let applied = &mut found.applied;
     let changed = |is_other: bool, key: &str| is_other.then(|| format!("[Sdgroup]: {key}"));

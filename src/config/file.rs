@@ -15,6 +15,7 @@ use super::reader::{At, Fault, Reader, Schema, Table};
 use super::rules::{self, RULE, RuleTable};
 use super::secret_source::SecretSource;
 use super::spelling::folded;
+use super::store::{self, STORE, StoreTable};
 use super::tls::{self, TlsTable, with_tls_keys};
 use super::value;
 use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, StorageName};
@@ -22,7 +23,7 @@ use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, Stora
 const ROOT: Schema = Schema {
     header: "the file",
     keys: &[
-        "Sdgroup", "Listen", "Director", "Storage", "Group", "Probe", "Ejection", "History",
+        "Sdgroup", "Store", "Listen", "Director", "Storage", "Group", "Probe", "Ejection", "History",
     ],
 };
 const SDGROUP: Schema = Schema {
@@ -127,6 +128,7 @@ const HISTORY: Schema = Schema {
 pub(super) const SCHEMAS: &[&Schema] = &[
     &ROOT,
     &SDGROUP,
+    &STORE,
     &LISTEN,
     &DIRECTOR,
     &STORAGE,
@@ -157,6 +159,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("members", "Storages"),
     ("sdconnecttimeout", "ConnectTimeout"),
     ("workingdirectory", "StateDirectory"),
+    ("dbaddresses", "DbAddress"),
+    ("user", "DbUser"),
+    ("dbpassword", "Password"),
     ("maximumqueue", "MaximumQueuedJobs"),
     ("tlsallowedcns", "TlsAllowedCn"),
     ("tlscacertificate", "TlsCaCertificateFile"),
@@ -192,6 +197,7 @@ pub(super) struct File {
     /// Tables that are written, well or badly, by their name.
     pub(super) tables: Vec<&'static str>,
     pub(super) sdgroup: Option<SdgroupTable>,
+    pub(super) store: Option<StoreTable>,
     pub(super) listen: Vec<ListenTable>,
     pub(super) directors: Vec<DirectorTable>,
     pub(super) storages: Vec<StorageTable>,
@@ -320,6 +326,9 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
         sdgroup: root
             .table("Sdgroup", &SDGROUP, reader)
             .map(|table| sdgroup(&table, reader)),
+        store: root
+            .table("Store", &STORE, reader)
+            .map(|table| store::read(&table, reader)),
         listen: root
             .tables("Listen", &LISTEN, reader)
             .iter()
@@ -487,7 +496,7 @@ fn has_password(table: &Table<'_, '_>) -> bool {
 }
 
 /// The password of a table, which is written in one of three ways.
-fn password(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> Option<At<SecretSource>> {
+pub(super) fn password(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> Option<At<SecretSource>> {
     let inline = table.optional("Password", inline_password, reader);
     let file = table.optional("PasswordFile", value::path, reader);
     let credential = table.optional("PasswordCredential", value::text, reader);

@@ -16,6 +16,7 @@ mod reader;
 mod rules;
 pub mod secret_source;
 pub mod spelling;
+mod store;
 mod tls;
 pub mod units;
 mod value;

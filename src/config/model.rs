@@ -36,6 +36,12 @@ pub const DEFAULT_ROUTE_WAIT: Duration = Duration::from_secs(5);
 pub const DEFAULT_LISTEN_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// `Listen.SDPort` and `Storage.SDPort`: Bacula's port for a Storage Daemon.
 pub const DEFAULT_SD_PORT: u16 = 9103;
+/// `Store.DbPort`: PostgreSQL's own.
+pub const DEFAULT_DB_PORT: u16 = 5432;
+/// `Store.DbName`.
+pub const DEFAULT_DB_NAME: &str = "sdgroup";
+/// `Store.DbUser`.
+pub const DEFAULT_DB_USER: &str = "sdgroup";
 /// `Storage.Weight`.
 pub const DEFAULT_WEIGHT: u32 = 1;
 /// `Storage.MaximumConcurrentJobs`: Bacula's own default for a Storage Daemon.
@@ -116,6 +122,8 @@ pub struct Model {
     pub ejection: Ejection,
     /// How much is remembered of jobs that have ended.
     pub history: History,
+    /// The database that it shares with other sdgroups, if it does.
+    pub store: Option<PostgreSql>,
 }
 
 impl Model {
@@ -188,6 +196,48 @@ impl Default for History {
             maximum_jobs: DEFAULT_HISTORY_JOBS,
         }
     }
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgreSql {
+    /// Where it may be; at least one. The one that takes writes is used.
+    pub hosts: Vec<DbHost>,
+    /// The database.
+    pub name: String,
+    /// As whom to log in.
+    pub user: String,
+    /// The password, where the server wants one.
+    pub password: Option<Secret>,
+    /// TLS with the server.
+    pub ssl_mode: SslMode,
+    /// Whose certificates are believed, where they are verified.
+    pub ssl_ca: Option<PathBuf>,
+}
+
+/// One of the machines that a database may be on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DbHost {
+    /// Host name, address, or the folder of a socket.
+    pub host: String,
+    /// The port; with a socket it is part of its name.
+    pub port: u16,
+}
+
+/// TLS with a PostgreSQL server, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If the server can.
+    #[default]
+    Prefer,
+    /// Always, with whomever.
+    Require,
+    /// Always, with a server whose certificate an authority has signed.
+    VerifyCa,
+    /// The same, and the certificate names the host.
+    VerifyFull,
 }
 
 /// The form of a log line.

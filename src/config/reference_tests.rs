@@ -183,6 +183,36 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
+        header: "[Store]",
+        title: "A PostgreSQL database that several sdgroups share, as libpq's words have it. Left out, all is in the StateDirectory.",
+        keys: &[&[
+            (
+                "DbAddress",
+                "list of hosts, each with a port or not, or a socket's folder",
+                "",
+                "Where it may be; the one that takes writes is used.",
+            ),
+            ("DbPort", "port", "5432", "Where an address has none."),
+            ("DbName", "name", "\"sdgroup\"", "The database."),
+            ("DbUser", "name", "\"sdgroup\"", "The role."),
+            ("Password", "text", "", "The role's password."),
+            ("PasswordFile", "path", "", "A file with it."),
+            ("PasswordCredential", "name", "", "A systemd credential with it."),
+            (
+                "DbSslMode",
+                "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+                "\"prefer\"",
+                "TLS.",
+            ),
+            (
+                "DbSslCa",
+                "path",
+                NONE,
+                "The authority's certificate, for the last two.",
+            ),
+        ]],
+    },
+    Table {
         header: "[[Listen]]",
         title: "Where Directors and Clients call: one for each group or more.",
         keys: &[&[
@@ -481,12 +511,17 @@ const HANDOVER: &[(&str, &str)] = &[
 /// A configuration in which every table stands, with as few keys as may be.
 const SMALL: &str = "[Sdgroup]\n[[Listen]]\nGroup = \"G\"\n[[Director]]\nName = \"d\"\nPassword = \"p\"\n\
     [[Storage]]\nName = \"S\"\nAddress = \"192.0.2.1\"\nPassword = \"p\"\n[[Storage.Director]]\nName = \"d\"\nPassword = \"p\"\n\
-    [[Group]]\nName = \"G\"\nStorages = [\"S\"]\n[[Group.Rule]]\n[Probe]\n[Ejection]\n[History]\n";
+    [[Group]]\nName = \"G\"\nStorages = [\"S\"]\n[[Group.Rule]]\n[Probe]\n[Ejection]\n[History]\n[Store]\nDbAddress = [\"db\"]\n";
 
 /// What a user calls to have the page written.
 const REWRITE: &str = "SDGROUP_WRITE_DOCS";
 const BEGIN: &str = "<!-- made of the table: begin -->\n";
 const END: &str = "<!-- made of the table: end -->\n";
+
+/// Whether a change of this key is for another process.
+fn needs_handover(header: &str, key: &str) -> bool {
+    header == "[Store]" || HANDOVER.contains(&(header, key))
+}
 
 impl Table {
     fn keys(&self) -> impl Iterator<Item = &'static Key> {
@@ -547,6 +582,8 @@ const OTHER: &[(&str, &str, &str)] = &[
     ("[Probe]", "Rise", "7"),
     ("[Ejection]", "Failures", "7"),
     ("[History]", "MaximumJobs", "7"),
+    ("[Store]", "DbName", "\"other\""),
+    ("[Store]", "DbSslMode", "\"require\""),
 ];
 
 #[test]
@@ -561,7 +598,7 @@ fn what_a_reload_applies_is_what_the_page_says() {
             needs || !found.applied.is_empty(),
             "{key} of {header} makes no difference"
         );
-        assert_eq!(needs, HANDOVER.contains(&(header, key)), "{key} of {header}: {found}");
+        assert_eq!(needs, needs_handover(header, key), "{key} of {header}: {found}");
     }
     assert!(
         HANDOVER
@@ -603,7 +640,7 @@ fn tables() -> String {
                 words if words.starts_with('(') => words.trim_matches(['(', ')']).to_owned(),
                 toml => format!("`{toml}`"),
             };
-            let reload = if HANDOVER.contains(&(table.header, key)) {
+            let reload = if needs_handover(table.header, key) {
                 "handover"
             } else {
                 "yes"

@@ -164,6 +164,51 @@ fn the_rule_of_the_example_compiles() {
     assert_eq!(model.groups[0].rules[0].name, "databases");
 }
 
+#[test]
+fn the_store_of_the_example_compiles() {
+    let store: Vec<&str> = EXAMPLE
+        .lines()
+        .skip_while(|line| *line != "#   [Store]")
+        .map_while(|line| line.strip_prefix("#   "))
+        .filter(|line| !line.starts_with("PasswordFile") && !line.starts_with("DbSsl"))
+        .collect();
+    let text = EXAMPLE.replace("\n[Probe]\n", &format!("\n{}\n[Probe]\n", store.join("\n")));
+    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    assert_eq!(warnings, Vec::new());
+    let store = model.store.unwrap();
+    assert_eq!(
+        (store.hosts.len(), store.hosts[1].host.as_str(), store.hosts[1].port),
+        (2, "db2.example.com", 5432)
+    );
+    assert_eq!(
+        (store.name.as_str(), store.user.as_str(), store.ssl_mode),
+        ("sdgroup", "sdgroup", model::SslMode::Prefer)
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_store_is_told() {
+    for (lines, told) in [
+        ("", "DbAddress is missing in [Store]"),
+        ("DbAddress = []", "DbAddress is an empty list"),
+        ("DbAddress = \"db1\"", "DbAddress must be a list"),
+        ("DbAddress = [\"db 1\"]", "an element of DbAddress is no address"),
+        (
+            "DbAddress = [\"db1\"]\nDbSslMode = \"verify-full\"",
+            "DbSslCa is missing",
+        ),
+        ("DbAddress = [\"db1\"]\nDbSslMode = \"on\"", "DbSslMode"),
+        (
+            "DbAddress = [\"db1\"]\nDbSslCa = \"/nowhere.pem\"",
+            "cannot read DbSslCa /nowhere.pem",
+        ),
+        ("DbAddress = [\"db1\"]\nUser = \"x\"", "did you mean DbUser?"),
+    ] {
+        let shown = shown(&format!("[Store]\n{lines}\n{SMALL}"));
+        assert!(shown.contains(told), "{lines}: {shown}");
+    }
+}
+
 /// A file with something wrong in almost every line.
 const BROKEN: &str = include_str!("broken.toml");
 

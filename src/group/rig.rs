@@ -81,6 +81,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
             maximum_time: Duration::from_secs(300),
         },
         history: model::History::default(),
+        store: None,
     }
 }
 

@@ -4,8 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,14 +26,18 @@ use crate::net::listen;
 use crate::relay::{PipePool, PoolOptions};
 use crate::session::history::{self, Recorder};
 use crate::session::{self, Context, Current, States};
-use crate::store::{SqliteStore, StateRecord, Store};
+use crate::store::{Follower, News, SharedStore, SqliteStore, StateRecord, Store};
 use crate::telemetry::event::StoreFailed;
 use crate::volumes::Ledger;
+
+/// How long a session waits for an answer of the shared database before that counts as away.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// All that the process needs from the machine.
 #[derive(Debug)]
 pub(super) struct Opened {
-    store: SqliteStore,
+    store: Arc<dyn Store>,
+    shared: Option<Shared>,
     history: Vec<PastJob>,
     states: Vec<StateRecord>,
     listeners: Vec<(TcpListener, SocketAddr)>,
@@ -39,14 +45,21 @@ pub(super) struct Opened {
     socket: AdminSocket,
 }
 
+/// What a database that is shared with other sdgroups has to do with.
+#[derive(Debug)]
+struct Shared {
+    follower: Follower,
+    news: mpsc::UnboundedReceiver<News>,
+}
+
 /// Opens the state and every listener. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// When one of them cannot be opened. The others are closed again.
 pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
-    let store = open_store(model)?;
-    let history = remember(&store, model).await;
-    let states = decided(&store).await;
+    let (store, shared) = open_store(model).await?;
+    let history = remember(&*store, model).await;
+    let states = decided(&*store).await;
     let mut listeners = Vec::with_capacity(model.listeners.len());
     for listener in &model.listeners {
         let address = listener.address;
@@ -69,6 +82,7 @@ pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     })?;
     Ok(Opened {
         store,
+        shared,
         history,
         states,
         listeners,
@@ -77,17 +91,24 @@ pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
     })
 }
 
-fn open_store(model: &Model) -> Result<SqliteStore, ProcessError> {
+/// The file, and the database if one is shared. That this is away keeps nobody from starting.
+async fn open_store(model: &Model) -> Result<(Arc<dyn Store>, Option<Shared>), ProcessError> {
     let directory = &model.state_directory;
     std::fs::create_dir_all(directory).map_err(|source| ProcessError::StateDirectory {
         path: directory.clone(),
         source,
     })?;
-    Ok(SqliteStore::open(&model.state_file())?)
+    let file = SqliteStore::open(&model.state_file())?;
+    let Some(options) = &model.store else {
+        return Ok((Arc::new(file), None));
+    };
+    let (store, mut follower, news) = SharedStore::new(file, options.clone(), DATABASE_PATIENCE);
+    follower.begin().await;
+    Ok((Arc::new(store), Some(Shared { follower, news })))
 }
 
 /// What earlier processes noted of their jobs. Placement can do without.
-async fn remember(store: &SqliteStore, model: &Model) -> Vec<PastJob> {
+async fn remember(store: &dyn Store, model: &Model) -> Vec<PastJob> {
     history::load(store, model.history).await.unwrap_or_else(|error| {
         StoreFailed {
             operation: "history",
@@ -99,7 +120,7 @@ async fn remember(store: &SqliteStore, model: &Model) -> Vec<PastJob> {
 }
 
 /// What the operator wants of storages. Without it all are ready, which is better than to serve nobody.
-async fn decided(store: &SqliteStore) -> Vec<StateRecord> {
+async fn decided(store: &dyn Store) -> Vec<StateRecord> {
     store.states().await.unwrap_or_else(|error| {
         StoreFailed {
             operation: "states",
@@ -136,8 +157,9 @@ pub(super) fn start(
     let directory = Directory::new(model);
     directory.remember(&opened.history);
     States::restore(&directory, opened.states);
-    let store: Arc<dyn Store> = Arc::new(opened.store);
+    let store = opened.store;
     let (recorder, records) = Recorder::new();
+    let store_view = opened.shared.as_ref().map(|shared| shared.follower.view());
     let context = Context::new(
         Arc::clone(model),
         directory,
@@ -145,13 +167,22 @@ pub(super) fn start(
         States::new(Arc::clone(&store)),
         recorder,
         PipePool::new(PoolOptions::default()),
-    );
+    )
+    .sharing(store_view);
     let current = Current::new(context);
     let history = {
         let current = Arc::clone(&current);
         move || current.context().model.history
     };
-    let writing = tokio::spawn(records.write(Arc::clone(&store), history, stop.clone()));
+    let writing = records.write(Arc::clone(&store), history, stop.clone());
+    let writing = match opened.shared {
+        Some(Shared { follower, news }) => {
+            tokio::spawn(session::follow(Arc::clone(&current), news));
+            tokio::spawn(tasks::watch_store(follower.view()));
+            tokio::spawn(tasks::one_after_the_other(writing, |stop| follower.run(stop)))
+        }
+        None => tokio::spawn(writing),
+    };
     let mut probes = Probes::default();
     probes.follow(model, &current.context().directory, stop);
     let reloader = Arc::new(Reloader {

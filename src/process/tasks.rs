@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -11,8 +12,9 @@ use super::systemd::{self, Notifier};
 use crate::admin::metrics::Exposition;
 use crate::group::Directory;
 use crate::session::Current;
-use crate::telemetry::event::RelayFellBackToCopy;
-use crate::telemetry::meters::PipeMeters;
+use crate::store::StoreView;
+use crate::telemetry::event::{RelayFellBackToCopy, StoreTurned};
+use crate::telemetry::meters::{PipeMeters, StoreMeters};
 
 /// How often histograms are tidied.
 const TIDY: Duration = Duration::from_secs(5);
@@ -58,6 +60,27 @@ pub(super) async fn watch_states(current: Arc<Current>, stop: CancellationToken)
     }
 }
 
+/// Shows and tells how the database is that is shared with other sdgroups, until the store is closed.
+pub(super) async fn watch_store(mut view: watch::Receiver<StoreView>) {
+    let meters = StoreMeters::new();
+    // That it is there from the start is told as well.
+    let mut told = None;
+    loop {
+        let now = view.borrow_and_update().clone();
+        meters.show(now.trouble.is_none(), now.unsent);
+        if told.replace(now.trouble.is_some()) != Some(now.trouble.is_some()) {
+            StoreTurned {
+                trouble: now.trouble.as_deref(),
+                unsent: now.unsent,
+            }
+            .emit();
+        }
+        if view.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Looks how fast the storages are.
 pub(super) async fn watch_pace(directory: Arc<Directory>, stop: CancellationToken) {
     every(PACE, stop, || directory.look_at_pace(Instant::now())).await;
@@ -99,6 +122,19 @@ pub(super) async fn watch_pipes(read: impl Fn() -> PipeReading, stop: Cancellati
         told = reading.shortages;
     })
     .await;
+}
+
+/// Runs both at once, and stops the second when the first has ended: it has the last of what the first leaves to it.
+pub(super) async fn one_after_the_other<F: Future<Output = ()>>(
+    first: impl Future<Output = ()>,
+    second: impl FnOnce(CancellationToken) -> F,
+) {
+    let stop = CancellationToken::new();
+    let first = async {
+        first.await;
+        stop.cancel();
+    };
+    tokio::join!(first, second(stop.clone()));
 }
 
 /// Runs `task` until it ends; tells `lost` when it does so before `stop`.

@@ -111,6 +111,10 @@ impl Vitals for Signs {
             .map(|group| stuck(group, now));
         phase.into_iter().chain(stuck).collect()
     }
+
+    fn remarks(&self) -> Vec<String> {
+        self.current.context().store_remark().into_iter().collect()
+    }
 }
 
 /// Why no storage of `group` can take a job.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use super::dice;
@@ -14,10 +14,12 @@ use super::history::Recorder;
 use super::jobs::{Jobs, Stop};
 use super::rates::Rates;
 use super::routes::Routes;
+use super::sharing::remark;
 use super::states::States;
 use crate::config::Model;
 use crate::group::{Directory, Standing};
 use crate::relay::PipePool;
+use crate::store::StoreView;
 use crate::types::SessionIdentity;
 use crate::volumes::Ledger;
 
@@ -55,6 +57,8 @@ pub struct Context {
     pub sessions: TaskTracker,
     /// Whether new jobs are taken.
     pub admission: Arc<Admission>,
+    /// How the database is that is shared with other sdgroups, if one is.
+    pub store_view: Option<watch::Receiver<StoreView>>,
     /// How fast data goes to and from storages.
     pub(super) rates: Arc<Rates>,
     session_time: u32,
@@ -89,9 +93,22 @@ impl Context {
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             sessions: TaskTracker::new(),
             admission: Arc::default(),
+            store_view: None,
             session_time: u32::try_from(now).unwrap_or(u32::MAX),
             next_session: Arc::new(AtomicU32::new(FIRST_SESSION + dice::below(FIRST_SESSION / 4 * 3))),
         }
+    }
+
+    /// With a database that is shared with other sdgroups.
+    #[must_use]
+    pub fn sharing(self, store_view: Option<watch::Receiver<StoreView>>) -> Self {
+        Self { store_view, ..self }
+    }
+
+    /// What is to be said of that database, if anything is.
+    #[must_use]
+    pub fn store_remark(&self) -> Option<String> {
+        remark(&self.store_view.as_ref()?.borrow())
     }
 
     /// A session identity of our own.

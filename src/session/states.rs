@@ -89,6 +89,38 @@ impl States {
         }
     }
 
+    /// Puts into force what other sdgroups were told by their operators.
+    pub async fn follow(&self, directory: &Directory) {
+        let _changing = self.changing.lock().await;
+        let records = match self.store.states().await {
+            Ok(records) => records,
+            Err(error) => {
+                return StoreFailed {
+                    operation: "states",
+                    error: &error,
+                }
+                .emit();
+            }
+        };
+        for live in directory.storages() {
+            let current = live.view(Instant::now()).decision;
+            let wanted = records.iter().find(|record| record.storage == *live.name());
+            let wanted = wanted.map(|record| &record.decision);
+            let is_ready = current.as_ref().is_none_or(|decision| decision.state == State::Ready);
+            if wanted == current.as_deref() || (wanted.is_none() && is_ready) {
+                continue;
+            }
+            let decision = wanted.cloned().unwrap_or_else(|| Decision {
+                by: "another sdgroup".to_owned(),
+                since: now(),
+                ..Decision::default()
+            });
+            let before = current.map_or(State::Ready, |decision| decision.state);
+            tell(live.name(), before, &decision);
+            put(live, decision);
+        }
+    }
+
     async fn keep(&self, storage: &StorageName, decision: Decision) -> Result<(), StoreError> {
         let record = StateRecord {
             storage: storage.clone(),

@@ -35,6 +35,12 @@ pub(super) fn lines(caller: &Caller) -> Vec<String> {
     lines.extend(rows(&views));
     let warning = live.iter().find_map(|group| group.releases().warning());
     lines.extend(warning.map(|warning| format!(" Warning: {warning}\n")));
+    lines.extend(
+        caller
+            .context
+            .store_remark()
+            .map(|remark| format!(" Warning: {remark}\n")),
+    );
     lines
 }
 

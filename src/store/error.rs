@@ -61,21 +61,21 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
-    /// A record holds what is no name; somebody wrote to the file by hand.
-    #[error("the state file {path} has a record of volume {volume:?} that cannot be read: {cause}")]
+    /// A record holds what is no name; somebody wrote it by hand.
+    #[error("{place} has a record of volume {volume:?} that cannot be read: {cause}")]
     Record {
-        /// The file.
-        path: String,
+        /// Which store.
+        place: String,
         /// The volume, as it is written there.
         volume: String,
         /// What is wrong with it.
         cause: String,
     },
-    /// A row holds what cannot be there; somebody wrote to the file by hand.
-    #[error("the state file {path} has a row in its table {table} that cannot be read: {cause}; correct or delete it")]
+    /// A row holds what cannot be there; somebody wrote it by hand.
+    #[error("{place} has a row in its table {table} that cannot be read: {cause}; correct or delete it")]
     Row {
-        /// The file.
-        path: String,
+        /// Which store.
+        place: String,
         /// The table.
         table: &'static str,
         /// What is wrong with it.
@@ -87,6 +87,46 @@ pub enum StoreError {
         /// The file.
         path: String,
         /// What the database says.
+        cause: String,
+    },
+    /// PostgreSQL cannot be reached, or the connection to it was lost.
+    #[error("PostgreSQL ({place}) is away: {cause}")]
+    Away {
+        /// Where it should be.
+        place: String,
+        /// What there is instead.
+        cause: String,
+    },
+    /// The database has not been prepared, or by an older sdgroup.
+    #[error(
+        "{place} has schema {found} of sdgroup, and this sdgroup needs schema {known}: run \"sdgroup store migrate\""
+    )]
+    Unmigrated {
+        /// Which.
+        place: String,
+        /// Its schema; 0 is none.
+        found: i64,
+        /// What is needed.
+        known: i64,
+    },
+    /// A newer sdgroup has prepared the database.
+    #[error(
+        "{place} has schema {found} of sdgroup, and this sdgroup knows schemas up to {known}: run the newer sdgroup"
+    )]
+    NewerDatabase {
+        /// Which.
+        place: String,
+        /// Its schema.
+        found: i64,
+        /// The newest schema of this program.
+        known: i64,
+    },
+    /// PostgreSQL refused a statement.
+    #[error("{place} refused: {cause}")]
+    Refused {
+        /// Which.
+        place: String,
+        /// What it says.
         cause: String,
     },
     /// The store is closed, because the process ends.
@@ -108,6 +148,9 @@ impl StoreError {
             Self::ReadOnly { .. } => "read_only",
             Self::Record { .. } | Self::Row { .. } => "record",
             Self::Failed { .. } => "failed",
+            Self::Away { .. } => "away",
+            Self::Unmigrated { .. } | Self::NewerDatabase { .. } => "schema",
+            Self::Refused { .. } => "refused",
             Self::Closed => "closed",
         }
     }

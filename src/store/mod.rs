@@ -1,29 +1,36 @@
 //! What must outlive the process: the volume ledger's records, the history of jobs, the states of storages.
 //!
 //! [`Store`] is what the rest of the program sees; [`SqliteStore`] keeps the records in one file that the successor
-//! of this process and an operator's `sqlite3` can open at the same time, [`MemoryStore`] keeps them for tests.
+//! of this process and an operator's `sqlite3` can open at the same time, [`PostgresStore`] in a database that several
+//! sdgroups share, [`SharedStore`] in both; [`MemoryStore`] keeps them for tests.
 //! No store keeps a copy of its records in memory: each question is answered from where they are kept, so that what
 //! another process wrote is seen at once.
 
 mod error;
+mod fact;
 mod job_record;
 mod memory;
+mod postgres;
 mod record;
+mod row;
 mod schema;
+mod shared;
 mod sqlite;
 mod sqlite_jobs;
+mod sqlite_spool;
 mod state_record;
-#[cfg(test)]
-mod tests;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 
 pub use error::StoreError;
+pub use fact::Fact;
 pub use job_record::{JobRecord, Keep};
 pub use memory::MemoryStore;
+pub use postgres::PostgresStore;
 pub use record::{Entry, Recorded, Source, VolumeRecord, Weight};
+pub use shared::{Follower, News, SharedStore, StoreView};
 pub use sqlite::SqliteStore;
 pub use state_record::StateRecord;
 

@@ -8,7 +8,7 @@ use super::StoreError;
 const APPLICATION: i64 = 0x7364_6772;
 
 /// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE volumes (
         name       TEXT NOT NULL PRIMARY KEY,
@@ -51,6 +51,36 @@ const STEPS: [&str; 2] = [
         since   INTEGER NOT NULL DEFAULT (unixepoch()),
         until   INTEGER
     ) STRICT, WITHOUT ROWID;
+",
+    // What is not shared with a database yet is 'unsent'; what was removed is remembered, to be removed there as well.
+    "
+    ALTER TABLE volumes ADD COLUMN unsent TEXT CHECK (unsent IN ('keep', 'replace'));
+    CREATE INDEX volumes_unsent ON volumes (unsent) WHERE unsent IS NOT NULL;
+    CREATE TABLE forgotten (
+        name   TEXT NOT NULL PRIMARY KEY,
+        at     INTEGER NOT NULL,
+        unsent INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX forgotten_unsent ON forgotten (unsent) WHERE unsent = 1;
+    ALTER TABLE jobs ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN own INTEGER NOT NULL DEFAULT 1;
+    DELETE FROM jobs WHERE id NOT IN
+        (SELECT min(id) FROM jobs GROUP BY director, job, job_id, storage, placed, ended);
+    CREATE UNIQUE INDEX jobs_once ON jobs (director, job, job_id, storage, placed, ended);
+    CREATE INDEX jobs_unsent ON jobs (unsent) WHERE unsent = 1;
+    ALTER TABLE states RENAME TO states_before;
+    CREATE TABLE states (
+        storage TEXT NOT NULL PRIMARY KEY,
+        state   TEXT NOT NULL CHECK (state IN ('ready', 'draining', 'sealed', 'maintenance')),
+        reason  TEXT,
+        set_by  TEXT NOT NULL,
+        since   INTEGER NOT NULL DEFAULT (unixepoch()),
+        until   INTEGER,
+        unsent  INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO states (storage, state, reason, set_by, since, until)
+        SELECT storage, state, reason, set_by, since, until FROM states_before;
+    DROP TABLE states_before;
 ",
 ];
 

@@ -15,18 +15,17 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use tokio::sync::oneshot;
 
 use super::record::meet;
+use super::row::{self, VOLUME_COLUMNS};
 use super::{
-    Answer, Entry, JobRecord, Keep, Recorded, Source, StateRecord, Store, StoreError, VolumeRecord, schema, sqlite_jobs,
+    Answer, Entry, JobRecord, Keep, Recorded, StateRecord, Store, StoreError, VolumeRecord, schema, sqlite_jobs,
 };
-use crate::types::{MediaType, NameError, PoolName, StorageName, VolumeName};
+use crate::types::{MediaType, PoolName, StorageName, VolumeName};
 
 /// How long to wait for another process's write lock.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// How many orders one transaction serves at most.
 const BATCH: usize = 256;
-
-const COLUMNS: &str = "name, storage, source, media_type, pool, first_seen, updated, updated_by";
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -124,7 +123,8 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    fn apart<T: Send + 'static>(
+    /// Has `work` done with the file, apart from everything else.
+    pub(super) fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<T> {
@@ -154,7 +154,7 @@ impl Store for SqliteStore {
     }
 
     fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {
-        self.apart(move |connection, path| sqlite_jobs::add(connection, path, &jobs, keep))
+        self.apart(move |connection, path| sqlite_jobs::add(connection, path, &jobs, keep, false))
     }
 
     fn jobs(&self, since: i64, most: u64) -> Answer<Vec<JobRecord>> {
@@ -166,7 +166,7 @@ impl Store for SqliteStore {
     }
 
     fn put_state(&self, record: StateRecord) -> Answer<()> {
-        self.apart(move |connection, path| sqlite_jobs::put_state(connection, path, &record))
+        self.apart(move |connection, path| sqlite_jobs::put_state(connection, path, &record, false))
     }
 }
 
@@ -330,10 +330,7 @@ impl Owner {
                 Change::Record { entries, .. } => Outcome::Recorded(write_all(&transaction, path, entries)?),
                 Change::Forget { volume, .. } => {
                     let known = one(&transaction, path, volume)?;
-                    transaction
-                        .prepare_cached("DELETE FROM volumes WHERE name = ?1")
-                        .and_then(|mut statement| statement.execute([volume.as_str()]))
-                        .map_err(failed)?;
+                    remove(&transaction, volume, None).map_err(failed)?;
                     Outcome::Forgotten(known)
                 }
             });
@@ -353,12 +350,12 @@ impl Owner {
 
     fn listed(&self, storage: Option<&StorageName>) -> Result<Vec<VolumeRecord>, StoreError> {
         let failed = |error: rusqlite::Error| StoreError::from_sqlite(&self.path, &error);
-        let query = format!("SELECT {COLUMNS} FROM volumes WHERE ?1 IS NULL OR storage = ?1 ORDER BY name");
+        let query = format!("SELECT {VOLUME_COLUMNS} FROM volumes WHERE ?1 IS NULL OR storage = ?1 ORDER BY name");
         let mut statement = self.connection.prepare_cached(&query).map_err(failed)?;
         let rows = statement
-            .query_map([storage.map(StorageName::as_str)], Raw::of)
+            .query_map([storage.map(StorageName::as_str)], |row| Ok(volume(&self.path, row)))
             .map_err(failed)?;
-        rows.map(|row| row.map_err(failed)?.check(&self.path)).collect()
+        rows.map(|row| row.map_err(failed)?).collect()
     }
 }
 
@@ -380,17 +377,37 @@ fn write_all(connection: &Connection, path: &str, entries: &[Entry]) -> Result<V
     Ok(all)
 }
 
-fn one(connection: &Connection, path: &str, volume: &VolumeName) -> Result<Option<VolumeRecord>, StoreError> {
-    let query = format!("SELECT {COLUMNS} FROM volumes WHERE name = ?1");
-    let raw = connection
+/// The record of one volume.
+pub(super) fn one(
+    connection: &Connection,
+    path: &str,
+    volume: &VolumeName,
+) -> Result<Option<VolumeRecord>, StoreError> {
+    let query = format!("SELECT {VOLUME_COLUMNS} FROM volumes WHERE name = ?1");
+    let read = |row: &Row<'_>| Ok(self::volume(path, row));
+    let found = connection
         .prepare_cached(&query)
-        .and_then(|mut statement| statement.query_row([volume.as_str()], Raw::of).optional())
+        .and_then(|mut statement| statement.query_row([volume.as_str()], read).optional())
         .map_err(|error| StoreError::from_sqlite(path, &error))?;
-    raw.map(|raw| raw.check(path)).transpose()
+    found.transpose()
 }
 
-fn put(connection: &Connection, record: &VolumeRecord) -> rusqlite::Result<usize> {
-    let query = format!("INSERT OR REPLACE INTO volumes ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+/// Removes a volume's record, and notes that it was removed: another store may know of it yet. It is `at` this time, or now.
+pub(super) fn remove(connection: &Connection, volume: &VolumeName, at: Option<i64>) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("DELETE FROM volumes WHERE name = ?1")?
+        .execute([volume.as_str()])?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO forgotten (name, at) VALUES (?1, coalesce(?2, unixepoch()))")?
+        .execute(params![volume.as_str(), at])
+}
+
+/// Writes a volume's record in place of what is known of it.
+pub(super) fn put(connection: &Connection, record: &VolumeRecord) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("DELETE FROM forgotten WHERE name = ?1")?
+        .execute([record.volume.as_str()])?;
+    let query = format!("INSERT OR REPLACE INTO volumes ({VOLUME_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
     connection.prepare_cached(&query)?.execute(params![
         record.volume.as_str(),
         record.storage.as_str(),
@@ -403,58 +420,14 @@ fn put(connection: &Connection, record: &VolumeRecord) -> rusqlite::Result<usize
     ])
 }
 
-/// A row as it is in the file, where an operator may have written anything.
-struct Raw {
-    name: String,
-    storage: String,
-    source: String,
-    media_type: Option<String>,
-    pool: Option<String>,
-    first_seen: i64,
-    updated: i64,
-    updated_by: Option<String>,
+/// What a row's record is, or why there is none.
+pub(super) fn volume(path: &str, row: &Row<'_>) -> Result<VolumeRecord, StoreError> {
+    row::volume(row).map_err(|unread| unread.of_volume(&place(path), row))
 }
 
-impl Raw {
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            name: row.get(0)?,
-            storage: row.get(1)?,
-            source: row.get(2)?,
-            media_type: row.get(3)?,
-            pool: row.get(4)?,
-            first_seen: row.get(5)?,
-            updated: row.get(6)?,
-            updated_by: row.get(7)?,
-        })
-    }
-
-    fn check(self, path: &str) -> Result<VolumeRecord, StoreError> {
-        let wrong = |what: &str, error: NameError| StoreError::Record {
-            path: path.to_owned(),
-            volume: self.name.clone(),
-            cause: format!("{what}: {error}"),
-        };
-        // An empty word is what a hand-written row says for "not known".
-        let told = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        Ok(VolumeRecord {
-            volume: VolumeName::new(&self.name).map_err(|error| wrong("name", error))?,
-            storage: StorageName::new(&self.storage).map_err(|error| wrong("storage", error))?,
-            // The table's own check allows no other word.
-            source: Source::from_word(&self.source).unwrap_or(Source::Assigned),
-            media_type: told(&self.media_type)
-                .map(|text| MediaType::new(&text))
-                .transpose()
-                .map_err(|error| wrong("media_type", error))?,
-            pool: told(&self.pool)
-                .map(|text| PoolName::new(&text))
-                .transpose()
-                .map_err(|error| wrong("pool", error))?,
-            first_seen: self.first_seen,
-            updated: self.updated,
-            updated_by: self.updated_by,
-        })
-    }
+/// How a file is called in errors.
+pub(super) fn place(path: &str) -> String {
+    format!("the state file {path}")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::Source;
 use crate::store::{MemoryStore, Weight};
 
 /// Set for the process that [`what_was_answered_survives_a_kill`] starts and kills.

@@ -41,6 +41,10 @@ codes! {
     PANICKED = "SG0009" "panicked",
     /// Something in a configuration is probably not meant.
     CONFIG_WARNING = "SG0010" "config_warning",
+    /// The shared store is away.
+    STORE_AWAY = "SG0011" "store_away",
+    /// It is back.
+    STORE_BACK = "SG0012" "store_back",
 
     // Jobs.
     /// A job has its storage.

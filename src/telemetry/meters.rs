@@ -220,6 +220,36 @@ impl PipeMeters {
     }
 }
 
+/// The meters of the database that is shared with other sdgroups. Made once.
+#[derive(Debug, Clone)]
+pub struct StoreMeters {
+    up: Gauge,
+    unsent: Gauge,
+}
+
+impl StoreMeters {
+    /// The meters.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            up: names::STORE_UP.with([]),
+            unsent: names::STORE_UNSENT.with([]),
+        }
+    }
+
+    /// Shows whether it answers, and how many records it is to be told yet.
+    pub fn show(&self, up: bool, unsent: u64) {
+        self.up.set(f64::from(u8::from(up)));
+        self.unsent.set(real(usize::try_from(unsent).unwrap_or(usize::MAX)));
+    }
+}
+
+impl Default for StoreMeters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Default for PipeMeters {
     fn default() -> Self {
         Self::new()

@@ -155,6 +155,10 @@ list! {
         "Faults of sdgroup itself. Each ended one session; please report the log line.";
     counter STORE_FAILURES = "sdgroup_store_failures_total" [operation]:
         "Failed reads and writes of the state directory.";
+    gauge STORE_UP = "sdgroup_store_up" []:
+        "1 while the database that is shared with other sdgroups answers, 0 while it is away; not there when none is shared.";
+    gauge STORE_UNSENT = "sdgroup_store_unsent_records" []:
+        "What was learned and the shared database has not been told yet.";
 
     // Sessions: one per accepted connection.
     counter SESSIONS_STARTED = "sdgroup_sessions_started_total" [kind]:

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) storage_of: BTreeMap<&'static str, String>,
     /// Further lines of every group, its rules at the end.
     pub(crate) group: String,
+    /// Further tables.
+    pub(crate) tables: String,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             maximum_concurrent_jobs: 20,
             storage_of: BTreeMap::new(),
             group: String::new(),
+            tables: String::new(),
         }
     }
 }
@@ -278,7 +281,7 @@ fn configuration_text(
         settings.probe_interval, settings.ejection_time,
     )
     .expect("a String takes all");
-    text
+    text + "\n" + &settings.tables
 }
 
 /// The storages of the second group.

@@ -56,7 +56,7 @@ impl<'r> Row<'r> {
 pub(super) async fn list(command: &List, model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
     let storage = command.storage.as_deref().map(StorageName::new).transpose();
     let storage = storage.map_err(|error| Failure::text(format!("that is no storage: {error}")))?;
-    let records = match existing(model)? {
+    let records = match existing(model).await? {
         Some(store) => Ledger::new(store).list(storage.as_ref()).await?,
         None => Vec::new(),
     };

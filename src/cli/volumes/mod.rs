@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use super::store::PATIENCE;
 use super::{Failure, counted, summed};
 use crate::config::model::Model;
 use crate::config::spelling::did_you_mean;
 use crate::config::{self, MachineSecrets};
-use crate::store::{Recorded, SqliteStore, Store, StoreError, VolumeRecord};
+use crate::store::{Recorded, SharedStore, SqliteStore, Store, StoreError, VolumeRecord};
 use crate::types::{MediaType, PoolName, StorageName, VolumeName};
 use crate::volumes::import::{self, Rules};
 use crate::volumes::{Assignment, Ledger};
@@ -96,6 +97,7 @@ pub(super) fn run(command: &Command, path: &Path, out: &mut dyn Write) -> Result
     })?;
     let model = &loaded.model;
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
     runtime.block_on(async {
@@ -109,7 +111,10 @@ pub(super) fn run(command: &Command, path: &Path, out: &mut dyn Write) -> Result
 }
 
 /// The store, if there is one yet: looking at a ledger does not make one.
-pub(super) fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Failure> {
+pub(super) async fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Failure> {
+    if model.store.is_some() {
+        return existing_or_new(model).await.map(Some);
+    }
     let path = model.state_file();
     match path.try_exists() {
         Ok(false) => Ok(None),
@@ -118,20 +123,35 @@ pub(super) fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Failure>
     }
 }
 
-/// The store, made if there is none. What root makes belongs to the owner of the directory, who is the daemon's user.
-fn existing_or_new(model: &Model) -> Result<Arc<dyn Store>, Failure> {
-    if let Some(store) = existing(model)? {
+/// The store, made if there is none, with the shared database if there is one. What root makes belongs to the owner of the directory, who is the daemon's user.
+async fn existing_or_new(model: &Model) -> Result<Arc<dyn Store>, Failure> {
+    let file = file(model)?;
+    let Some(options) = &model.store else {
+        return Ok(Arc::new(file));
+    };
+    let (store, mut follower, _) = SharedStore::new(file, options.clone(), PATIENCE);
+    follower.begin().await;
+    if let Some(trouble) = &follower.view().borrow().trouble {
+        let told = "what is known here is used, and what is changed is told to it by the daemon";
+        writeln!(io::stderr().lock(), "warning: {trouble}: {told}")?;
+    }
+    Ok(Arc::new(store))
+}
+
+fn file(model: &Model) -> Result<SqliteStore, Failure> {
+    let path = model.state_file();
+    let is_new = !path.exists();
+    let store = SqliteStore::open(&path)?;
+    if !is_new {
         return Ok(store);
     }
-    let path = model.state_file();
-    let store = SqliteStore::open(&path)?;
     hand_over(&path, &model.state_directory).map_err(|error| {
         Failure::text(format!(
             "cannot give {} to the owner of its directory: {error}",
             path.display()
         ))
     })?;
-    Ok(Arc::new(store))
+    Ok(store)
 }
 
 fn hand_over(file: &Path, directory: &Path) -> io::Result<()> {
@@ -180,7 +200,7 @@ async fn assign(command: &Assign, model: &Model, out: &mut dyn Write) -> Result<
     let pool = command.pool.as_deref().map(PoolName::new).transpose();
     let media_type = media_type.map_err(|error| told("media type", error))?;
     let pool = pool.map_err(|error| told("pool", error))?;
-    let store = existing_or_new(model)?;
+    let store = existing_or_new(model).await?;
     if let Some(known) = record_of(&store, &volume)
         .await?
         .filter(|known| known.storage != storage && !command.force)
@@ -210,7 +230,7 @@ async fn assign(command: &Assign, model: &Model, out: &mut dyn Write) -> Result<
 
 async fn forget(command: &Forget, model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
     let volume = volume_name(&command.volume)?;
-    let Some(store) = existing(model)? else {
+    let Some(store) = existing(model).await? else {
         return Err(Failure::text(format!(
             "nothing is known of {volume}: the ledger is empty"
         )));
@@ -249,7 +269,7 @@ async fn import(command: &Import, model: &Model, out: &mut dyn Write) -> Result<
     };
     let assignments =
         import::read(&table, &rules).map_err(|problems| refuse(problems.iter().map(ToString::to_string).collect()))?;
-    let store = existing_or_new(model)?;
+    let store = existing_or_new(model).await?;
     if !command.force && !command.keep_known {
         let conflicts = conflicts(&store, &assignments).await?;
         if !conflicts.is_empty() {

@@ -242,6 +242,32 @@ impl StoreFailed<'_> {
     }
 }
 
+/// The database that is shared with other sdgroups went away, or came back.
+#[derive(Debug)]
+pub struct StoreTurned<'a> {
+    /// Why it is away, if it is.
+    pub trouble: Option<&'a str>,
+    /// How many records it is to be told yet.
+    pub unsent: u64,
+}
+
+impl StoreTurned<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let unsent = self.unsent;
+        if let Some(trouble) = self.trouble {
+            error!(
+                event = "store_away",
+                error = trouble,
+                unsent,
+                "the shared store is away; jobs go on"
+            );
+        } else {
+            info!(event = "store_back", unsent, "the shared store answers");
+        }
+    }
+}
+
 /// sdgroup met a fault of its own.
 pub struct Panicked<'a> {
     /// What it says.
@@ -307,6 +333,9 @@ mod tests {
                     error: &"disk full",
                 }
                 .emit();
+                for trouble in [Some("gone"), None] {
+                    StoreTurned { trouble, unsent: 3 }.emit();
+                }
                 Panicked {
                     message: "boom",
                     place: &"src/x.rs:1:1",
@@ -315,7 +344,7 @@ mod tests {
                 DrainProgress { jobs: 1, sessions: 2 }.emit();
             });
         });
-        assert_eq!(lines.len(), 9);
+        assert_eq!(lines.len(), 11);
         for series in [
             r#"sdgroup_build_info{version="0.1.0"}"#,
             r#"sdgroup_config_reloads_total{outcome="applied"}"#,

@@ -1,0 +1,120 @@
+//! The tables of the database, in a schema of their own, and how an older one becomes a current one.
+
+use tokio_postgres::Client;
+
+use super::Trouble;
+use super::volumes::LOCK;
+use crate::store::StoreError;
+
+/// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
+///
+/// Every row tells the transaction that changed it last, so that others can ask what is new to them.
+const STEPS: [&str; 1] = ["
+    CREATE FUNCTION sdgroup.changed() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.changed := txid_current(); RETURN NEW; END $$;
+    CREATE TABLE sdgroup.volumes (
+        name       text COLLATE \"C\" PRIMARY KEY,
+        storage    text NOT NULL,
+        source     text NOT NULL CHECK (source IN ('learned', 'assigned', 'imported')),
+        media_type text,
+        pool       text,
+        first_seen bigint NOT NULL DEFAULT extract(epoch FROM now()),
+        updated    bigint NOT NULL DEFAULT extract(epoch FROM now()),
+        updated_by text,
+        changed    bigint NOT NULL DEFAULT txid_current()
+    );
+    CREATE INDEX ON sdgroup.volumes (storage, name);
+    CREATE INDEX ON sdgroup.volumes (changed);
+    CREATE TRIGGER changed BEFORE UPDATE ON sdgroup.volumes FOR EACH ROW EXECUTE FUNCTION sdgroup.changed();
+    CREATE TABLE sdgroup.forgotten (
+        name    text COLLATE \"C\" PRIMARY KEY,
+        at      bigint NOT NULL,
+        changed bigint NOT NULL DEFAULT txid_current()
+    );
+    CREATE INDEX ON sdgroup.forgotten (changed);
+    CREATE TRIGGER changed BEFORE UPDATE ON sdgroup.forgotten FOR EACH ROW EXECUTE FUNCTION sdgroup.changed();
+    CREATE TABLE sdgroup.jobs (
+        id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        director   text NOT NULL,
+        job        text NOT NULL,
+        job_id     bigint NOT NULL,
+        resource   text NOT NULL,
+        client     text NOT NULL,
+        fileset    text NOT NULL,
+        type       text NOT NULL,
+        level      text NOT NULL,
+        group_name text NOT NULL,
+        storage    text NOT NULL,
+        arrived    bigint NOT NULL,
+        placed     bigint NOT NULL,
+        ended      bigint NOT NULL,
+        status     text NOT NULL,
+        files      bigint NOT NULL,
+        bytes      bigint NOT NULL,
+        changed    bigint NOT NULL DEFAULT txid_current(),
+        UNIQUE (director, job, job_id, storage, placed, ended)
+    );
+    CREATE INDEX ON sdgroup.jobs (ended);
+    CREATE INDEX ON sdgroup.jobs (changed);
+    CREATE TABLE sdgroup.states (
+        storage text COLLATE \"C\" PRIMARY KEY,
+        state   text NOT NULL CHECK (state IN ('ready', 'draining', 'sealed', 'maintenance')),
+        reason  text,
+        set_by  text NOT NULL,
+        since   bigint NOT NULL DEFAULT extract(epoch FROM now()),
+        until   bigint
+    );
+"];
+
+/// The newest schema.
+pub(super) fn newest() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// What the database has; 0 is nothing.
+pub(super) async fn version(client: &Client) -> Result<i64, Trouble> {
+    let exists = "SELECT to_regclass('sdgroup.version') IS NOT NULL";
+    let exists: bool = client.query_one(exists, &[]).await?.try_get(0)?;
+    if !exists {
+        return Ok(0);
+    }
+    let row = client.query_one("SELECT coalesce(max(version), 0) FROM sdgroup.version", &[]);
+    Ok(row.await?.try_get(0)?)
+}
+
+/// An error unless the database has the newest schema.
+pub(super) fn check(found: i64, place: &str) -> Result<(), StoreError> {
+    let (place, known) = (place.to_owned(), newest());
+    match found {
+        _ if found < known => Err(StoreError::Unmigrated { place, found, known }),
+        _ if found > known => Err(StoreError::NewerDatabase { place, found, known }),
+        _ => Ok(()),
+    }
+}
+
+/// Brings the database to the newest schema, and returns which it had.
+pub(super) async fn migrate(client: &mut Client, place: &str) -> Result<i64, Trouble> {
+    let transaction = client.transaction().await?;
+    // Two may do this at once: the version that counts is the one read under the lock.
+    transaction.batch_execute(LOCK).await?;
+    let found = version(transaction.client()).await?;
+    if found > newest() {
+        check(found, place)?;
+    }
+    transaction
+        .batch_execute(
+            "CREATE SCHEMA IF NOT EXISTS sdgroup; \
+             CREATE TABLE IF NOT EXISTS sdgroup.version (version bigint NOT NULL)",
+        )
+        .await?;
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        transaction.batch_execute(step).await?;
+    }
+    let note = format!(
+        "DELETE FROM sdgroup.version; INSERT INTO sdgroup.version VALUES ({})",
+        newest()
+    );
+    transaction.batch_execute(&note).await?;
+    transaction.commit().await?;
+    Ok(found)
+}

@@ -1,0 +1,219 @@
+//! Several stores in one database, which goes away and comes back.
+
+use crate::database::{Machine, PATIENCE, migrated, options};
+use crate::same::{entry, job, state, volume};
+use sdgroup::config::model::PostgreSql;
+use sdgroup::store::{Keep, News, Recorded, SharedStore, SqliteStore, Store, Weight};
+use sdgroup::types::{Moment, State, StorageName};
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+const WITHIN: Duration = Duration::from_secs(60);
+const ALL: Keep = Keep { since: 0, most: 1000 };
+
+/// What one sdgroup has of a shared database.
+struct Sharer {
+    store: SharedStore,
+    view: tokio::sync::watch::Receiver<sdgroup::store::StoreView>,
+    news: UnboundedReceiver<News>,
+    stop: CancellationToken,
+    following: AbortOnDropHandle<()>,
+    folder: TempDir,
+}
+
+impl Sharer {
+    async fn new(options: &PostgreSql) -> Self {
+        Self::over(options, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn over(options: &PostgreSql, folder: TempDir) -> Self {
+        let file = SqliteStore::open(&folder.path().join("sdgroup.db")).unwrap();
+        let (store, mut follower, news) = SharedStore::new(file, options.clone(), PATIENCE);
+        follower.begin().await;
+        let (view, stop) = (follower.view(), CancellationToken::new());
+        let following = AbortOnDropHandle::new(tokio::spawn(follower.run(stop.clone())));
+        Self {
+            store,
+            view,
+            news,
+            stop,
+            following,
+            folder,
+        }
+    }
+
+    async fn until(&mut self, is_up: bool, unsent: u64) {
+        let stands = |view: &sdgroup::store::StoreView| view.trouble.is_none() == is_up && view.unsent == unsent;
+        let waited = tokio::time::timeout(WITHIN, self.view.wait_for(stands)).await.map(drop);
+        assert!(waited.is_ok(), "{:?}", self.view.borrow());
+    }
+
+    async fn learn(&self, name: &str, storage: &str, weight: Weight) -> Recorded {
+        let entry = entry(name, storage, weight, now());
+        self.store.record(vec![entry]).await.unwrap().remove(0)
+    }
+
+    async fn holder(&self, name: &str) -> Option<String> {
+        let found = self.store.find(vec![volume(name)]).await.unwrap();
+        found.first().map(|record| record.storage.to_string())
+    }
+
+    async fn news(&mut self) -> News {
+        tokio::time::timeout(WITHIN, self.news.recv())
+            .await
+            .expect("news")
+            .expect("news")
+    }
+
+    async fn end(self) -> TempDir {
+        self.stop.cancel();
+        self.following.await.unwrap();
+        self.folder
+    }
+}
+
+fn now() -> i64 {
+    Moment::of(SystemTime::now()).0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_learns_all_know_at_once() {
+    let machine = migrated().await;
+    let options = options(&[&machine]);
+    let (mut a, mut b) = (Sharer::new(&options).await, Sharer::new(&options).await);
+
+    assert_eq!(a.learn("V", "File4", Weight::KeepKnown).await, Recorded::New);
+    assert_eq!(b.holder("V").await.as_deref(), Some("File4"));
+    let known = StorageName::new("File4").unwrap();
+    assert_eq!(
+        b.learn("V", "File5", Weight::KeepKnown).await,
+        Recorded::Conflict { known: known.clone() }
+    );
+    assert_eq!(
+        b.learn("V", "File5", Weight::ReplaceKnown).await,
+        Recorded::Moved { from: known }
+    );
+    assert_eq!(a.holder("V").await.as_deref(), Some("File5"));
+
+    a.store.add_jobs(vec![job(1, now())], ALL).await.unwrap();
+    let News::Jobs(jobs) = b.news().await else {
+        panic!("jobs")
+    };
+    assert_eq!(jobs.len(), 1);
+    a.store.put_state(state("File5", State::Sealed, now())).await.unwrap();
+    assert_eq!(b.news().await, News::States);
+    assert_eq!(b.store.states().await.unwrap().len(), 1);
+    a.until(true, 0).await;
+    b.until(true, 0).await;
+
+    // One that was away for all of this has it when it comes, and needs nobody for it from then on.
+    let folder = Sharer::new(&options).await.end().await;
+    machine.server.kill();
+    let alone = Sharer::over(&options, folder).await;
+    assert_eq!(alone.holder("V").await.as_deref(), Some("File5"));
+    assert_eq!(alone.store.jobs(0, 10).await.unwrap().len(), 1);
+    assert_eq!(alone.store.states().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_learned_while_the_database_is_away_is_told_once_it_is_back() {
+    let machine = migrated().await;
+    let options = options(&[&machine]);
+    let (mut a, mut b) = (Sharer::new(&options).await, Sharer::new(&options).await);
+    a.learn("Old", "File4", Weight::KeepKnown).await;
+    machine.server.kill();
+
+    assert_eq!(a.learn("New", "File4", Weight::KeepKnown).await, Recorded::New);
+    assert_eq!(
+        a.learn("Old", "File6", Weight::ReplaceKnown).await,
+        Recorded::Moved {
+            from: StorageName::new("File4").unwrap()
+        }
+    );
+    // Both believe that they are the first to see this one.
+    assert_eq!(a.learn("Both", "File4", Weight::KeepKnown).await, Recorded::New);
+    assert_eq!(b.learn("Both", "File5", Weight::KeepKnown).await, Recorded::New);
+    a.store.add_jobs(vec![job(1, now()), job(2, now())], ALL).await.unwrap();
+    a.store.put_state(state("File4", State::Draining, now())).await.unwrap();
+    a.until(false, 6).await;
+    b.until(false, 1).await;
+    // Nor is it lost when the process ends meanwhile.
+    let folder = a.end().await;
+
+    machine.restart();
+    let mut a = Sharer::over(&options, folder).await;
+    a.until(true, 0).await;
+    b.until(true, 0).await;
+    assert_eq!(
+        machine.ask("SELECT name, storage FROM sdgroup.volumes WHERE name <> 'Both' ORDER BY name"),
+        "New|File4\nOld|File6"
+    );
+    assert_eq!(
+        machine.ask("SELECT count(*) FROM sdgroup.jobs"),
+        "2",
+        "no more and no less"
+    );
+    assert_eq!(
+        machine.ask("SELECT storage, state FROM sdgroup.states"),
+        "File4|draining"
+    );
+    let held = machine.ask("SELECT storage FROM sdgroup.volumes WHERE name = 'Both'");
+    let (winner, loser) = if held == "File4" {
+        (&mut a, &mut b)
+    } else {
+        (&mut b, &mut a)
+    };
+    let conflict = loop {
+        if let News::Conflict { volume, known, .. } = loser.news().await {
+            break (volume.to_string(), known.to_string());
+        }
+    };
+    assert_eq!(conflict, ("Both".to_owned(), held.clone()));
+    assert_eq!(loser.holder("Both").await, Some(held.clone()));
+    assert_eq!(winner.holder("Both").await, Some(held));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_lacks_the_last_transactions_is_told_them_again() {
+    let primary = migrated().await;
+    let standby = Machine::standby(&primary);
+    let options = options(&[&primary, &standby]);
+    let mut a = Sharer::new(&options).await;
+    let a_while_ago = ["Kept", "Gone"].map(|name| entry(name, "File4", Weight::KeepKnown, now() - 60));
+    a.store.record(a_while_ago.to_vec()).await.unwrap();
+    // The standby hears nothing from here on.
+    standby
+        .server
+        .ask("postgres", "ALTER SYSTEM SET primary_conninfo = ''")
+        .expect("cut off");
+    standby
+        .server
+        .ask("postgres", "SELECT pg_reload_conf()")
+        .expect("cut off");
+    crate::lab::wait::until("the standby to be alone", WITHIN, || {
+        let walks = primary.ask("SELECT count(*) FROM pg_stat_replication");
+        (walks == "0").then_some(())
+    });
+    a.learn("Lost", "File5", Weight::KeepKnown).await;
+    a.learn("Kept", "File6", Weight::ReplaceKnown).await;
+    a.store.forget(volume("Gone")).await.unwrap();
+    a.store.add_jobs(vec![job(1, now())], ALL).await.unwrap();
+    crate::lab::wait::until("the primary to have it all", WITHIN, || {
+        (primary.ask("SELECT count(*) FROM sdgroup.jobs") == "1").then_some(())
+    });
+    a.until(true, 0).await;
+
+    primary.server.kill();
+    standby.promote();
+    a.until(false, 0).await;
+    a.until(true, 0).await;
+
+    assert_eq!(
+        standby.ask("SELECT name, storage FROM sdgroup.volumes ORDER BY name"),
+        "Kept|File6\nLost|File5"
+    );
+    assert_eq!(standby.ask("SELECT count(*) FROM sdgroup.jobs"), "1");
+}
