@@ -12,8 +12,8 @@
     reason = "a program for people who look at what it prints; any failure may end it"
 )]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::str::FromStr;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -62,6 +62,7 @@ impl Arguments {
 /// This program again, in another role.
 pub(crate) struct Role {
     child: Child,
+    hears: ChildStdin,
     says: BufReader<ChildStdout>,
 }
 
@@ -69,11 +70,18 @@ impl Role {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("a path"))
             .args(arguments)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("another process");
+        let hears = child.stdin.take().expect("a pipe");
         let says = BufReader::new(child.stdout.take().expect("a pipe"));
-        Self { child, says }
+        Self { child, hears, says }
+    }
+
+    /// Gives it a line.
+    pub(crate) fn tell(&mut self, line: &str) {
+        writeln!(self.hears, "{line}").expect("a process that listens");
     }
 
     /// The next line that it prints.
@@ -124,6 +132,37 @@ pub(crate) fn cpu_time_of(pid: u32) -> f64 {
         .take(2)
         .map(|ticks| ticks.parse::<f64>().expect("ticks"));
     ticks.sum::<f64>() / 100.0
+}
+
+/// Memory of a process that is its own and not a file's, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnMemory {
+    pub(crate) now: f64,
+    /// The most there ever was; a file's counts here.
+    pub(crate) most: f64,
+}
+
+/// Reads it (proc_pid_status(5)).
+pub(crate) fn own_memory_of(pid: u32) -> OwnMemory {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that lives");
+    let field = |name: &str| {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect("a field");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("KiB")
+    };
+    OwnMemory {
+        now: field("RssAnon:"),
+        most: field("VmHWM:") - field("RssFile:"),
+    }
+}
+
+/// The figure below which so many percent of all are.
+pub(crate) fn percentile(figures: &[f64], percent: usize) -> f64 {
+    let mut figures = figures.to_vec();
+    figures.sort_by(f64::total_cmp);
+    figures[(figures.len() * percent / 100).min(figures.len() - 1)]
 }
 
 /// The middle one of some figures.

@@ -12,6 +12,7 @@
     reason = "a program for people who look at what it prints; any failure may end it"
 )]
 
+pub(crate) mod client;
 pub(crate) mod director;
 pub(crate) mod proxy;
 pub(crate) mod storage;
@@ -19,6 +20,7 @@ pub(crate) mod storage;
 #[path = "../../tests/lab/ports.rs"]
 pub(crate) mod ports;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sdgroup::handshake::DirectorKey;
 use sdgroup::types::{JobName, Release, Secret};
 use sdgroup::wire::hello::ClientHello;
@@ -30,6 +32,17 @@ pub(crate) const DIRECTOR: &str = "bench-dir";
 pub(crate) const PASSWORD: &str = "bench";
 /// All daemons are of this release, and none has TLS on its control connection.
 pub(crate) const RELEASE: Release = Release::V15;
+
+/// Lets this process have as many descriptors as the system allows one, and tells how many those are.
+pub(crate) fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).expect("a limit within what is allowed");
+    limit.maximum.unwrap_or(u64::MAX)
+}
 
 fn key() -> DirectorKey {
     DirectorKey::new(&Secret::new(PASSWORD.to_owned()))

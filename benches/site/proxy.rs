@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ impl Sdgroup {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("sdgroup.toml");
         fs::write(&file, configuration(storages, port.number(), folder.path())).expect("its configuration");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("passwords for us alone");
         let log = File::create(folder.path().join("log")).expect("its log");
         let child = Command::new(env!("CARGO_BIN_EXE_sdgroup"))
             .args(["run", "-c"])

@@ -9,7 +9,7 @@ use sdgroup::handshake::{TlsPolicy, director};
 use sdgroup::net::stream::Stream;
 use sdgroup::types::{JobName, SessionKey};
 use sdgroup::wire::hello::{DirectorHello, Hello};
-use sdgroup::wire::job::JobAnswer;
+use sdgroup::wire::job::{JobAnswer, JobCommand};
 use sdgroup::wire::packet::{Packet, Signal};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -82,7 +82,7 @@ async fn command(
         return None;
     };
     if line.starts_with(b"JobId=") {
-        begin(&mut channel).await?;
+        begin(&mut channel, &JobCommand::parse(&line).ok()?).await?;
         if let Some(control) = control {
             let (stream, _) = channel.into_parts();
             return control.send(stream.into_tcp().ok()?).ok();
@@ -99,12 +99,17 @@ async fn command(
     channel.flush().await.ok()
 }
 
-/// Takes a job.
-async fn begin(channel: &mut Channel) -> Option<()> {
+/// Takes a job, under the session identity that it comes with if it does.
+async fn begin(channel: &mut Channel, job: &JobCommand) -> Option<()> {
     static LAST: AtomicU32 = AtomicU32::new(0);
+    let (sd_id, sd_time) = if job.rerunning {
+        (job.vol_session_id, job.vol_session_time)
+    } else {
+        (LAST.fetch_add(1, Ordering::Relaxed) + 1, 1_795_393_237)
+    };
     let answer = JobAnswer {
-        sd_id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
-        sd_time: 1_795_393_237,
+        sd_id,
+        sd_time,
         key: SessionKey::mint(random()),
     };
     channel.outbox().message(answer.to_line());
