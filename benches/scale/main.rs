@@ -34,8 +34,8 @@ use rig::{Arguments, Role, load};
 
 /// Sockets of one job in sdgroup's process, and as many with the daemons of its site.
 const SOCKETS: u64 = 4;
-/// Descriptors that a process needs besides.
-const OTHERS: u64 = 700;
+/// Descriptors that sdgroup keeps for everything else.
+const OTHERS: u64 = 2400;
 
 /// What one step took.
 #[derive(Debug, Clone, Copy)]

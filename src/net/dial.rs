@@ -50,7 +50,18 @@ pub enum DialError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Anything else, such as a lack of local ports or descriptors.
+    /// The process or the machine has no room for another connection.
+    #[error(
+        "{target}: no room for another connection (raise LimitNOFILE / ulimit -n, or memory, or widen \
+         net.ipv4.ip_local_port_range): {source}"
+    )]
+    Exhausted {
+        /// `host:port` as dialled.
+        target: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Anything else.
     #[error("{target}: cannot dial {address}: {source}")]
     Other {
         /// `host:port` as dialled.
@@ -71,6 +82,7 @@ impl DialError {
             Self::Refused { .. } => "refused",
             Self::TimedOut { .. } => "timed_out",
             Self::Unreachable { .. } => "unreachable",
+            Self::Exhausted { .. } => "exhausted",
             Self::Other { .. } => "other",
         }
     }
@@ -79,12 +91,9 @@ impl DialError {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         match self {
-            Self::Unresolved { .. } => true,
-            Self::Unreachable { source, .. } | Self::Other { source, .. } => matches!(
-                Errno::from_io_error(source),
-                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL | Errno::AGAIN)
-            ),
-            Self::Refused { .. } | Self::TimedOut { .. } => false,
+            Self::Unresolved { .. } | Self::Exhausted { .. } => true,
+            Self::Unreachable { source, .. } => Errno::from_io_error(source) == Some(Errno::ADDRNOTAVAIL),
+            Self::Refused { .. } | Self::TimedOut { .. } | Self::Other { .. } => false,
         }
     }
 
@@ -107,6 +116,9 @@ impl DialError {
                 address,
                 source,
             },
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN) => {
+                Self::Exhausted { target, source }
+            }
             _ => Self::Other {
                 target,
                 address,
@@ -253,6 +265,7 @@ mod tests {
         assert_eq!(label(Errno::TIMEDOUT), "timed_out");
         assert_eq!(label(Errno::HOSTUNREACH), "unreachable");
         assert_eq!(label(Errno::NETUNREACH), "unreachable");
-        assert_eq!(label(Errno::MFILE), "other");
+        assert_eq!(label(Errno::MFILE), "exhausted");
+        assert_eq!(label(Errno::PIPE), "other");
     }
 }

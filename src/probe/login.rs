@@ -127,7 +127,9 @@ fn not_reached(error: DialError) -> Failure {
         DialError::Refused { .. } => (Layer::Connect, "connection refused".to_owned()),
         DialError::TimedOut { after, .. } => (Layer::Timeout, format!("no answer to the call within {after:?}")),
         DialError::Unreachable { source, .. } => (Layer::Connect, format!("unreachable: {source}")),
-        DialError::Other { source, .. } => (Layer::Connect, format!("cannot be called: {source}")),
+        DialError::Exhausted { source, .. } | DialError::Other { source, .. } => {
+            (Layer::Connect, format!("cannot be called: {source}"))
+        }
     };
     Failure { layer, text }
 }

@@ -65,22 +65,31 @@ pub fn run(loaded: Loaded, file: &Path) -> Result<(), ProcessError> {
         .enable_all()
         .build()
         .map_err(ProcessError::Runtime)?;
-    let outcome = runtime.block_on(live((&model, file), exposition));
+    let outcome = runtime.block_on(live((&model, file), exposition, open_files));
     runtime.shutdown_timeout(THREADS_END_WITHIN);
     outcome
 }
 
-async fn live(config: (&Arc<Model>, &Path), exposition: Exposition) -> Result<(), ProcessError> {
+async fn live(
+    config: (&Arc<Model>, &Path),
+    exposition: Exposition,
+    open_files: Option<u64>,
+) -> Result<(), ProcessError> {
     let mut notifier = Notifier::from_environment();
     let outcome = tokio::select! {
-        outcome = serve(config, exposition, &notifier) => outcome,
+        outcome = serve(config, exposition, open_files, &notifier) => outcome,
         never = tasks::pet_watchdog(&notifier) => match never {},
     };
     notifier.finish().await;
     outcome
 }
 
-async fn serve(config: (&Arc<Model>, &Path), exposition: Exposition, notifier: &Notifier) -> Result<(), ProcessError> {
+async fn serve(
+    config: (&Arc<Model>, &Path),
+    exposition: Exposition,
+    open_files: Option<u64>,
+    notifier: &Notifier,
+) -> Result<(), ProcessError> {
     let phases = Phases::new();
     let signals::Signals { mut stops, reloads } = signals::listen().map_err(ProcessError::Signals)?;
     let opened = boot::open(config.0).await?;
@@ -90,6 +99,9 @@ async fn serve(config: (&Arc<Model>, &Path), exposition: Exposition, notifier: &
     let serving = boot::start(config, opened, exposition, &phases, &stop, &lost);
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reload::on_demand(serving.reloader, reloads)));
     let context = serving.current.context();
+    if let Some(open_files) = open_files {
+        context.admission.limit(limits::jobs_that_fit(open_files));
+    }
     let sessions = &context.sessions;
     phases.enter(Phase::Ready, "everything is open", 0);
     notifier.ready();

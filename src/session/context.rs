@@ -165,12 +165,25 @@ impl Current {
 #[derive(Debug, Default)]
 pub struct Admission {
     refusal: OnceLock<&'static str>,
+    most: OnceLock<usize>,
 }
 
 impl Admission {
     /// Takes no new jobs from now on; those that run go on.
     pub fn close(&self, reason: &'static str) {
         let _ = self.refusal.set(reason);
+    }
+
+    /// Takes no more jobs than so many at once: for more the system grants no descriptors, and one too many would cost
+    /// others theirs. To be said once, at the start.
+    pub fn limit(&self, most: usize) {
+        let _ = self.most.set(most);
+    }
+
+    /// The most jobs at once, if there are so many.
+    #[must_use]
+    pub fn full(&self, running: usize) -> Option<usize> {
+        self.most.get().copied().filter(|most| running >= *most)
     }
 
     /// Why no new jobs are taken, if none are.

@@ -176,11 +176,12 @@ mod tests {
 
     use super::*;
 
+    const TARGET: &str = "file4:9103";
+
     fn dial(number: i32) -> StorageError {
         let source = io::Error::from_raw_os_error(number);
-        let target = "file4:9103".to_owned();
         StorageError::Dial(DialError::Other {
-            target,
+            target: TARGET.to_owned(),
             address: ([127, 0, 0, 1], 9103).into(),
             source,
         })
@@ -198,10 +199,11 @@ mod tests {
         };
         assert!(lost.ejects());
         assert!(dial(rustix::io::Errno::PIPE.raw_os_error()).ejects());
-        assert!(
-            !dial(rustix::io::Errno::MFILE.raw_os_error()).ejects(),
-            "a lack of our own"
-        );
+        let lack = StorageError::Dial(DialError::Exhausted {
+            target: TARGET.to_owned(),
+            source: rustix::io::Errno::MFILE.into(),
+        });
+        assert!(!lack.ejects(), "a lack of our own");
         assert!(!StorageError::Login(HandshakeError::Refused).ejects(), "a password");
         assert!(!StorageError::Login(HandshakeError::WrongAnswer).ejects(), "a password");
         assert!(!refused.ejects(), "one job");

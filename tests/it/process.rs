@@ -8,7 +8,7 @@ use sdgroup::types::JobStatus;
 
 use crate::harness::binary::Binary;
 use crate::harness::bytes_of_jobs::{Amount, Record, files};
-use crate::harness::running::Running;
+use crate::harness::running::{Running, refusal};
 use crate::harness::site::{POOL, Plot, catalog, director_at, storages};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client;
@@ -23,9 +23,14 @@ struct Place {
 
 impl Place {
     async fn with(plot: Plot) -> Self {
+        Self::within(plot, None).await
+    }
+
+    /// Where sdgroup may have so many descriptors.
+    async fn within(plot: Plot, descriptors: Option<u32>) -> Self {
         let storages = storages(&plot).await;
         let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
-        let binary = Binary::start(&plot, &addresses).await;
+        let binary = Binary::start_with(&plot, &addresses, descriptors).await;
         let director = director_at(binary.address(), catalog());
         Self {
             storages,
@@ -172,4 +177,31 @@ async fn probes_close_the_door_of_a_storage_and_open_it_again() {
             .any(|line| line.starts_with(".status"))
     );
     assert_eq!(place.storages[0].broken_rules(), [""; 0]);
+}
+
+#[tokio::test]
+async fn jobs_that_run_end_well_when_descriptors_are_used_up_and_one_too_many_is_told_so() {
+    // Enough for ten jobs, and what else there is.
+    let place = Place::within(Plot::default(), Some(60)).await;
+    let mut running = Vec::new();
+    for number in 0..10 {
+        running.push(Running::start(&place.director, &format!("Fits{number}")).await);
+    }
+    let refused = place.director.begin(&Plan::backup("One too many", POOL)).await;
+    let said = refusal(refused.map(|_| ()).unwrap_err());
+    assert!(
+        said.contains("sdgroup may have descriptors for 10: raise LimitNOFILE"),
+        "{said}"
+    );
+    let series = r#"sdgroup_jobs_refused_total{group="Files",cause="descriptors"}"#;
+    place.binary.until_metric(series, "1").await;
+    for job in running {
+        let (report, records) = job.finish().await;
+        let home = place
+            .storages
+            .iter()
+            .find(|storage| storage.written_by(&report.name) == records);
+        assert!(home.is_some(), "no storage has all of {}", report.name);
+    }
+    place.back_up("There is room again").await;
 }

@@ -109,10 +109,17 @@ impl Facts {
     fn obstacle(&self) -> Option<Unseated> {
         let (context, job) = (&self.context, &self.command.job);
         let refused = |cause, reason: String| Some(Unseated::Refused { cause, reason });
-        match context.admission.refusal() {
-            Some(reason) if context.jobs.find(&self.director, job).is_none() => {
-                refused("shutting_down", reason.to_owned())
-            }
+        let is_new = || context.jobs.find(&self.director, job).is_none();
+        let running = *context.jobs.count().borrow();
+        match (context.admission.refusal(), context.admission.full(running)) {
+            (Some(reason), _) if is_new() => refused("shutting_down", reason.to_owned()),
+            (None, Some(most)) if is_new() => refused(
+                "descriptors",
+                format!(
+                    "{running} jobs run, and sdgroup may have descriptors for {most}: raise LimitNOFILE (ulimit -n) of \
+                     sdgroup, or lower Maximum Concurrent Jobs in the Director"
+                ),
+            ),
             _ if context.routes.is_in_use(&self.director, job) => refused("name_in_use", NameInUse.to_string()),
             _ => None,
         }

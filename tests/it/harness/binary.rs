@@ -27,6 +27,11 @@ pub(crate) struct Binary {
 impl Binary {
     /// Starts it and waits until it says that it is ready.
     pub(crate) async fn start(plot: &Plot, storages: &[SocketAddr]) -> Self {
+        Self::start_with(plot, storages, None).await
+    }
+
+    /// The same, with so many descriptors and no more.
+    pub(crate) async fn start_with(plot: &Plot, storages: &[SocketAddr], descriptors: Option<u32>) -> Self {
         let (port, metrics) = (Port::choose(), Port::choose());
         let folder = TempDir::new().expect("a folder");
         let own = format!(
@@ -36,7 +41,7 @@ impl Binary {
         );
         let text = configuration(plot, storages, port.number(), &own);
         fs::write(file(&folder), text).expect("the configuration");
-        let child = spawn(&folder);
+        let child = spawn(&folder, descriptors);
         let binary = Self {
             port,
             metrics,
@@ -57,7 +62,7 @@ impl Binary {
 
     /// Starts it again with the same state, after it has ended.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.folder);
+        self.child = spawn(&self.folder, None);
         self.until_ready().await;
     }
 
@@ -154,14 +159,16 @@ fn log(folder: &TempDir) -> PathBuf {
     folder.path().join("log")
 }
 
-fn spawn(folder: &TempDir) -> Child {
+fn spawn(folder: &TempDir, descriptors: Option<u32>) -> Child {
     let log = File::options()
         .create(true)
         .append(true)
         .open(log(folder))
         .expect("the log");
-    Command::new(env!("CARGO_BIN_EXE_sdgroup"))
-        .args(["run", "-c"])
+    let allowed = descriptors.map_or_else(String::new, |allowed| format!("ulimit -n {allowed}; "));
+    Command::new("sh")
+        .args(["-c", &format!("{allowed}exec \"$0\" run -c \"$1\"")])
+        .arg(env!("CARGO_BIN_EXE_sdgroup"))
         .arg(file(folder))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log"))
