@@ -75,9 +75,26 @@ pub(crate) fn client_hello(job: &JobName) -> Vec<u8> {
 }
 
 /// A message in a packet that is compressed for the communication line, as daemons do it by default.
-pub(crate) fn packed(text: &[u8]) -> Vec<u8> {
+fn packed(text: &[u8]) -> Vec<u8> {
     const COMPRESSED: u32 = 1 << 30;
     let block = lz4_flex::block::compress(text);
     let length = u32::try_from(block.len()).expect("a short message");
     [&(length | COMPRESSED).to_be_bytes(), block.as_slice()].concat()
+}
+
+/// Packets in which a storage tells of so many files, with names of different lengths, some of them compressed.
+pub(crate) fn attributes(packets: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    for number in 0..packets {
+        let name = "/home/somebody/with/a/folder/".repeat(1 + number % 9);
+        let text = format!("UpdCat Job=Bench FileAttributes {name}{number}");
+        if number % 3 == 0 {
+            all.extend_from_slice(&packed(text.as_bytes()));
+        } else {
+            let mut outbox = Outbox::new();
+            outbox.message(text);
+            all.extend_from_slice(outbox.as_bytes());
+        }
+    }
+    all
 }

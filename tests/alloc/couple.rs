@@ -12,13 +12,12 @@ use sdgroup::session::history::Recorder;
 use sdgroup::session::{self, Context, Current, States};
 use sdgroup::store::{MemoryStore, Store};
 use sdgroup::volumes::Ledger;
-use sdgroup::wire::packet::Outbox;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::site::director::Job;
 use crate::site::storage::{Wanted, listen, serve};
-use crate::site::{packed, proxy};
+use crate::site::{attributes, proxy};
 use crate::{NOISE, alone, counting};
 
 /// Blocks of packets.
@@ -27,23 +26,6 @@ const MANY: usize = 8_000;
 
 /// In one block.
 const PACKETS: usize = 256;
-
-/// Attributes of files with names of different lengths, some of them compressed as daemons do it.
-fn block() -> Vec<u8> {
-    let mut block = Vec::new();
-    for number in 0..PACKETS {
-        let name = "/home/somebody/with/a/folder/".repeat(1 + number % 9);
-        let text = format!("UpdCat Job=Bench FileAttributes {name}{number}");
-        if number % 3 == 0 {
-            block.extend_from_slice(&packed(text.as_bytes()));
-        } else {
-            let mut outbox = Outbox::new();
-            outbox.message(text);
-            block.extend_from_slice(outbox.as_bytes());
-        }
-    }
-    block
-}
 
 /// sdgroup in this process, in front of one storage, with a job in it; the Director's end of its control connection
 /// and the storage's.
@@ -114,7 +96,7 @@ fn coupling_allocates_nothing_per_packet() {
         .build()
         .unwrap();
     let (director, storage) = runtime.block_on(couple());
-    let block = block();
+    let block = attributes(PACKETS);
     // Buffers grow to their size once.
     allocations(&director, &storage, &block, FEW);
     let few = allocations(&director, &storage, &block, FEW);
