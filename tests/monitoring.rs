@@ -147,7 +147,8 @@ fn the_alerts_watch_metrics_that_there_are() {
         .flat_map(|it| faults(it, &mut BTreeSet::new()))
         .collect();
     assert!(faults.is_empty(), "{faults:#?}");
-    let tests = read("deploy/prometheus/sdgroup.rules.test.yml");
+    let tests =
+        read("deploy/prometheus/sdgroup.rules.test.yml") + &read("deploy/prometheus/sdgroup.rules.days.test.yml");
     for alert in rules
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("- alert: "))
@@ -313,5 +314,8 @@ fn promtool_finds_nothing_wrong() {
     };
     run(&["check", "metrics"], &text);
     run(&["check", "rules", "sdgroup.rules.yml"], "");
-    run(&["test", "rules", "sdgroup.rules.test.yml"], "");
+    run(
+        &["test", "rules", "sdgroup.rules.test.yml", "sdgroup.rules.days.test.yml"],
+        "",
+    );
 }
