@@ -89,13 +89,22 @@ fn the_figures_of_the_page_come_from_its_commands() {
     );
 }
 
-/// The README and every page, by their path in the repository.
+/// Every document, by its path: all below `deploy`, and those at the top.
 fn pages() -> Vec<(PathBuf, String)> {
-    let folder = repository().join("deploy/docs");
-    let entries = fs::read_dir(&folder).expect("the pages");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a page").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
-    paths.push(repository().join("README.md"));
+    let mut paths: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "benches/README.md"]
+        .map(|name| repository().join(name))
+        .into();
+    let mut folders = vec![repository().join("deploy")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of documents") {
+            let path = entry.expect("a document").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                paths.push(path);
+            }
+        }
+    }
     paths.sort();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("read a page");
@@ -124,8 +133,9 @@ fn every_link_leads_somewhere_and_every_page_is_in_the_index() {
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    let index = fs::read_to_string(repository().join("deploy/docs/README.md")).expect("the index");
-    for (path, _) in pages() {
+    let docs = repository().join("deploy/docs");
+    let index = fs::read_to_string(docs.join("README.md")).expect("the index");
+    for (path, _) in pages().iter().filter(|(path, _)| path.parent() == Some(&docs)) {
         let name = path.file_name().expect("a name").to_string_lossy();
         let listed = index.contains(&format!("]({name})"));
         assert!(listed || name == "README.md", "{name} is not in deploy/docs/README.md");
