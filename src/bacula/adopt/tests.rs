@@ -5,8 +5,9 @@ use super::*;
 use crate::config::{Loaded, MachineSecrets, compile};
 use crate::types::StorageName;
 
+/// As Debian ships it: a Director takes an Autochanger for a Storage.
 const DIRECTOR: &str = "Director { Name = main-dir }\n\
-    Storage {\n Name = Disk-1\n Address = one.example.org\n Password = p1\n Device = Chgr\n Media Type = File\n Autochanger = yes\n}\n\
+    Autochanger {\n Name = Disk-1\n Address = one.example.org\n Password = p1\n Device = Chgr\n Media Type = File\n Autochanger = yes\n}\n\
     Storage {\n Name = Disk-2\n Address = two.example.org\n Password = \"p\\\"2\"\n Device = Chgr\n Media Type = File\n TLS Require = yes\n}\n\
     Storage {\n Name = Tape\n Address = localhost\n Password = p3\n Device = LTO\n Media Type = LTO\n}\n";
 
