@@ -55,6 +55,18 @@ pub trait Store: Debug + Send + Sync {
     /// Removes a record and returns it.
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>>;
 
+    /// Keeps `volume` for jobs on `storage`, from all who share the store, until it is released; or says whose it is. It ends by
+    /// itself soon after the process is gone. A store that nobody shares has nobody to keep it from.
+    fn claim(&self, volume: VolumeName, storage: StorageName) -> Answer<Option<StorageName>> {
+        let _ = (volume, storage);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Lets a claimed volume go. What was learned of it before is known to others by then.
+    fn release(&self, volume: &VolumeName) {
+        let _ = volume;
+    }
+
     /// Adds jobs that have ended to the history, all or none, and forgets what is no longer to be kept.
     fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()>;
 

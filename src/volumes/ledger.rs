@@ -2,7 +2,7 @@
 //!
 //! What is known is in the [`Store`]. What is only about to be true is a *claim*: a storage's job was given a volume
 //! to write, and until the job ends (or the claim is dropped otherwise) no other storage's job is given it. Claims
-//! live in this process alone.
+//! live in this process, and in a store that others share as well, where they end with the process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,10 +130,13 @@ impl Ledger {
         if matches!(before, Place::Elsewhere(_)) && !moving && !moves_here {
             return Ok((before, None));
         }
-        let (claim, shared) = match Claims::take(&self.claims, volume, here) {
+        let (claim, shared) = match Claims::take(&self.claims, &self.store, volume, here) {
             Ok(taken) => taken,
             Err(other) => return Ok((Place::Claimed(other), None)),
         };
+        if let Some(other) = self.store.claim(volume.clone(), here.clone()).await? {
+            return Ok((Place::Claimed(other), None));
+        }
         // And after it: another storage gives its claim up only when what it learned is in the store, so that what
         // is seen now stays true for as long as the claim is held.
         let place = match Place::of(self.holder(volume).await?, here) {
@@ -259,7 +262,12 @@ impl Claims {
     }
 
     /// Takes a claim and says whether it is shared with another job of the storage, or says who else has one.
-    fn take(claims: &Arc<Self>, volume: &VolumeName, storage: &StorageName) -> Result<(Claim, bool), StorageName> {
+    fn take(
+        claims: &Arc<Self>,
+        store: &Arc<dyn Store>,
+        volume: &VolumeName,
+        storage: &StorageName,
+    ) -> Result<(Claim, bool), StorageName> {
         let mut all = claims.lock();
         let held = all.entry(volume.clone()).or_insert_with(|| Held {
             storage: storage.clone(),
@@ -274,6 +282,7 @@ impl Claims {
         Ok((
             Claim {
                 claims: Arc::clone(claims),
+                store: Arc::clone(store),
                 volume: volume.clone(),
             },
             shared,
@@ -286,6 +295,7 @@ impl Claims {
 #[must_use = "the claim ends when it is dropped"]
 pub struct Claim {
     claims: Arc<Claims>,
+    store: Arc<dyn Store>,
     volume: VolumeName,
 }
 
@@ -304,6 +314,8 @@ impl Drop for Claim {
             held.claims = held.claims.saturating_sub(1);
             if held.claims == 0 {
                 all.remove(&self.volume);
+                // Within the lock: who claims it next does so afterwards.
+                self.store.release(&self.volume);
             }
         }
     }

@@ -189,7 +189,7 @@ async fn every_store_does_the_same() {
         a_state_is_kept_until_the_storage_is_ready(&*kind.store).await;
     }
     let again = PostgresStore::migrate(&options(&[&machines[0]]), PATIENCE).await;
-    assert_eq!(again.unwrap(), (1, 1));
+    assert_eq!(again.unwrap(), (2, 2));
 }
 
 #[tokio::test]

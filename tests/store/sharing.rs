@@ -5,6 +5,7 @@ use crate::same::{entry, job, state, volume};
 use sdgroup::config::model::PostgreSql;
 use sdgroup::store::{Keep, News, Recorded, SharedStore, SqliteStore, Store, Weight};
 use sdgroup::types::{Moment, State, StorageName};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -116,6 +117,48 @@ async fn what_one_learns_all_know_at_once() {
     assert_eq!(alone.holder("V").await.as_deref(), Some("File5"));
     assert_eq!(alone.store.jobs(0, 10).await.unwrap().len(), 1);
     assert_eq!(alone.store.states().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_sdgroups_one_storage_gets_a_new_volume() {
+    use sdgroup::volumes::{Ledger, Place};
+    let machine = migrated().await;
+    let options = options(&[&machine]);
+    let (a, b) = (Sharer::new(&options).await, Sharer::new(&options).await);
+    let [a, b] = [a, b].map(|sharer| (Ledger::new(Arc::new(sharer.store)), sharer.following, sharer.stop));
+    let [file4, file5] = ["File4", "File5"].map(|name| StorageName::new(name).unwrap());
+
+    for round in 0..20 {
+        let name = volume(&format!("V{round}"));
+        let (one, other) = tokio::join!(a.0.claim(&name, &file4, false), b.0.claim(&name, &file5, false));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let places = [&one.0, &other.0];
+        assert_eq!(
+            places.iter().filter(|place| ***place == Place::Nowhere).count(),
+            1,
+            "{places:?}"
+        );
+        let same =
+            b.0.claim(&name, if one.1.is_some() { &file4 } else { &file5 }, false)
+                .await
+                .unwrap();
+        assert_eq!(same.0, Place::Nowhere, "the same storage, through another sdgroup");
+    }
+    // One that is let go is free for all; one whose sdgroup is gone as well, after a while.
+    let (_, claim) = a.0.claim(&volume("W"), &file4, false).await.unwrap();
+    assert_eq!(
+        b.0.claim(&volume("W"), &file5, false).await.unwrap().0,
+        Place::Claimed(file4.clone())
+    );
+    drop(claim);
+    crate::lab::wait::until("the claim to go", WITHIN, || {
+        (machine.ask("SELECT count(*) FROM sdgroup.claims WHERE volume = 'W'") == "0").then_some(())
+    });
+    let (_, kept) = a.0.claim(&volume("X"), &file4, false).await.unwrap();
+    drop(a.1);
+    machine.ask("UPDATE sdgroup.claims SET until = now() WHERE volume = 'X'");
+    assert_eq!(b.0.claim(&volume("X"), &file5, false).await.unwrap().0, Place::Nowhere);
+    drop((kept, a.2, b.1, b.2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

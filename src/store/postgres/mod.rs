@@ -3,10 +3,13 @@
 //! A [`PostgresStore`] is one connection. Once it is lost, it fails for good, and a new one is to be made. Writers of
 //! volumes take turns over all sdgroups ([`volumes::LOCK`]), and meet what is known by the same rule as in every store.
 
+mod claims;
 mod connect;
 mod jobs;
 mod schema;
 mod volumes;
+
+pub(super) use claims::Claims;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -156,6 +159,21 @@ impl PostgresStore {
     /// Every state, that a storage is ready as well.
     pub(super) fn all_states(&self) -> Answer<Vec<StateRecord>> {
         self.ask(|client, place| async move { jobs::states(&client, &place).await })
+    }
+
+    /// Claims a volume for a storage, noted in `claims` before; the storage that has it if that is another one.
+    pub(super) fn claim(
+        &self,
+        claims: Claims,
+        volume: VolumeName,
+        storage: StorageName,
+    ) -> Answer<Option<StorageName>> {
+        self.ask(|client, _| async move { claims::claim(&client, &claims, &volume, &storage).await })
+    }
+
+    /// Renews all of `claims`, and ends those that are not among them any more.
+    pub(super) fn renew(&self, claims: Claims) -> Answer<()> {
+        self.ask(|client, _| async move { claims::renew(&client, &claims).await })
     }
 
     /// Has `work` done, whether somebody waits for the answer or not. What is half done when the connection goes is undone by

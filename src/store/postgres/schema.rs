@@ -9,7 +9,8 @@ use crate::store::StoreError;
 /// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
 ///
 /// Every row tells the transaction that changed it last, so that others can ask what is new to them.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE FUNCTION sdgroup.changed() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN NEW.changed := txid_current(); RETURN NEW; END $$;
     CREATE TABLE sdgroup.volumes (
@@ -64,7 +65,31 @@ const STEPS: [&str; 1] = ["
         since   bigint NOT NULL DEFAULT extract(epoch FROM now()),
         until   bigint
     );
-"];
+",
+    // Several may claim a volume for the same storage; each claim ends with its owner, or soon after him.
+    "
+    CREATE TABLE sdgroup.claims (
+        volume  text COLLATE \"C\" NOT NULL,
+        owner   text NOT NULL,
+        storage text NOT NULL,
+        until   timestamptz NOT NULL,
+        PRIMARY KEY (volume, owner)
+    );
+    CREATE INDEX ON sdgroup.claims (owner);
+    CREATE FUNCTION sdgroup.claim(wanted text, here text, who text, lasts interval) RETURNS text LANGUAGE plpgsql AS $$
+        DECLARE other text;
+        BEGIN
+            PERFORM pg_advisory_xact_lock(hashtextextended(wanted, 7594859347));
+            SELECT storage INTO other FROM sdgroup.claims
+                WHERE volume = wanted AND owner <> who AND storage <> here AND until > clock_timestamp() LIMIT 1;
+            IF other IS NULL THEN
+                INSERT INTO sdgroup.claims VALUES (wanted, who, here, clock_timestamp() + lasts)
+                    ON CONFLICT (volume, owner) DO UPDATE SET storage = excluded.storage, until = excluded.until;
+            END IF;
+            RETURN other;
+        END $$;
+",
+];
 
 /// The newest schema.
 pub(super) fn newest() -> i64 {

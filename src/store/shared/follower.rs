@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{News, StoreView, compared, conflicts};
 use crate::config::model::PostgreSql;
+use crate::store::postgres::Claims;
 use crate::store::{Keep, PostgresStore, SqliteStore, StateRecord, Store as _, StoreError};
 use crate::types::Moment;
 
@@ -36,6 +37,7 @@ pub struct Follower {
     view: watch::Sender<StoreView>,
     behind: Arc<Notify>,
     keep: Arc<Mutex<Keep>>,
+    claims: Claims,
     news: mpsc::UnboundedSender<News>,
     /// From where on the database is asked next.
     facts_from: i64,
@@ -43,6 +45,7 @@ pub struct Follower {
 }
 
 impl Follower {
+    #[allow(clippy::too_many_arguments, reason = "what it shares with its store")]
     pub(super) fn new(
         local: Arc<SqliteStore>,
         options: PostgreSql,
@@ -50,6 +53,7 @@ impl Follower {
         link: watch::Sender<Option<PostgresStore>>,
         behind: Arc<Notify>,
         keep: Arc<Mutex<Keep>>,
+        claims: Claims,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
         let view = watch::Sender::new(StoreView {
@@ -65,6 +69,7 @@ impl Follower {
             view,
             behind,
             keep,
+            claims,
             news,
             facts_from: 0,
             jobs_from: 0,
@@ -133,6 +138,7 @@ impl Follower {
     /// When the database or the file fails. What was told stays told.
     pub async fn exchange(&mut self, database: &PostgresStore) -> Result<(), StoreError> {
         self.tell(database).await?;
+        database.renew(self.claims.clone()).await?;
         let (facts, next) = database.facts_since(self.facts_from).await?;
         for batch in facts.chunks(BATCH) {
             self.local.adopt(batch.to_vec(), false).await?;
@@ -160,7 +166,8 @@ impl Follower {
         self.take_jobs(database, last.unwrap_or_default().saturating_sub(TOLD_AGAIN))
             .await?;
         self.take_states(database).await?;
-        self.tell(database).await
+        self.tell(database).await?;
+        database.renew(self.claims.clone()).await
     }
 
     async fn tell(&mut self, database: &PostgresStore) -> Result<(), StoreError> {

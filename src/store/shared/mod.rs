@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::fact::Fact;
+use super::postgres::Claims;
 use super::{Answer, Entry, JobRecord, Keep, Recorded, SqliteStore, StateRecord, Store, VolumeRecord};
 use super::{PostgresStore, Weight};
 use crate::config::model::PostgreSql;
@@ -56,6 +57,7 @@ pub struct SharedStore {
     link: watch::Receiver<Option<PostgresStore>>,
     behind: Arc<Notify>,
     keep: Arc<Mutex<Keep>>,
+    claims: Claims,
 }
 
 impl SharedStore {
@@ -79,8 +81,10 @@ impl SharedStore {
             link: link.subscribe(),
             behind: Arc::clone(&behind),
             keep: Arc::clone(&keep),
+            claims: Claims::new(),
         };
-        let follower = Follower::new(local, options, patience, link, behind, keep, news);
+        let claims = store.claims.clone();
+        let follower = Follower::new(local, options, patience, link, behind, keep, claims, news);
         (store, follower, told)
     }
 
@@ -164,6 +168,39 @@ impl Store for SharedStore {
             local.adopt(vec![Fact::Forgotten { volume, at }], true).await?;
             Ok(known.or(forgotten))
         })
+    }
+
+    fn claim(&self, volume: VolumeName, storage: StorageName) -> Answer<Option<StorageName>> {
+        self.claims.ask(volume.clone(), storage.clone());
+        let Some(database) = self.database() else {
+            self.claims.grant(&volume);
+            return Box::pin(std::future::ready(Ok(None)));
+        };
+        let (claims, behind) = (self.claims.clone(), Arc::clone(&self.behind));
+        let asked = database.claim(claims.clone(), volume.clone(), storage);
+        Box::pin(async move {
+            match asked.await {
+                Ok(Some(other)) => {
+                    claims.deny(&volume);
+                    Ok(Some(other))
+                }
+                Ok(None) => {
+                    claims.grant(&volume);
+                    Ok(None)
+                }
+                // One that has gone away meanwhile is told of the claim when it is back.
+                Err(_) => {
+                    claims.grant(&volume);
+                    behind.notify_one();
+                    Ok(None)
+                }
+            }
+        })
+    }
+
+    fn release(&self, volume: &VolumeName) {
+        self.claims.release(volume);
+        self.behind();
     }
 
     fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {
