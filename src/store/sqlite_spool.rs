@@ -105,10 +105,14 @@ impl SqliteStore {
         })
     }
 
-    /// Takes over what the database says of volumes. What is `told` is its answer to what it was told; elsewhere what it
-    /// is to be told yet stays as it is.
-    pub(super) fn adopt(&self, facts: Vec<Fact>, told: bool) -> Answer<()> {
-        self.transact(move |file| facts.iter().try_for_each(|fact| adopt(file, fact, told)))
+    /// Takes over what the database says of volumes, except where it is to be told something yet.
+    pub(super) fn adopt(&self, facts: Vec<Fact>) -> Answer<()> {
+        self.transact(move |file| facts.iter().try_for_each(|fact| adopt(file, fact, None)))
+    }
+
+    /// Takes over what the database answered when it was told what was known at this time, in seconds of Unix time.
+    pub(super) fn settle(&self, facts: Vec<(Fact, i64)>) -> Answer<()> {
+        self.transact(move |file| facts.iter().try_for_each(|(fact, told)| adopt(file, fact, Some(*told))))
     }
 
     /// The database lacks these: they are to be told.
@@ -289,7 +293,7 @@ fn forgotten(file: &File<'_>, row: &Row<'_>) -> Result<Fact, StoreError> {
     })
 }
 
-fn adopt(file: &File<'_>, fact: &Fact, told: bool) -> Result<(), StoreError> {
+fn adopt(file: &File<'_>, fact: &Fact, told: Option<i64>) -> Result<(), StoreError> {
     let name = fact.volume();
     let waits = "SELECT (SELECT updated FROM volumes WHERE name = ?1 AND unsent IS NOT NULL), \
                  (SELECT at FROM forgotten WHERE name = ?1 AND unsent = 1)";
@@ -299,7 +303,7 @@ fn adopt(file: &File<'_>, fact: &Fact, told: bool) -> Result<(), StoreError> {
             .and_then(|mut statement| statement.query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))),
     )?;
     // What was learned since it was told is told next.
-    if held.or(gone).is_some_and(|since| !told || since > fact.at()) {
+    if held.or(gone).is_some_and(|since| told.is_none_or(|told| since > told)) {
         return Ok(());
     }
     write(file, fact)

@@ -178,7 +178,8 @@ async fn what_is_learned_while_the_database_is_away_is_told_once_it_is_back() {
     );
     // Both believe that they are the first to see this one.
     assert_eq!(a.learn("Both", "File4", Weight::KeepKnown).await, Recorded::New);
-    assert_eq!(b.learn("Both", "File5", Weight::KeepKnown).await, Recorded::New);
+    let later = entry("Both", "File5", Weight::KeepKnown, now() + 5);
+    assert_eq!(b.store.record(vec![later]).await.unwrap(), [Recorded::New]);
     a.store.add_jobs(vec![job(1, now()), job(2, now())], ALL).await.unwrap();
     a.store.put_state(state("File4", State::Draining, now())).await.unwrap();
     a.until(false, 6).await;

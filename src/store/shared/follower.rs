@@ -1,6 +1,7 @@
 //! Keeps the state file a copy of the database, tells the database what it has not been told, and connects again when it
 //! was away.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -141,7 +142,7 @@ impl Follower {
         database.renew(self.claims.clone()).await?;
         let (facts, next) = database.facts_since(self.facts_from).await?;
         for batch in facts.chunks(BATCH) {
-            self.local.adopt(batch.to_vec(), false).await?;
+            self.local.adopt(batch.to_vec()).await?;
         }
         self.facts_from = next;
         self.take_jobs(database, 0).await?;
@@ -157,7 +158,7 @@ impl Follower {
             self.local.mark(batch.to_vec()).await?;
         }
         for batch in news.chunks(BATCH) {
-            self.local.adopt(batch.to_vec(), false).await?;
+            self.local.adopt(batch.to_vec()).await?;
         }
         self.facts_from = next;
         self.local.mark_jobs(now().0.saturating_sub(TOLD_AGAIN)).await?;
@@ -181,7 +182,16 @@ impl Follower {
                 for news in conflicts(&unsent.facts, &truth) {
                     let _ = self.news.send(news);
                 }
-                self.local.adopt(truth, true).await?;
+                let told: HashMap<_, _> = unsent
+                    .facts
+                    .iter()
+                    .map(|(fact, _)| (fact.volume(), fact.at()))
+                    .collect();
+                let settled = truth.into_iter().filter_map(|fact| {
+                    let at = *told.get(fact.volume())?;
+                    Some((fact, at))
+                });
+                self.local.settle(settled.collect()).await?;
             }
             if !unsent.jobs.is_empty() {
                 let keep = *self.keep.lock().unwrap_or_else(PoisonError::into_inner);

@@ -144,12 +144,15 @@ impl Store for SharedStore {
             }
             let Some(database) = database else { return Ok(recorded) };
             // One that has gone away meanwhile is told later.
+            let times: Vec<_> = entries.iter().map(|entry| entry.at).collect();
             let Ok(told) = database.record_all(entries).await else {
                 behind.notify_one();
                 return Ok(recorded);
             };
             let (recorded, facts): (Vec<_>, Vec<_>) = told.into_iter().unzip();
-            local.adopt(facts.into_iter().flatten().collect(), true).await?;
+            let settled = facts.into_iter().zip(times);
+            let settled = settled.filter_map(|(fact, at)| Some((fact?, at)));
+            local.settle(settled.collect()).await?;
             Ok(recorded)
         })
     }
@@ -165,7 +168,7 @@ impl Store for SharedStore {
                 behind.notify_one();
                 return Ok(forgotten);
             };
-            local.adopt(vec![Fact::Forgotten { volume, at }], true).await?;
+            local.settle(vec![(Fact::Forgotten { volume, at }, at)]).await?;
             Ok(known.or(forgotten))
         })
     }
