@@ -274,6 +274,110 @@ fn a_reload_changes_all_or_nothing_and_says_what() {
     process.stop();
 }
 
+/// The process that serves after a handover. It is not a child of the test's.
+struct Successor(Pid);
+
+impl Successor {
+    /// From what the command has said.
+    fn of(said: &str) -> Self {
+        let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+        let number = number.unwrap_or_else(|| panic!("no process in {said}"));
+        Self(Pid::from_raw(number.parse().unwrap()).unwrap())
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+#[test]
+fn a_successor_takes_over_and_systemd_hears_of_it() {
+    let mut process = Process::start();
+    process.tells_systemd("READY=1");
+    process.command(&["seal", "File4", "--by", "ann"]).unwrap();
+    let said = process.command(&["handover"]).unwrap();
+    let successor = Successor::of(&said);
+    let first = process.child.id();
+    assert_eq!(
+        said,
+        format!(
+            "process {0} serves now; process {first} ends when its 0 jobs have\n",
+            successor.0
+        )
+    );
+    process.tells_systemd(&format!("MAINPID={}", successor.0));
+    process.tells_systemd("READY=1");
+    process.tells_systemd("WATCHDOG=1");
+    process.logs("handover_done");
+    assert!(process.child.wait().unwrap().success(), "the first has no jobs");
+    assert!(process.folder.path().join("state/admin.sock").exists());
+    let status = process.command(&["handover", "--status"]).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(status, format!("process {}, version {version}, serves\n", successor.0));
+    let storages = process.command(&["storages"]).unwrap();
+    assert!(storages.contains("File4 is sealed by ann"), "{storages}");
+    let metrics = process.page("/metrics");
+    assert_eq!(value(&metrics, "sdgroup_handovers_total{outcome=\"done\"}"), "1");
+    assert_eq!(value(&metrics, "sdgroup_predecessors"), "0");
+    let file = process.folder.path().join("sdgroup.toml");
+
+    // What a reload cannot apply a handover does.
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("LogFormat = \"json\"", "LogFormat = \"text\"")).unwrap();
+    assert!(process.command(&["reload"]).is_err());
+    let second = Successor::of(&process.command(&["handover"]).unwrap());
+    process.logs("event=\"handover_done\"");
+    kill_process(second.0, Signal::TERM).unwrap();
+    process.tells_systemd("STOPPING=1");
+    while process.log.recv_timeout(PATIENCE).is_ok() {}
+    assert!(!process.folder.path().join("state/admin.sock").exists());
+    let left = std::fs::read_dir(process.folder.path().join("state")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        left.iter().all(|name| !name.to_string_lossy().ends_with(".sock")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn a_successor_that_cannot_serve_changes_nothing() {
+    let process = Process::start();
+    process.tells_systemd("READY=1");
+    let file = process.folder.path().join("sdgroup.toml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    // It has an error; it wants a port that somebody else has.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let busy = whole.replace(
+        &format!("SDPort = {}\nGroup", process.listen.port()),
+        &format!("SDPort = {port}\nGroup"),
+    );
+    assert_ne!(busy, whole);
+    for (text, why) in [
+        (whole.replace("Fall = 1", "Fall = 0"), "configuration"),
+        (busy, "another process has it"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let refused = process.command(&["handover"]).unwrap_err();
+        for part in ["nothing has changed", "the successor has ended (exit status: 1)", "log"] {
+            assert!(refused.contains(part), "no {part} in {refused}");
+        }
+        process.logs("handover_failed");
+        assert!(process.page("/readyz").starts_with("HTTP/1.1 "), "{why}");
+        TcpStream::connect(process.listen).unwrap();
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let metrics = process.page("/metrics");
+    assert_eq!(value(&metrics, "sdgroup_handovers_total{outcome=\"failed\"}"), "2");
+    assert_eq!(value(&metrics, "sdgroup_phase{phase=\"ready\"}"), "1");
+    let told = process.command(&["reload", "--upgrade"]).unwrap();
+    assert!(told.starts_with("reloaded; nothing is different"), "{told}");
+    process.stop();
+}
+
 #[test]
 fn ctrl_c_ends_it_too_and_a_silent_caller_does_not_keep_it() {
     let process = Process::start();

@@ -81,6 +81,18 @@ impl Door for AdminSocket {
     }
 }
 
+impl<D: Door> Door for Arc<D> {
+    type Stream = D::Stream;
+
+    async fn accept(&self) -> Result<D::Stream, AcceptError> {
+        D::accept(self).await
+    }
+
+    fn name(&self) -> String {
+        D::name(self)
+    }
+}
+
 /// Serves `pages` on `door` until `stop`.
 pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(bounds.connections));

@@ -2,9 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::UnixListener;
 
@@ -16,6 +18,8 @@ const MODE: u32 = 0o660;
 pub struct AdminSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
+    /// Another process serves it now.
+    is_left: AtomicBool,
 }
 
 impl AdminSocket {
@@ -36,10 +40,29 @@ impl AdminSocket {
         let socket = Self {
             listener,
             path: path.to_owned(),
+            is_left: AtomicBool::new(false),
         };
         // Until here nobody but the owner can have been allowed to write: umask does not add.
         fs::set_permissions(path, Permissions::from_mode(MODE))?;
         Ok(socket)
+    }
+
+    /// One that a predecessor listened on at `path`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system says so.
+    pub fn adopt(listener: std::os::unix::net::UnixListener, path: &Path) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            listener: UnixListener::from_std(listener)?,
+            path: path.to_owned(),
+            is_left: AtomicBool::new(false),
+        })
+    }
+
+    /// Another process serves it from now on: its file stays.
+    pub fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 
     /// Where it is.
@@ -54,10 +77,18 @@ fn is_socket(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
 }
 
+impl AsFd for AdminSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        // Somebody may have been quicker.
-        let _ = fs::remove_file(&self.path);
+        if !*self.is_left.get_mut() {
+            // Somebody may have been quicker.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

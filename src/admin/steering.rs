@@ -11,6 +11,12 @@ pub type Outcome<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 pub trait Steering: Send + Sync {
     /// Reads the configuration anew and puts it into force. Goes on when the outcome is not waited for.
     fn reload(self: Arc<Self>) -> Outcome<Reloaded, NotReloaded>;
+
+    /// Starts a successor and hands over to it. The outcome is its number, or why nothing has changed.
+    fn hand_over(self: Arc<Self>) -> Outcome<u32, String>;
+
+    /// Whether the program's file has been replaced since the process began, as an upgrade does.
+    fn is_replaced(&self) -> bool;
 }
 
 /// Another configuration is in force.

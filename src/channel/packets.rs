@@ -94,6 +94,14 @@ impl<S: AsyncRead + AsyncWrite + AsFd + Unpin> Channel<S> {
         }
     }
 
+    /// One of which so much has been read already.
+    pub fn resumed(stream: S, read: BytesMut) -> Self {
+        Self {
+            incoming: read,
+            ..Self::new(stream)
+        }
+    }
+
     /// Lets packets be as large as Bacula's daemons accept them. To be called when the other end is known.
     pub fn trust(&mut self) {
         self.limit = MAX_WIRE_BYTES;

@@ -61,9 +61,24 @@ impl Client {
         self.ask(Method::POST, path, json(body)?)
     }
 
+    /// For what takes long to be done.
+    pub(super) fn post_patiently<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        self.ask_within(10 * TIMEOUT, Method::POST, path, Bytes::new())
+    }
+
     fn ask<A: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<A, Failure> {
+        self.ask_within(TIMEOUT, method, path, body)
+    }
+
+    fn ask_within<A: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<A, Failure> {
         let asked = async {
-            match tokio::time::timeout(TIMEOUT, self.exchange(method, path, body)).await {
+            match tokio::time::timeout(patience, self.exchange(method, path, body)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(self.failed("it does not answer")),
             }

@@ -6,6 +6,7 @@ mod adopt;
 mod check;
 mod client;
 mod explain;
+mod handover;
 mod jobs;
 mod print;
 mod reload;
@@ -67,6 +68,9 @@ enum Command {
     /// Has the running daemon read its configuration anew: all of it is put into force at once, or nothing, and running jobs
     /// go on.
     Reload(reload::Reload),
+    /// Has the running daemon start the program anew and hand over to it: the new process takes every new job, the old one ends
+    /// when its jobs have. For an upgrade, and for what a reload cannot apply.
+    Handover(handover::Handover),
     /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
     Simulate(simulate::Simulate),
     /// Tells how the storages are, by the running daemon.
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         (false, Some(Command::Adopt(command))) => adopt::run(&command, &mut out),
         (false, Some(Command::Print(command))) => print::run(&command, &line.config, &mut out),
         (false, Some(Command::Run)) => run::run(&line.config),
+        (false, Some(Command::Handover(handover))) => handover::run(handover, &line.config, &mut out),
         (false, Some(Command::Reload(reload))) => reload::run(reload, &line.config, &mut out),
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (false, Some(Command::Store(command))) => store::run(&command, &line.config, &mut out),

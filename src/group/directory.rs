@@ -99,6 +99,10 @@ impl Directory {
         directory
     }
 
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
     /// The group of this name.
     #[must_use]
     pub fn group(&self, name: &GroupName) -> Option<Arc<Group>> {

@@ -38,6 +38,8 @@ pub(super) struct Run {
     /// What it is expected to write in all.
     pub(super) expected: Bytes,
     pub(super) moved: Arc<Moved>,
+    /// It is a job of another process.
+    pub(super) is_foreign: bool,
     /// What it had written when the last probe looked at the room.
     seen: u64,
     /// What it had moved when the pace was last looked at.
@@ -53,6 +55,7 @@ impl Run {
             director,
             expected,
             moved: Arc::default(),
+            is_foreign: false,
             seen: 0,
             paced: 0,
         }
@@ -161,6 +164,17 @@ impl Member {
         self.room.begin(run.expected);
         self.runs.push(run);
         self.gauges.placed(self.load);
+    }
+
+    /// Counts a job of another process, which says nothing of whose turn it is.
+    pub(super) fn hold(&mut self, run: Run) {
+        self.load.add(run.access);
+        self.runs.push(run);
+        self.gauges.released(self.load);
+    }
+
+    pub(super) fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// Gives the place of this number back.

@@ -8,7 +8,7 @@ use crate::types::{
 };
 
 /// Whether a job writes volumes or reads them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {
     /// Backups, and the writing half of a copy or migration.
     Write,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::config::model::{self, Limits, Model};
 use crate::types::{DirectorName, GroupName};
 
@@ -75,6 +77,9 @@ pub(super) struct Table {
     directory: Weak<Directory>,
     /// How many there have been.
     generation: u64,
+    /// How often a place was taken or given back, and who waits for the next time.
+    pub(super) changes: u64,
+    pub(super) changed: Arc<Notify>,
     pub(super) lines: Vec<Line>,
     pub(super) grants: BTreeMap<u64, Grant>,
     pub(super) placements: u64,
@@ -107,6 +112,8 @@ impl Table {
             group_names: Vec::new(),
             directory: Weak::new(),
             generation: 0,
+            changes: 0,
+            changed: Arc::default(),
             lines: Vec::new(),
             grants: BTreeMap::new(),
             placements: 0,
@@ -175,8 +182,7 @@ impl Table {
 
     /// Enters a group, which keeps its place, its jobs and its queue where it had one.
     pub(super) fn enter_group(&mut self, group: &model::Group) -> Entry {
-        let known = self.group_names.iter().position(|name| *name == group.name);
-        let line = known.unwrap_or_else(|| {
+        let line = self.group_at(&group.name).unwrap_or_else(|| {
             self.group_names.push(group.name.clone());
             self.lines.push(Line::new(Arc::default()));
             self.groups.push(Counted::new(group.limits));
@@ -259,8 +265,29 @@ impl Table {
         [group, director].into_iter().flatten().map(|counted| &mut counted.load)
     }
 
+    /// The name of the group at this place.
+    pub(super) fn group_name(&self, at: usize) -> Option<&GroupName> {
+        self.group_names.get(at)
+    }
+
+    /// The place of the group of this name.
+    pub(super) fn group_at(&self, name: &GroupName) -> Option<usize> {
+        self.group_names.iter().position(|known| known == name)
+    }
+
+    /// The name of the Director at this place.
+    pub(super) fn director_name(&self, at: usize) -> Option<&DirectorName> {
+        self.director_names.get(at)
+    }
+
+    fn note_change(&mut self) {
+        self.changes += 1;
+        self.changed.notify_waiters();
+    }
+
     /// Counts a job for its group and its Director.
     pub(super) fn count(&mut self, run: &Run) {
+        self.note_change();
         self.counted(run).for_each(|load| load.add(run.access));
     }
 
@@ -297,6 +324,7 @@ impl Table {
         let run = self.members.get_mut(id.0).and_then(|member| member.release(number));
         if let Some(run) = run {
             self.counted(&run).for_each(|load| load.remove(run.access));
+            self.note_change();
         }
         self.serve(now);
     }

@@ -5,6 +5,7 @@ pub mod dial;
 pub mod listen;
 pub mod low_water;
 pub mod options;
+pub mod pass;
 pub mod stream;
 mod tcp;
 pub mod tls;

@@ -1,33 +1,33 @@
-//! The start of the process. [`open`] does all that can fail, and touches nobody; [`start`] begins to serve.
+//! The start of the process. [`open`] does all that can fail, and touches nobody; [`start`] gets ready to serve.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::doors::{Doors, House, Inherited};
 use super::error::ProcessError;
+use super::handover::{Program, Wanted};
+use super::helm::Helm;
+use super::peer_socket::PeerSocket;
 use super::phase::Phases;
 use super::probes::Probes;
 use super::reload::Reloader;
 use super::tasks::{self, PipeReading};
 use super::vitals::Signs;
+use crate::admin;
 use crate::admin::metrics::Exposition;
-use crate::admin::socket::AdminSocket;
-use crate::admin::{self, Steering};
 use crate::config::model::Model;
 use crate::group::{Directory, PastJob};
-use crate::net::listen;
 use crate::relay::{PipePool, PoolOptions};
 use crate::session::history::{self, Recorder};
+use crate::session::peers::{self, Introduction};
 use crate::session::{self, Context, Current, States};
 use crate::store::{Follower, News, SharedStore, SqliteStore, StateRecord, Store};
-use crate::telemetry::event::StoreFailed;
+use crate::telemetry::event::{HandoverFailed, StoreFailed};
 use crate::volumes::Ledger;
 
 /// How long a session waits for an answer of the shared database before that counts as away.
@@ -40,9 +40,7 @@ pub(super) struct Opened {
     shared: Option<Shared>,
     history: Vec<PastJob>,
     states: Vec<StateRecord>,
-    listeners: Vec<(TcpListener, SocketAddr)>,
-    pages: Vec<TcpListener>,
-    socket: AdminSocket,
+    doors: Doors,
 }
 
 /// What a database that is shared with other sdgroups has to do with.
@@ -52,42 +50,21 @@ struct Shared {
     news: mpsc::UnboundedReceiver<News>,
 }
 
-/// Opens the state and every listener. Must be called within a tokio runtime.
+/// Opens the state and every listener that is not `inherited`. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// When one of them cannot be opened. The others are closed again.
-pub(super) async fn open(model: &Model) -> Result<Opened, ProcessError> {
+pub(super) async fn open(model: &Model, inherited: &mut Inherited) -> Result<Opened, ProcessError> {
     let (store, shared) = open_store(model).await?;
     let history = remember(&*store, model).await;
     let states = decided(&*store).await;
-    let mut listeners = Vec::with_capacity(model.listeners.len());
-    for listener in &model.listeners {
-        let address = listener.address;
-        listeners.push((bind(address, "[[Listen]]")?, address));
-    }
-    let mut pages = Vec::new();
-    if let Some(address) = model.metrics_address {
-        pages.push(bind(address, "MetricsAddress")?);
-    }
-    if let Some(address) = model
-        .admin_address
-        .filter(|address| Some(*address) != model.metrics_address)
-    {
-        pages.push(bind(address, "AdminAddress")?);
-    }
-    let path = &model.admin_socket;
-    let socket = AdminSocket::bind(path).map_err(|source| ProcessError::Socket {
-        path: path.clone(),
-        source,
-    })?;
+    let doors = Doors::open(model, inherited)?;
     Ok(Opened {
         store,
         shared,
         history,
         states,
-        listeners,
-        pages,
-        socket,
+        doors,
     })
 }
 
@@ -131,28 +108,33 @@ async fn decided(store: &dyn Store) -> Vec<StateRecord> {
     })
 }
 
-fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ProcessError> {
-    listen::bind(address).map_err(|source: io::Error| ProcessError::Listen { address, key, source })
-}
-
-/// A process that serves.
+/// A process that can serve.
 #[derive(Debug)]
 pub(super) struct Serving {
     /// The configuration in force, and what sessions use.
     pub(super) current: Arc<Current>,
     pub(super) reloader: Arc<Reloader>,
+    /// Where callers come in, and what they find.
+    pub(super) doors: Doors,
+    pub(super) house: House,
+    /// Ends the watch over states: a successor has it.
+    pub(super) departed: CancellationToken,
+    /// What the successor's requests come out of.
+    pub(super) handovers: mpsc::Receiver<Wanted>,
+    /// Where other processes call, if they can.
+    _peer_socket: Option<PeerSocket>,
     /// Writes the last of it to the store once it is told to stop.
     pub(super) writing: JoinHandle<()>,
 }
 
-/// Begins to serve on what was opened, until `stop`; `lost` is cancelled when a listener ends before it was told to.
+/// Gets everything ready to serve with what was opened, until `stop`. Nobody is let in yet.
 pub(super) fn start(
     (model, file): (&Arc<Model>, &Path),
     opened: Opened,
     exposition: Exposition,
     phases: &Phases,
+    program: Program,
     stop: &CancellationToken,
-    lost: &CancellationToken,
 ) -> Serving {
     let directory = Directory::new(model);
     directory.remember(&opened.history);
@@ -195,34 +177,59 @@ pub(super) fn start(
         turn: tokio::sync::Mutex::default(),
     });
 
+    let (wanted, handovers) = mpsc::channel(1);
     let office = admin::api::Office {
         current: Arc::clone(&current),
         store,
-        steering: Arc::clone(&reloader) as Arc<dyn Steering>,
+        steering: Arc::new(Helm {
+            reloader: Arc::clone(&reloader),
+            program,
+            wanted,
+        }),
     };
     let signs = Arc::new(Signs::new(phases.watch(), Arc::clone(&current)));
     let pages = admin::pages(exposition.clone(), signs);
-    let own = pages.clone().merge(admin::api::api(office));
-    let bounds = admin::server::Bounds::default();
-    tokio::spawn(admin::server::serve(opened.socket, own, bounds, stop.clone()));
-    for listener in opened.pages {
-        tokio::spawn(admin::server::serve(listener, pages.clone(), bounds, stop.clone()));
-    }
-    watch(&current, exposition, stop);
-    for (listener, address) in opened.listeners {
-        let served = move |model: &Model| model.group_at(address).cloned();
-        let serving = session::serve(Arc::clone(&current), listener, served, stop.clone());
-        tokio::spawn(tasks::guard(serving, stop.clone(), lost.clone()));
-    }
+    let house = House {
+        current: Arc::clone(&current),
+        own: pages.clone().merge(admin::api::api(office)),
+        pages,
+    };
+    let departed = CancellationToken::new();
+    watch(&current, exposition, &departed, stop);
     Serving {
+        _peer_socket: be_reachable(&current, &model.state_directory, stop),
         current,
         reloader,
+        doors: opened.doors,
+        house,
+        departed,
+        handovers,
         writing,
     }
 }
 
+/// Lets other processes call this one. Without it there can be no handover, and jobs do without.
+fn be_reachable(current: &Arc<Current>, directory: &Path, stop: &CancellationToken) -> Option<PeerSocket> {
+    match PeerSocket::bind(directory) {
+        Ok((socket, listener)) => {
+            current.context().peers.introduce(Introduction {
+                socket: socket.path().to_owned(),
+                pid: std::process::id(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            });
+            tokio::spawn(peers::serve(Arc::clone(current), listener, stop.clone()));
+            Some(socket)
+        }
+        Err(error) => {
+            let error = format!("no other process can call this one, so it cannot hand over: {error}");
+            HandoverFailed { error: &error }.emit();
+            None
+        }
+    }
+}
+
 /// Starts what is done again and again.
-fn watch(current: &Arc<Current>, exposition: Exposition, stop: &CancellationToken) {
+fn watch(current: &Arc<Current>, exposition: Exposition, departed: &CancellationToken, stop: &CancellationToken) {
     tokio::spawn(tasks::tidy_metrics(exposition, stop.clone()));
     let pipes = Arc::clone(&current.context().pipes);
     let read = move || {
@@ -233,7 +240,8 @@ fn watch(current: &Arc<Current>, exposition: Exposition, stop: &CancellationToke
         }
     };
     tokio::spawn(tasks::watch_pipes(read, stop.clone()));
-    tokio::spawn(tasks::watch_states(Arc::clone(current), stop.clone()));
+    let states = tasks::watch_states(Arc::clone(current), departed.clone(), stop.clone());
+    tokio::spawn(states);
     // However often it is renewed, it shows the same storages.
     let directory = Arc::clone(&current.context().directory);
     tokio::spawn(tasks::watch_pace(directory, stop.clone()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::systemd::Notifier;
@@ -21,8 +22,11 @@ pub(super) trait Service {
     /// How many jobs there are, as it changes.
     fn jobs(&self) -> watch::Receiver<usize>;
 
-    /// Ends every job at once.
-    fn stop_jobs(&self);
+    /// How many other processes end before this one may, as it changes.
+    fn predecessors(&self) -> watch::Receiver<usize>;
+
+    /// Ends every job at once, those of other processes that end before this one too. Returns when they have been told.
+    fn stop_jobs(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// How a drain has ended.
@@ -46,6 +50,8 @@ pub(super) struct Remaining {
 pub(super) struct Patience {
     /// How long sessions without a job may take for their last bytes once the last job has ended.
     pub(super) farewell: Duration,
+    /// The same for one that has handed over: its Directors may be about to bring a job.
+    pub(super) departure: Duration,
     /// How long jobs that are cut may take to say so to their Directors.
     pub(super) last_words: Duration,
     /// How often the log says what is waited for.
@@ -56,6 +62,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             farewell: Duration::from_secs(5),
+            departure: Duration::from_secs(60),
             last_words: Duration::from_secs(3),
             progress: Duration::from_secs(60),
         }
@@ -74,22 +81,69 @@ pub(super) async fn drain(
 ) -> Ended {
     service.refuse_new_jobs(REFUSAL);
     sessions.close();
+    let last = last_ends(service, sessions, patience.farewell);
     let ended = tokio::select! {
         biased;
         () = next_signal(signals) => Ended::AtOnce,
-        () = jobs_end(service.jobs(), sessions, patience.farewell) => Ended::JobsDone,
+        () = last => Ended::JobsDone,
         never = tell_progress(service.jobs(), sessions, notifier, patience.progress) => match never {},
     };
     if ended == Ended::AtOnce {
-        let mut jobs = service.jobs();
-        service.stop_jobs();
-        // A third signal does not even wait for that.
-        tokio::select! {
-            _ = timeout(patience.last_words, jobs.wait_for(|count| *count == 0)) => {}
-            () = next_signal(signals) => {}
-        }
+        cut(service, signals, patience).await;
     }
     ended
+}
+
+/// The same for a process that has handed over: nobody comes any more, and nobody is refused. It ends at once when it is
+/// `told` to, or on the second signal.
+pub(super) async fn depart(
+    service: &impl Service,
+    sessions: &TaskTracker,
+    signals: &mut mpsc::Receiver<&'static str>,
+    told: &CancellationToken,
+    notifier: &Notifier,
+    patience: Patience,
+) -> Ended {
+    sessions.close();
+    let ended = tokio::select! {
+        biased;
+        () = told.cancelled() => Ended::AtOnce,
+        () = second_signal(service, signals) => Ended::AtOnce,
+        () = jobs_end(service.jobs(), sessions, patience.departure) => Ended::JobsDone,
+        never = tell_progress(service.jobs(), sessions, notifier, patience.progress) => match never {},
+    };
+    if ended == Ended::AtOnce {
+        cut(service, signals, patience).await;
+    }
+    ended
+}
+
+/// Ends every job, with a word to its Director.
+async fn cut(service: &impl Service, signals: &mut mpsc::Receiver<&'static str>, patience: Patience) {
+    let mut jobs = service.jobs();
+    let words = async {
+        service.stop_jobs().await;
+        let _ = jobs.wait_for(|count| *count == 0).await;
+    };
+    // A third signal does not even wait for that.
+    tokio::select! {
+        _ = timeout(patience.last_words, words) => {}
+        () = next_signal(signals) => {}
+    }
+}
+
+/// The first says no more than that nothing new is to be begun.
+async fn second_signal(service: &impl Service, signals: &mut mpsc::Receiver<&'static str>) {
+    next_signal(signals).await;
+    service.refuse_new_jobs(REFUSAL);
+    next_signal(signals).await;
+}
+
+/// Returns when no job is left here nor in a process that has handed over to this one.
+async fn last_ends(service: &impl Service, sessions: &TaskTracker, farewell: Duration) {
+    // An error means that nobody counts them any more, so that there are none.
+    let _ = service.predecessors().wait_for(|count| *count == 0).await;
+    jobs_end(service.jobs(), sessions, farewell).await;
 }
 
 /// A signal; never, once there are no more to come.
@@ -153,6 +207,7 @@ mod tests {
         jobs: watch::Sender<usize>,
         refusal: Mutex<Option<&'static str>>,
         stopped: watch::Sender<bool>,
+        predecessors: watch::Sender<usize>,
     }
 
     impl Service for Fake {
@@ -164,7 +219,11 @@ mod tests {
             self.jobs.subscribe()
         }
 
-        fn stop_jobs(&self) {
+        fn predecessors(&self) -> watch::Receiver<usize> {
+            self.predecessors.subscribe()
+        }
+
+        async fn stop_jobs(&self) {
             self.stopped.send_replace(true);
         }
     }
@@ -183,6 +242,7 @@ mod tests {
                 jobs: watch::Sender::new(jobs),
                 refusal: Mutex::default(),
                 stopped: watch::Sender::new(false),
+                predecessors: watch::Sender::new(0),
             },
             sessions: TaskTracker::new(),
             signal,
@@ -231,6 +291,58 @@ mod tests {
         assert_eq!(ended, Ended::JobsDone);
         assert_eq!(began.elapsed(), 20 * HOUR);
         assert!(!*rig.fake.stopped.borrow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_outlives_those_who_handed_over_to_it() {
+        let mut rig = rig(0);
+        rig.fake.predecessors.send_replace(2);
+        let left = rig.fake.predecessors.clone();
+        tokio::spawn(async move {
+            for count in [1, 0] {
+                tokio::time::sleep(HOUR).await;
+                left.send_replace(count);
+            }
+        });
+        let began = Instant::now();
+        assert_eq!(rig.drain().await, Ended::JobsDone);
+        assert_eq!(began.elapsed(), 2 * HOUR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_handed_over_ends_by_itself_or_when_it_is_told_or_at_the_second_signal() {
+        let depart = async |rig: &mut Rig, told: &CancellationToken| {
+            let (patience, silent) = (Patience::default(), Notifier::silent());
+            let Rig {
+                fake,
+                sessions,
+                signals,
+                ..
+            } = rig;
+            depart(&*fake, sessions, signals, told, &silent, patience).await
+        };
+        let (began, told) = (Instant::now(), CancellationToken::new());
+        let mut quiet = rig(0);
+        // Another may have none left long before.
+        quiet.fake.predecessors.send_replace(1);
+        assert_eq!(depart(&mut quiet, &told).await, Ended::JobsDone);
+        assert_eq!(*quiet.fake.refusal.lock().unwrap(), None);
+
+        let mut busy = rig(1);
+        busy.signal.send("SIGTERM").await.unwrap();
+        let signal = busy.signal.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(HOUR).await;
+            signal.send("SIGTERM").await.unwrap();
+        });
+        assert_eq!(depart(&mut busy, &told).await, Ended::AtOnce);
+        assert_eq!(began.elapsed(), HOUR + Patience::default().last_words);
+        assert_eq!(*busy.fake.refusal.lock().unwrap(), Some(REFUSAL));
+
+        told.cancel();
+        let mut busy = rig(1);
+        assert_eq!(depart(&mut busy, &told).await, Ended::AtOnce);
+        assert!(*busy.fake.stopped.borrow());
     }
 
     #[tokio::test(start_paused = true)]

@@ -52,6 +52,12 @@ pub enum ProcessError {
         /// What the system says.
         source: io::Error,
     },
+    /// It is not known which program this is.
+    #[error("cannot find out which program this is: {0}; is /proc mounted?")]
+    Program(#[source] io::Error),
+    /// The process that started this one as its successor does not let it take over.
+    #[error("cannot take over from the process that is running: {0}")]
+    Handover(String),
     /// A listener has ended by itself, which is a fault of sdgroup.
     #[error("a listener ended by itself, so sdgroup ended too once its jobs had; please report the log")]
     ListenerLost,

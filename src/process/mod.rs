@@ -4,9 +4,13 @@
 //! ready; `drain` ends it.
 
 mod boot;
+mod doors;
 mod drain;
 mod error;
+mod handover;
+mod helm;
 mod limits;
+mod peer_socket;
 mod phase;
 mod probes;
 mod reload;
@@ -15,9 +19,9 @@ mod systemd;
 mod tasks;
 mod vitals;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,9 +30,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::admin::metrics::{self, Exposition};
 use crate::config::Loaded;
 use crate::config::model::{LogFormat, Model};
-use crate::session;
-use crate::telemetry::event::{ConfigLoaded, Started};
+use crate::group::{Availability, StorageLive};
+use crate::session::{self, Current};
+use crate::telemetry::event::{ConfigLoaded, HandoverDone, HandoverFailed, Started};
 use crate::telemetry::log;
+use boot::Serving;
+use doors::Attended;
+use handover::{Predecessor, Program};
 use systemd::Notifier;
 
 pub use error::ProcessError;
@@ -36,6 +44,9 @@ pub use phase::{Phase, Phases};
 
 /// How long the last of the history may take to be written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often is looked whether every storage has been asked.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long threads may take to end once everything else has.
 const THREADS_END_WITHIN: Duration = Duration::from_secs(1);
@@ -92,25 +103,63 @@ async fn serve(
 ) -> Result<(), ProcessError> {
     let phases = Phases::new();
     let signals::Signals { mut stops, reloads } = signals::listen().map_err(ProcessError::Signals)?;
-    let opened = boot::open(config.0).await?;
+    let program = Program::of_this_process().map_err(ProcessError::Program)?;
+    let (mut predecessor, mut inherited) = Predecessor::from_environment().await?.unzip();
+    let opened = boot::open(config.0, inherited.get_or_insert_default()).await?;
+    drop(inherited);
     let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
     // Whatever makes this function return, nothing that it started outlives it.
     let _stopped = stop.clone().drop_guard();
-    let serving = boot::start(config, opened, exposition, &phases, &stop, &lost);
-    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload::on_demand(serving.reloader, reloads)));
-    let context = serving.current.context();
+    let mut serving = boot::start(config, opened, exposition, &phases, program.clone(), &stop);
+    let reloading = reload::on_demand(Arc::clone(&serving.reloader), reloads);
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reloading));
     if let Some(open_files) = open_files {
-        context.admission.limit(limits::jobs_that_fit(open_files));
+        let most = limits::jobs_that_fit(open_files);
+        serving.current.context().admission.limit(most);
     }
-    let sessions = &context.sessions;
+    if let Some(predecessor) = &mut predecessor {
+        if let Some(lineage) = predecessor.lineage {
+            serving.current.context().identities.take_up(lineage);
+        }
+        meet(&serving.current, &predecessor.peers).await;
+        predecessor.ready().await?;
+    }
+    let attended = serving.doors.attend(&serving.house, &stop, &lost);
+    if let Some(predecessor) = predecessor {
+        predecessor.serving().await;
+        let predecessors = serving.current.context().peers.predecessors().len();
+        HandoverDone { predecessors }.emit();
+    }
     phases.enter(Phase::Ready, "everything is open", 0);
     notifier.ready();
 
-    let reason = why_end(&mut stops, &lost).await;
-    phases.enter(Phase::Draining, reason, sessions.len());
-    notifier.stopping();
+    let life = Life {
+        program: &program,
+        stop: &stop,
+        lost: &lost,
+        notifier,
+    };
+    let why = why_end(&mut serving, attended, &mut stops, &life).await;
+    let context = serving.current.context();
+    let sessions = &context.sessions;
     let patience = drain::Patience::default();
-    let reason = match drain::drain(&*context, sessions, &mut stops, notifier, patience).await {
+    let ended = match why {
+        Why::Stopped(reason, attended) => {
+            phases.enter(Phase::Draining, reason, sessions.len());
+            notifier.stopping();
+            // Data connections and cancels of running jobs come in yet.
+            let ended = drain::drain(&*context, sessions, &mut stops, notifier, patience).await;
+            drop(attended);
+            ended
+        }
+        Why::HandedOver => {
+            serving.doors.leave();
+            phases.enter(Phase::Draining, "another process has taken over", sessions.len());
+            let told = context.peers.stopped();
+            drain::depart(&*context, sessions, &mut stops, told, notifier, patience).await
+        }
+    };
+    let reason = match ended {
         drain::Ended::JobsDone => "no job is left",
         drain::Ended::AtOnce => "a second signal",
     };
@@ -125,11 +174,83 @@ async fn serve(
     }
 }
 
-/// Waits for a reason to end, and returns it.
-async fn why_end(stops: &mut mpsc::Receiver<&'static str>, lost: &CancellationToken) -> &'static str {
-    tokio::select! {
-        Some(signal) = stops.recv() => signal,
-        () = lost.cancelled() => "a listener was lost",
+/// Joins all other processes, and waits until the storages have been asked once, so that the first jobs find what those of
+/// the predecessor found.
+async fn meet(current: &Arc<Current>, peers: &[PathBuf]) {
+    let context = current.context();
+    let Some(own) = context.peers.introduction() else {
+        return;
+    };
+    for socket in peers {
+        // One that does not answer has ended since.
+        let _ = session::peers::join(current, &own, socket).await;
+    }
+    let unknown = |live: &Arc<StorageLive>| live.view(Instant::now()).availability == Availability::Unknown;
+    let known = async {
+        while context.directory.storages().iter().any(unknown) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let _ = tokio::time::timeout(context.model.probe.timeout, known).await;
+}
+
+/// What lasts as long as the process.
+struct Life<'a> {
+    program: &'a Program,
+    stop: &'a CancellationToken,
+    lost: &'a CancellationToken,
+    notifier: &'a Notifier,
+}
+
+/// Why a process begins to end.
+enum Why {
+    /// It was told to, or has to.
+    Stopped(&'static str, Attended),
+    /// Another one serves now.
+    HandedOver,
+}
+
+/// Waits for a reason to end.
+async fn why_end(
+    serving: &mut Serving,
+    attended: Attended,
+    stops: &mut mpsc::Receiver<&'static str>,
+    life: &Life<'_>,
+) -> Why {
+    let mut attended = attended;
+    loop {
+        let wanted = tokio::select! {
+            Some(signal) = stops.recv() => return Why::Stopped(signal, attended),
+            () = life.lost.cancelled() => return Why::Stopped("a listener was lost", attended),
+            Some(wanted) = serving.handovers.recv() => wanted,
+        };
+        let context = serving.current.context();
+        let prepared = tokio::select! {
+            Some(signal) = stops.recv() => {
+                let _ = wanted.send(Err("sdgroup was told to end".to_owned()));
+                return Why::Stopped(signal, attended);
+            }
+            prepared = handover::prepare(life.program, &context, &serving.doors) => prepared,
+        };
+        let failed = match prepared {
+            Ok(prepared) => {
+                let others = (&serving.house, life.stop, life.lost);
+                match prepared.commit(attended, &serving.doors, others, life.notifier).await {
+                    Ok(successor) => {
+                        serving.departed.cancel();
+                        let _ = wanted.send(Ok(successor));
+                        return Why::HandedOver;
+                    }
+                    Err((why, again)) => {
+                        attended = again;
+                        why
+                    }
+                }
+            }
+            Err(why) => why,
+        };
+        HandoverFailed { error: &failed }.emit();
+        let _ = wanted.send(Err(failed));
     }
 }
 
@@ -142,7 +263,12 @@ impl drain::Service for session::Context {
         self.jobs.count()
     }
 
-    fn stop_jobs(&self) {
+    fn predecessors(&self) -> tokio::sync::watch::Receiver<usize> {
+        self.peers.predecessors_left()
+    }
+
+    async fn stop_jobs(&self) {
         Self::stop_jobs(self);
+        self.peers.stop_predecessors().await;
     }
 }

@@ -1,7 +1,6 @@
 //! Another configuration, without another process: read and checked as a whole, and put into force at once or not at all.
 
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -9,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::phase::Phase;
 use super::probes::Probes;
-use crate::admin::{NotReloaded, Reloaded, Steering};
+use crate::admin::{NotReloaded, Reloaded};
 use crate::config::{self, Differences, Loaded, Model, Problem};
 use crate::session::{Context, Current, States};
 use crate::store::{StateRecord, Store};
@@ -133,12 +132,6 @@ fn unusable(problems: &[Problem]) -> Refusal {
 pub(super) async fn on_demand(reloader: Arc<Reloader>, mut wanted: mpsc::Receiver<()>) {
     while wanted.recv().await.is_some() {
         // Told in the log, where somebody who sends a signal looks.
-        let _ = Reloader::reload(&reloader).await;
-    }
-}
-
-impl Steering for Reloader {
-    fn reload(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<Reloaded, NotReloaded>> + Send>> {
-        Box::pin(async move { Reloader::reload(&self).await })
+        let _ = reloader.reload().await;
     }
 }

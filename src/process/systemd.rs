@@ -8,10 +8,11 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram as Socket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::UnixDatagram;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -29,9 +30,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Tells systemd how the process is.
 #[derive(Debug)]
 pub(super) struct Notifier {
-    messages: Option<mpsc::Sender<String>>,
+    messages: Option<mpsc::Sender<Message>>,
     teller: Option<JoinHandle<()>>,
+    /// Another process tells systemd how things are.
+    is_silent: AtomicBool,
 }
+
+/// What is to be told, and whom to tell that it has been.
+type Message = (String, Option<oneshot::Sender<()>>);
 
 impl Notifier {
     /// One that tells whom the environment names, if it names somebody who can be reached. Must be called within a
@@ -46,27 +52,48 @@ impl Notifier {
         Self {
             messages: None,
             teller: None,
+            is_silent: AtomicBool::new(false),
         }
     }
 
     fn to(socket: UnixDatagram) -> Self {
-        let (messages, mut waiting) = mpsc::channel::<String>(KEPT);
+        let (messages, mut waiting) = mpsc::channel::<Message>(KEPT);
         let teller = tokio::spawn(async move {
-            while let Some(message) = waiting.recv().await {
+            while let Some((message, told)) = waiting.recv().await {
                 // A message that cannot be sent changes nothing for the jobs.
                 let _ = socket.send(message.as_bytes()).await;
+                let _ = told.map(|told| told.send(()));
             }
         });
         Self {
             messages: Some(messages),
             teller: Some(teller),
+            is_silent: AtomicBool::new(false),
         }
     }
 
     fn tell(&self, message: impl Into<String>) {
-        if let Some(messages) = &self.messages {
-            let _ = messages.try_send(message.into());
+        if let Some(messages) = self.messages.as_ref().filter(|_| !self.is_silent()) {
+            let _ = messages.try_send((message.into(), None));
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// The process `pid` is the service from now on, and tells how it is. Waits, within reason, until systemd knows.
+    pub(super) async fn hand_over(&self, pid: u32) {
+        self.is_silent.store(true, Ordering::Relaxed);
+        let Some(messages) = &self.messages else { return };
+        let (told, known) = oneshot::channel();
+        let telling = async {
+            let message = (format!("MAINPID={pid}"), Some(told));
+            if messages.send(message).await.is_ok() {
+                let _ = known.await;
+            }
+        };
+        let _ = timeout(FAREWELL, telling).await;
     }
 
     /// The process serves.

@@ -45,15 +45,19 @@ pub(super) async fn tidy_metrics(exposition: Exposition, stop: CancellationToken
     every(TIDY, stop, || exposition.tidy()).await;
 }
 
-/// Ends states whose time is over.
-pub(super) async fn watch_states(current: Arc<Current>, stop: CancellationToken) {
+/// Ends states whose time is over, until the process has `departed`; then it goes by those that its successor keeps.
+pub(super) async fn watch_states(current: Arc<Current>, departed: CancellationToken, stop: CancellationToken) {
     let mut ticks = interval(STATES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 let context = current.context();
-                context.states.tidy(&context.directory).await;
+                if departed.is_cancelled() {
+                    context.states.follow(&context.directory).await;
+                } else {
+                    context.states.tidy(&context.directory).await;
+                }
             }
             () = stop.cancelled() => return,
         }

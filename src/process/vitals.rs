@@ -12,7 +12,7 @@ use super::phase::Phase;
 use crate::admin::Vitals;
 use crate::group::{Availability, Directory, Group, StorageLive, StorageView};
 use crate::session::Current;
-use crate::telemetry::meters::{GroupMeters, GroupReading, StorageMeters, StorageReading};
+use crate::telemetry::meters::{GroupMeters, GroupReading, PredecessorMeters, StorageMeters, StorageReading};
 use crate::types::{GroupName, StorageName};
 
 /// The process as the pages see it.
@@ -28,6 +28,7 @@ pub(super) struct Signs {
 struct Shown {
     storages: HashMap<StorageName, StorageMeters>,
     groups: HashMap<GroupName, GroupMeters>,
+    predecessors: PredecessorMeters,
 }
 
 impl Signs {
@@ -98,6 +99,9 @@ impl Vitals for Signs {
             shown.group(group, now);
         }
         shown.forget_others(&directory);
+        let predecessors = self.current.context().peers.predecessors();
+        let jobs = predecessors.iter().map(|one| one.jobs).sum();
+        shown.predecessors.show(predecessors.len(), jobs);
     }
 
     fn obstacles(&self) -> Vec<String> {

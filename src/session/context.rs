@@ -1,17 +1,17 @@
 //! What every session has at hand: what lasts as long as the process, and a configuration. A reload makes another context
 //! with the next configuration; sessions keep the one that they began with.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::dice;
 use super::history::Recorder;
+use super::identity::Identities;
 use super::jobs::{Jobs, Stop};
+use super::peers::Peers;
 use super::rates::Rates;
 use super::routes::Routes;
 use super::sharing::remark;
@@ -21,12 +21,7 @@ use crate::group::{Directory, Standing};
 use crate::relay::PipePool;
 use crate::store::StoreView;
 use crate::types::SessionIdentity;
-use crate::volumes::Ledger;
-
-/// Our own session numbers begin somewhere between this and its double less a quarter, far from those that storages count
-/// from 1: both end up in catalogs, whose columns have 31 bits. Where exactly is left to chance, so that two sdgroups that
-/// start in the same second do not count alike.
-const FIRST_SESSION: u32 = 1 << 30;
+use crate::volumes::{Ledger, Rivals};
 
 /// How many callers that have not logged in may be connected at once. Further ones wait to be accepted, for as long
 /// as these take to log in or to be turned away.
@@ -49,6 +44,8 @@ pub struct Context {
     pub jobs: Arc<Jobs>,
     /// Where their data connections go.
     pub routes: Arc<Routes>,
+    /// The other processes, while a handover lasts.
+    pub peers: Arc<Peers>,
     /// Pipes for relays.
     pub pipes: Arc<PipePool>,
     /// Places for callers that have not logged in yet, so that strangers cannot use up the descriptors of jobs.
@@ -61,8 +58,8 @@ pub struct Context {
     pub store_view: Option<watch::Receiver<StoreView>>,
     /// How fast data goes to and from storages.
     pub(super) rates: Arc<Rates>,
-    session_time: u32,
-    next_session: Arc<AtomicU32>,
+    /// Where identities of our own come from.
+    pub identities: Arc<Identities>,
 }
 
 impl Context {
@@ -76,11 +73,10 @@ impl Context {
         recorder: Recorder,
         pipes: PipePool,
     ) -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let peers = Arc::<Peers>::default();
+        ledger.beside(Arc::clone(&peers) as Arc<dyn Rivals>);
         Self {
+            peers,
             rates: Arc::new(Rates::new(Instant::now())),
             model,
             directory,
@@ -94,8 +90,7 @@ impl Context {
             sessions: TaskTracker::new(),
             admission: Arc::default(),
             store_view: None,
-            session_time: u32::try_from(now).unwrap_or(u32::MAX),
-            next_session: Arc::new(AtomicU32::new(FIRST_SESSION + dice::below(FIRST_SESSION / 4 * 3))),
+            identities: Arc::default(),
         }
     }
 
@@ -113,10 +108,7 @@ impl Context {
 
     /// A session identity of our own.
     pub(super) fn mint_session(&self) -> SessionIdentity {
-        SessionIdentity {
-            id: self.next_session.fetch_add(1, Ordering::Relaxed),
-            time: self.session_time,
-        }
+        self.identities.mint()
     }
 
     /// The same with the configuration `model`, from now on in force in the directory, and what the operator wants of the

@@ -1,5 +1,6 @@
 //! Every connection begins here: its first packet says who calls.
 
+use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,15 +22,16 @@ use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
 /// by it.
 pub async fn serve(
     current: Arc<Current>,
-    listener: TcpListener,
+    listener: impl Borrow<TcpListener>,
     served: impl Fn(&Model) -> Option<Arc<model::Group>>,
     stop: CancellationToken,
 ) {
+    let listener = listener.borrow();
     loop {
         // The places of strangers are the same in every context.
         let context = current.context();
         let accepted = tokio::select! {
-            accepted = accept(&context, &listener) => accepted,
+            accepted = accept(&context, listener) => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {

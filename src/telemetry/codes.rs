@@ -45,6 +45,12 @@ codes! {
     STORE_AWAY = "SG0011" "store_away",
     /// It is back.
     STORE_BACK = "SG0012" "store_back",
+    /// A successor was started.
+    HANDOVER_BEGUN = "SG0013" "handover_begun",
+    /// There was no handover.
+    HANDOVER_FAILED = "SG0014" "handover_failed",
+    /// It has taken over from another process.
+    HANDOVER_DONE = "SG0015" "handover_done",
 
     // Jobs.
     /// A job has its storage.

@@ -198,6 +198,30 @@ impl GroupMeters {
     }
 }
 
+/// The meters of processes that have handed over.
+#[derive(Debug, Clone)]
+pub struct PredecessorMeters {
+    processes: Gauge,
+    jobs: Gauge,
+}
+
+impl Default for PredecessorMeters {
+    fn default() -> Self {
+        Self {
+            processes: names::PREDECESSORS.with([]),
+            jobs: names::PREDECESSOR_JOBS.with([]),
+        }
+    }
+}
+
+impl PredecessorMeters {
+    /// Shows how many there are, and how many jobs they have.
+    pub fn show(&self, processes: usize, jobs: usize) {
+        self.processes.set(real(processes));
+        self.jobs.set(real(jobs));
+    }
+}
+
 /// The meters of what all relays share. Made once.
 #[derive(Debug, Clone)]
 pub struct PipeMeters {

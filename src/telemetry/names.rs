@@ -149,6 +149,12 @@ list! {
         "When the configuration in force was loaded, in seconds since 1970.";
     counter RELOADS = "sdgroup_config_reloads_total" [outcome]:
         "Attempts to reload the configuration: applied, refused because of errors in it, or needs_handover, which changes nothing.";
+    counter HANDOVERS = "sdgroup_handovers_total" [outcome]:
+        "Handovers between processes, by outcome: done, as the successor counts them, or failed, which changes nothing.";
+    gauge PREDECESSORS = "sdgroup_predecessors" []:
+        "Processes that have handed over and have jobs yet.";
+    gauge PREDECESSOR_JOBS = "sdgroup_predecessor_jobs" []:
+        "The jobs that these have yet; what they move is in no metric.";
     counter ACCEPT_FAILURES = "sdgroup_accept_failures_total" []:
         "Connections that the system failed to hand over, for example for want of descriptors.";
     counter PANICS = "sdgroup_panics_total" []:

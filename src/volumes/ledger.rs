@@ -2,14 +2,16 @@
 //!
 //! What is known is in the [`Store`]. What is only about to be true is a *claim*: a storage's job was given a volume
 //! to write, and until the job ends (or the claim is dropped otherwise) no other storage's job is given it. Claims
-//! live in this process, and in a store that others share as well, where they end with the process.
+//! live in this process, and in a store that others share as well, where they end with the process; while a handover
+//! lasts, [`Rivals`] are asked whether another process has one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::guard::Place;
-use crate::store::{Entry, Recorded, Source, Store, StoreError, VolumeRecord, Weight};
+use crate::store::{Answer, Entry, Recorded, Source, Store, StoreError, VolumeRecord, Weight};
 use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
 use crate::wire::catalog::UpdateMedia;
 
@@ -18,6 +20,15 @@ use crate::wire::catalog::UpdateMedia;
 pub struct Ledger {
     store: Arc<dyn Store>,
     claims: Arc<Claims>,
+    rivals: Arc<OnceLock<Arc<dyn Rivals>>>,
+}
+
+/// Other processes that give volumes to jobs at the same time.
+pub trait Rivals: Debug + Send + Sync {
+    /// The storage, other than `here`, whose job may write `volume` as one of them has it.
+    ///
+    /// An error of the answer is that one of them does not say: then nobody may write the volume now.
+    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Answer<Option<StorageName>>;
 }
 
 /// What became of a sighting.
@@ -76,7 +87,13 @@ impl Ledger {
         Self {
             store,
             claims: Arc::default(),
+            rivals: Arc::default(),
         }
+    }
+
+    /// From now on these are asked as well. Only the first are.
+    pub fn beside(&self, rivals: Arc<dyn Rivals>) {
+        let _ = self.rivals.set(rivals);
     }
 
     /// The storage that holds `volume`, if one is known.
@@ -135,6 +152,12 @@ impl Ledger {
             Err(other) => return Ok((Place::Claimed(other), None)),
         };
         if let Some(other) = self.store.claim(volume.clone(), here.clone()).await? {
+            return Ok((Place::Claimed(other), None));
+        }
+        // Another process enters its claim before it asks, too: of two at the same moment at least one sees the other.
+        if let Some(rivals) = self.rivals.get()
+            && let Some(other) = rivals.claimed_by(volume, here).await?
+        {
             return Ok((Place::Claimed(other), None));
         }
         // And after it: another storage gives its claim up only when what it learned is in the store, so that what
@@ -376,6 +399,36 @@ mod tests {
             (listed[0].source, listed[0].updated_by.as_deref()),
             (Source::Assigned, Some("operator"))
         );
+    }
+
+    /// Another process, whose ledger this is.
+    #[derive(Debug)]
+    struct Other(Ledger);
+
+    impl Rivals for Other {
+        fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Answer<Option<StorageName>> {
+            let claimed = self.0.claimed_by(volume).filter(|storage| storage != here);
+            Box::pin(async { Ok(claimed) })
+        }
+    }
+
+    #[tokio::test]
+    async fn two_processes_do_not_give_one_volume_to_two_storages() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let [one, other] = [(); 2].map(|()| Ledger::new(Arc::clone(&store)));
+        one.beside(Arc::new(Other(other.clone())));
+        other.beside(Arc::new(Other(one.clone())));
+        let (file4, file5) = (storage("File4"), storage("File5"));
+        let (place, claim) = one.claim(&volume("V"), &file4, false).await.unwrap();
+        assert!(place == Place::Nowhere && claim.is_some());
+        let (place, none) = other.claim(&volume("V"), &file5, false).await.unwrap();
+        assert!(place == Place::Claimed(file4.clone()) && none.is_none());
+        assert_eq!(other.claimed_by(&volume("V")), None, "its own claim is given up");
+        let (place, shared) = other.claim(&volume("V"), &file4, false).await.unwrap();
+        assert!(place == Place::Nowhere && shared.is_some(), "the same storage may");
+        drop((claim, shared));
+        let (place, claim) = other.claim(&volume("V"), &file5, false).await.unwrap();
+        assert!(place == Place::Nowhere && claim.is_some());
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod ends;
 mod failover;
 mod faults;
 mod guard;
+mod handover;
 mod hostile;
 mod in_turn;
 mod moved;

@@ -1,6 +1,5 @@
 //! Many jobs at once.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sdgroup::types::JobStatus;
 
 use std::time::Duration;
@@ -41,21 +40,10 @@ async fn a_job_goes_through_and_comes_back() {
     site.assert_volumes_stayed_home();
 }
 
-/// Directors, Clients, storages and sdgroup share this process, and so its open files: 1024 of them is what a login
-/// session begins with. The daemon raises the limit for itself when it starts.
-fn allow_many_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).expect("a limit within what is allowed");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_jobs_at_once_end_with_every_byte_at_the_right_storage() {
     const JOBS: u64 = 200;
-    allow_many_open_files();
+    crate::harness::allow_many_open_files();
     let plot = Plot {
         // On a busy machine so many logins at once take their time.
         group: "LoginTimeout = \"30 seconds\"\nConnectTimeout = \"30 seconds\"",

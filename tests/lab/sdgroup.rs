@@ -4,6 +4,7 @@ use super::daemon::Daemon;
 use super::ports::Port;
 use super::resources::{ARCHIVE, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
 use super::{Plan, Storage, wait};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -79,6 +80,8 @@ pub(crate) struct Sdgroup {
     metrics: Port,
     binary: PathBuf,
     configuration: PathBuf,
+    /// Processes that took over, the last of which serves.
+    successors: Vec<Pid>,
     /// Where its second group is called.
     _archive: Option<Port>,
 }
@@ -116,6 +119,7 @@ impl Sdgroup {
             metrics,
             binary: binary.to_owned(),
             configuration,
+            successors: Vec::new(),
             _archive: archive,
         }
     }
@@ -190,6 +194,22 @@ impl Sdgroup {
         self.daemon.printed()
     }
 
+    /// Has it hand over to a successor, which serves from now on.
+    pub(crate) fn hand_over(&mut self) {
+        let (status, said) = self.run(&["handover"]);
+        assert!(status.success(), "{said}\n{}", self.log());
+        let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+        let number = number.and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
+        self.successors
+            .push(number.unwrap_or_else(|| panic!("no process in {said}")));
+    }
+
+    /// Waits until no process is left that has handed over.
+    pub(crate) fn wait_for_predecessors(&self) {
+        let none = || (self.metrics().sum("sdgroup_predecessors", &[]) < 0.5).then_some(());
+        wait::until("the end of all predecessors", Duration::from_secs(90), none);
+    }
+
     /// Runs a subcommand (`volumes list`, `check`) with the same configuration; status and all that was printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
         let mut command = Command::new(&self.binary);
@@ -222,6 +242,15 @@ impl Sdgroup {
         let (status, body) = self.get("/metrics").expect("an answer from /metrics");
         assert_eq!(status, 200, "/metrics: {body}");
         Metrics::parse(&body)
+    }
+}
+
+impl Drop for Sdgroup {
+    fn drop(&mut self) {
+        for pid in &self.successors {
+            // It may have ended.
+            let _ = kill_process(*pid, Signal::KILL);
+        }
     }
 }
 

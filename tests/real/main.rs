@@ -18,6 +18,7 @@ mod copy;
 mod demo;
 mod failover;
 mod figures;
+mod handover;
 mod in_turn;
 mod kinds;
 mod locality;

@@ -26,6 +26,8 @@ mod copy;
 mod failover;
 #[path = "../real/figures.rs"]
 mod figures;
+#[path = "../real/handover.rs"]
+mod handover;
 #[path = "../real/in_turn.rs"]
 mod in_turn;
 #[path = "../real/kinds.rs"]

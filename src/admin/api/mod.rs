@@ -6,6 +6,7 @@
 mod error;
 pub mod explain;
 pub mod explanation;
+pub mod handover;
 pub mod jobs;
 pub mod reload;
 pub mod storages;
@@ -62,5 +63,6 @@ pub fn api(office: Office) -> Router {
         .route("/api/v1/jobs", get(jobs::all))
         .route("/api/v1/explain", post(explain::explain))
         .route("/api/v1/reload", post(reload::reload))
+        .route("/api/v1/handover", get(handover::show).post(handover::hand_over))
         .with_state(office)
 }

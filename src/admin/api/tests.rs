@@ -59,6 +59,14 @@ impl Steering for Unmoved {
         };
         Box::pin(async { Err(refused) })
     }
+
+    fn hand_over(self: Arc<Self>) -> Outcome<u32, String> {
+        Box::pin(async { Err("not now".to_owned()) })
+    }
+
+    fn is_replaced(&self) -> bool {
+        true
+    }
 }
 
 struct Site {
@@ -371,4 +379,11 @@ async fn a_reload_that_is_refused_is_told_in_full() {
     assert_eq!((status, told), (409, json!({"error": "no", "details": ["line 3"]})));
     let (status, _) = site.ask("GET", "/api/v1/reload", None).await;
     assert_eq!(status, 405);
+    let (status, told) = site.ask("POST", "/api/v1/handover", None).await;
+    assert_eq!((status, told), (409, json!({"error": "nothing has changed: not now"})));
+    let shown = site.get("/api/v1/handover").await;
+    assert_eq!(
+        (&shown["is_replaced"], &shown["predecessors"]),
+        (&json!(true), &json!([]))
+    );
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use tokio::task::JoinSet;
 
 use super::After;
@@ -15,40 +16,58 @@ use crate::session::error::StorageError;
 use crate::session::jobs::{Job, Stop};
 use crate::session::storage::{self, Patience};
 use crate::types::JobName;
-use crate::wire::packet::{Frame, Outbox, Signal};
+use crate::wire::packet::{Frame, MAX_WIRE_BYTES, Outbox, Signal};
 use crate::wire::progress::Kind;
 use crate::wire::refusal::Refusal;
 
 /// Passes the command to the storage that runs the job; a job that waits for its place just leaves the queue. The job
-/// is the Director's wherever it was given: a Director with a group of its own calls the first storage of its list.
+/// is the Director's wherever it was given: a Director with a group of its own calls the first storage of its list. While a
+/// handover lasts, it may be another process that has it.
 pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &JobName, line: &[u8]) -> After {
-    match caller.context.jobs.find(&caller.name, name) {
-        None => {
-            // A storage does not tell two Directors' jobs of one name apart.
-            let is_anothers = caller.context.jobs.is_in_use(name);
-            let found = if is_anothers { None } else { search(caller, line).await };
-            match found {
-                Some(frames) => pass(&frames, to_director),
-                None => to_director.message(Refusal::NotFound { job: name.to_string() }.to_line()),
-            }
-        }
-        Some(job) => {
-            let (stop, done) = if line.starts_with(b"stop") {
-                (Stop::Stopped, "stopped")
-            } else {
-                (Stop::Canceled, "canceled")
-            };
-            let told = tell(caller, &job, line, stop).await;
-            if told.is_empty() {
-                let (id, job) = (job.facts.id, &job.facts.name);
-                to_director.message(format!("3000 JobId={id} Job=\"{job}\" marked to be {done}.\n"));
-            } else {
-                pass(&told, to_director);
-            }
-        }
+    let found = match here(caller, name, line).await {
+        Some(frames) => Some(frames),
+        None => elsewhere(caller, name, line).await,
+    };
+    match found {
+        Some(frames) => pass(&frames, to_director),
+        None => to_director.message(Refusal::NotFound { job: name.to_string() }.to_line()),
     }
     to_director.signal(Signal::Eod);
     After::Next
+}
+
+/// What is said of a job that this process has; none if it has no such job.
+pub(in crate::session) async fn here(caller: &Caller, name: &JobName, line: &[u8]) -> Option<Vec<Frame>> {
+    let job = caller.context.jobs.find(&caller.name, name)?;
+    let (stop, done) = if line.starts_with(b"stop") {
+        (Stop::Stopped, "stopped")
+    } else {
+        (Stop::Canceled, "canceled")
+    };
+    let told = tell(caller, &job, line, stop).await;
+    if !told.is_empty() {
+        return Some(told);
+    }
+    let (id, job) = (job.facts.id, &job.facts.name);
+    let mut marked = Outbox::new();
+    marked.message(format!("3000 JobId={id} Job=\"{job}\" marked to be {done}.\n"));
+    Some(packets(marked.as_bytes()))
+}
+
+/// What is said of a job that this process does not have.
+async fn elsewhere(caller: &Caller, name: &JobName, line: &[u8]) -> Option<Vec<Frame>> {
+    if let Some(said) = caller.context.peers.cancel(caller, name, line).await {
+        return Some(packets(&said.concat()));
+    }
+    // A storage does not tell two Directors' jobs of one name apart.
+    let is_anothers = caller.context.jobs.is_in_use(name);
+    if is_anothers { None } else { search(caller, line).await }
+}
+
+/// Whole packets of ours.
+fn packets(bytes: &[u8]) -> Vec<Frame> {
+    let mut bytes = BytesMut::from(bytes);
+    std::iter::from_fn(|| Frame::take(&mut bytes, MAX_WIRE_BYTES).ok().flatten()).collect()
 }
 
 /// Tells the storage that has the job, and returns its words; none if the job's session ends the job here instead: no

@@ -1,7 +1,7 @@
 //! What a Director sends outside jobs: an operator's commands, and the cancelling of jobs. Where each goes is in the
 //! [`commands`](super::commands) table.
 
-mod cancel;
+pub(super) mod cancel;
 mod exchange;
 mod home;
 mod merge;

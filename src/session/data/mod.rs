@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::front::Arrival;
+use super::peers::{self, Whose};
 use super::routes::{Far, FarEnd, Route, Taken};
 use super::{dice, storage};
 use crate::channel::{Channel, drive};
@@ -47,14 +48,19 @@ pub(super) async fn run(
 ) {
     let peer = arrival.peer;
     let began = Instant::now();
-    let Some(found) = context.routes.find(&hello.job, context.model.route_wait).await else {
-        RouteMissing {
-            job: &hello.job,
-            peer,
-            waited: began.elapsed(),
+    let wait = context.model.route_wait;
+    let found = match context.peers.whose(&context.routes, &hello.job, wait).await {
+        Whose::Ours(found) => found,
+        // One that ends in this moment has no use for it any more.
+        Whose::Theirs(to) => return peers::give(to, channel, &frame, kind).await.unwrap_or_default(),
+        Whose::Nobodys => {
+            return RouteMissing {
+                job: &hello.job,
+                peer,
+                waited: began.elapsed(),
+            }
+            .emit();
         }
-        .emit();
-        return;
     };
     let route = Arc::clone(found.route());
     let call = Call {

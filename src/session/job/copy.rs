@@ -65,7 +65,7 @@ async fn copy(
     };
     let mut search = Search::new(facts, live, Wanted::Any)?;
     search.impose(asked.identity);
-    let seat = seat(facts, director, &mut search, original(facts, address)).await?;
+    let seat = seat(facts, director, &mut search, original(facts, address).await).await?;
     let stint = Stint::begin(facts, seat, &asked.key, director, ending)?;
     let mut writing = Writing::new(facts, live, search, asked.key.clone());
     let (stint, coupled) = match writing.reserve(stint, None, block, director, ending).await? {
@@ -94,11 +94,15 @@ async fn copy(
 }
 
 /// The storage that has the original, if sdgroup has given the reading job to one.
-fn original(facts: &Facts, address: &Frame) -> Option<StorageName> {
+async fn original(facts: &Facts, address: &Frame) -> Option<StorageName> {
     let mut scratch = Vec::new();
     let text = address.text(&mut scratch).ok()??;
     let address = StorageAddress::parse(text).ok()?;
-    facts.context.jobs.find(&facts.director, &address.job)?.storage()
+    let context = &facts.context;
+    match context.jobs.find(&facts.director, &address.job) {
+        Some(job) => job.storage(),
+        None => context.peers.storage_of(&facts.director, &address.job).await,
+    }
 }
 
 /// A storage for the copy: another than the original's, if one may be chosen now.

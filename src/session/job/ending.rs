@@ -74,6 +74,7 @@ impl Ending {
             files: self.figures.0,
             bytes: self.figures.1,
         };
+        facts.context.peers.ended(&past(&record));
         facts.context.directory.observe_end(&past(&record), Instant::now());
         facts.context.recorder.leave(record);
     }

@@ -12,8 +12,8 @@ mod volume;
 
 pub use job::{JobExplained, JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause, ShadowAsked};
 pub use process::{
-    AcceptFailed, ConfigLoaded, ConfigRefused, ConfigReloaded, ConfigWarning, DrainProgress, PHASES, Panicked,
-    ProcessPhase, ReloadCause, Started, StoreFailed, StoreTurned,
+    AcceptFailed, ConfigLoaded, ConfigRefused, ConfigReloaded, ConfigWarning, DrainProgress, HandoverBegun,
+    HandoverDone, HandoverFailed, PHASES, Panicked, ProcessPhase, ReloadCause, Started, StoreFailed, StoreTurned,
 };
 pub use session::{
     LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,

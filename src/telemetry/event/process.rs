@@ -34,6 +34,9 @@ impl Started {
         ] {
             names::RELOADS.with([outcome]).increment(0);
         }
+        for outcome in ["done", "failed"] {
+            names::HANDOVERS.with([outcome]).increment(0);
+        }
         for counter in [
             &names::PANICS,
             &names::ACCEPT_FAILURES,
@@ -145,6 +148,57 @@ impl ConfigWarning<'_> {
     /// Tells it.
     pub fn emit(self) {
         warn!(event = "config_warning", warning = %self.warning, "the configuration says what is probably not meant");
+    }
+}
+
+/// A successor was started.
+#[derive(Debug)]
+pub struct HandoverBegun {
+    /// Its number in the system.
+    pub successor: u32,
+}
+
+impl HandoverBegun {
+    /// Tells it.
+    pub fn emit(self) {
+        info!(
+            event = "handover_begun",
+            successor = self.successor,
+            "a successor was started"
+        );
+    }
+}
+
+/// There was no handover; everything is as it was.
+pub struct HandoverFailed<'a> {
+    /// Why.
+    pub error: &'a dyn Display,
+}
+
+impl HandoverFailed<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        names::HANDOVERS.with(["failed"]).increment(1);
+        error!(event = "handover_failed", error = %self.error, "no handover, everything is as it was");
+    }
+}
+
+/// This process has taken over from another.
+#[derive(Debug)]
+pub struct HandoverDone {
+    /// How many processes have jobs yet that have handed over.
+    pub predecessors: usize,
+}
+
+impl HandoverDone {
+    /// Tells it.
+    pub fn emit(self) {
+        names::HANDOVERS.with(["done"]).increment(1);
+        info!(
+            event = "handover_done",
+            predecessors = self.predecessors,
+            "this process has taken over"
+        );
     }
 }
 
@@ -367,6 +421,24 @@ mod tests {
             "{}",
             lines[5]
         );
+    }
+
+    #[test]
+    fn a_handover_is_told_by_both_sides() {
+        let scrape = Scrape::new();
+        let lines = LogLines::of(Format::Json, || {
+            scrape.during(|| {
+                HandoverBegun { successor: 7 }.emit();
+                HandoverFailed { error: &"it has ended" }.emit();
+                HandoverDone { predecessors: 2 }.emit();
+            });
+        });
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].contains("it has ended"), "{}", lines[1]);
+        for outcome in ["done", "failed"] {
+            let series = format!("sdgroup_handovers_total{{outcome=\"{outcome}\"}}");
+            assert_eq!(scrape.value(&series), "1");
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Binary {
     metrics: Port,
     folder: TempDir,
     child: Child,
+    /// Processes that others have handed over to, the last of which serves.
+    successors: Vec<Pid>,
 }
 
 impl Binary {
@@ -47,6 +49,7 @@ impl Binary {
             metrics,
             folder,
             child,
+            successors: Vec::new(),
         };
         binary.until_ready().await;
         binary
@@ -62,6 +65,7 @@ impl Binary {
 
     /// Starts it again with the same state, after it has ended.
     pub(crate) async fn start_again(&mut self) {
+        self.successors.clear();
         self.child = spawn(&self.folder, None);
         self.until_ready().await;
     }
@@ -90,6 +94,22 @@ impl Binary {
         } else {
             Err(text(output.stderr))
         }
+    }
+
+    /// Has it hand over to a successor, which serves from now on.
+    pub(crate) fn hand_over(&mut self) {
+        let said = self.command(&["handover"]).unwrap_or_else(|error| panic!("{error}"));
+        let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+        let number = number.and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
+        self.successors
+            .push(number.unwrap_or_else(|| panic!("no process in {said}")));
+    }
+
+    /// Sends a signal to the process that serves.
+    pub(crate) fn signal_serving(&self, signal: Signal) {
+        let pid = self.successors.last().copied();
+        let pid = pid.unwrap_or_else(|| Pid::from_child(&self.child));
+        kill_process(pid, signal).expect("a process that lives");
     }
 
     /// Where Directors and Clients call.
@@ -182,5 +202,8 @@ impl Drop for Binary {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in &self.successors {
+            let _ = kill_process(*pid, Signal::KILL);
+        }
     }
 }

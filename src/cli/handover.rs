@@ -1,0 +1,67 @@
+//! `sdgroup handover`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::client::Client;
+use super::{Failure, counted};
+use crate::admin::api::handover::{HandoverShown, ProcessShown};
+
+#[derive(Debug, Args)]
+pub(super) struct Handover {
+    /// Only tells which processes there are, and how many jobs each that has handed over has yet.
+    #[arg(long)]
+    status: bool,
+    /// Where the daemon listens for commands, when the configuration says another AdminSocket by now.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// Has the running daemon start a successor and hand over to it.
+pub(super) fn run(handover: Handover, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let daemon = handover.socket.map_or_else(|| Client::of(config), Client::at)?;
+    if handover.status {
+        return status(&daemon.get("/api/v1/handover")?, out);
+    }
+    hand_over(&daemon, out)
+}
+
+/// Hands over, and tells who serves now.
+pub(super) fn hand_over(daemon: &Client, out: &mut dyn Write) -> Result<(), Failure> {
+    let HandoverShown {
+        successor,
+        predecessor,
+        jobs,
+    } = daemon.post_patiently("/api/v1/handover")?;
+    let jobs = counted(jobs, "job");
+    Ok(writeln!(
+        out,
+        "process {successor} serves now; process {predecessor} ends when its {jobs} have"
+    )?)
+}
+
+fn status(shown: &ProcessShown, out: &mut dyn Write) -> Result<(), Failure> {
+    let ProcessShown {
+        pid,
+        version,
+        is_replaced,
+        predecessors,
+    } = shown;
+    let replaced = if *is_replaced {
+        "; its program has been replaced since it began, \"sdgroup handover\" starts the new one"
+    } else {
+        ""
+    };
+    writeln!(out, "process {pid}, version {version}, serves{replaced}")?;
+    for one in predecessors {
+        let jobs = counted(one.jobs, "job");
+        writeln!(
+            out,
+            "process {}, version {}, has handed over and has {jobs} yet",
+            one.pid, one.version
+        )?;
+    }
+    Ok(())
+}

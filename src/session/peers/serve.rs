@@ -1,0 +1,146 @@
+//! What other processes ask.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use super::message::{Connection, Reply, Request};
+use super::{ANSWER, hear, join, lock, say};
+use crate::channel::Channel;
+use crate::net::{deadline, pass};
+use crate::session::console::cancel;
+use crate::session::director::Caller;
+use crate::session::front::{self, Arrival};
+use crate::session::{Context, Current, data};
+use crate::telemetry::event::SessionKind;
+use crate::types::{DirectorName, JobName, Release, StorageName, VolumeName};
+use crate::wire::hello::Hello;
+use crate::wire::packet::{Frame, MAX_LOGIN_BYTES};
+
+/// Answers other processes until `stop`.
+pub async fn serve(current: Arc<Current>, listener: UnixListener, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let current = Arc::clone(&current);
+                // One that asks wrongly, or leaves, gets no answer.
+                tokio::spawn(async move { answer(&current, stream).await });
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io::Result<()> {
+    let request = deadline::within(ANSWER, hear(&mut stream)).await;
+    let request: Request = request.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let context = current.context();
+    let reply = match request {
+        Request::TakeOver => {
+            // Only the one that was started is expected.
+            if let Some(expected) = lock(&context.peers.expected).take() {
+                let _ = expected.send(stream);
+            }
+            return Ok(());
+        }
+        Request::Join(whom) => {
+            let Some(own) = context.peers.introduction() else {
+                return Ok(());
+            };
+            say(&mut stream, &Reply::Welcome(own)).await?;
+            join::keep(current, stream, whom, false, None).await;
+            return Ok(());
+        }
+        Request::Route { job, wait } => return route(context, stream, &job, Duration::from_millis(wait)).await,
+        Request::Claimed { volume, here } => claimed(&context, &volume, &here),
+        Request::Whereabouts { director, job } => whereabouts(&context, &director, &job),
+        Request::Cancel {
+            director,
+            storage_version,
+            job,
+            line,
+        } => {
+            let packets = cancel(&context, &director, storage_version, &job, &line).await;
+            packets.map(Reply::Lines)
+        }
+        Request::Stop => {
+            context.peers.stop.cancel();
+            None
+        }
+    };
+    say(&mut stream, &reply.unwrap_or(Reply::Nothing)).await
+}
+
+fn claimed(context: &Context, volume: &str, here: &str) -> Option<Reply> {
+    let storage = context.ledger.claimed_by(&VolumeName::new(volume).ok()?)?;
+    (storage.as_str() != here).then(|| Reply::Storage(storage.to_string()))
+}
+
+fn whereabouts(context: &Context, director: &str, job: &str) -> Option<Reply> {
+    let (director, job) = (DirectorName::new(director).ok()?, JobName::new(job).ok()?);
+    let storage: StorageName = context.jobs.find(&director, &job)?.storage()?;
+    Some(Reply::Storage(storage.to_string()))
+}
+
+async fn cancel(
+    context: &Arc<Context>,
+    director: &str,
+    storage_version: u32,
+    job: &str,
+    line: &[u8],
+) -> Option<Vec<Vec<u8>>> {
+    let (name, job) = (DirectorName::new(director).ok()?, JobName::new(job).ok()?);
+    let group = context.jobs.find(&name, &job)?.facts.group.clone();
+    let caller = Caller {
+        context: Arc::clone(context),
+        group: Arc::clone(context.model.group(group.as_str())?),
+        name,
+        release: Release::from_storage(storage_version)?,
+        peer: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+    };
+    let frames = cancel::here(&caller, &job, line).await?;
+    Some(frames.iter().map(|frame| frame.as_bytes().to_vec()).collect())
+}
+
+/// Takes a data connection over if its job is here.
+async fn route(context: Arc<Context>, mut stream: UnixStream, job: &str, wait: Duration) -> io::Result<()> {
+    let job = JobName::new(job).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    if context.routes.find(&job, wait).await.is_none() {
+        return say(&mut stream, &Reply::Nothing).await;
+    }
+    say(&mut stream, &Reply::Ours).await?;
+    let given = deadline::within(ANSWER, pass::receive(&mut stream)).await;
+    let (text, passed) = given.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let Connection { is_storage, read } = serde_json::from_slice(&text)?;
+    let Some(socket) = passed.into_iter().next() else {
+        return Ok(());
+    };
+    let tcp = std::net::TcpStream::from(socket);
+    tcp.set_nonblocking(true)?;
+    let tcp = TcpStream::from_std(tcp)?;
+    let peer = tcp.peer_addr()?;
+    let mut read = BytesMut::from(&*read);
+    let frame = Frame::take(&mut read, MAX_LOGIN_BYTES).ok().flatten();
+    let Some((Ok(Hello::Client(hello)), frame)) = frame.map(|frame| (front::read(&frame), frame)) else {
+        return Ok(());
+    };
+    let channel = Channel::resumed(tcp.into(), read);
+    let kind = if is_storage {
+        SessionKind::Storage
+    } else {
+        SessionKind::Client
+    };
+    let sessions = context.sessions.clone();
+    let arrival = Arrival::called(peer, kind);
+    sessions.spawn(data::run(context, channel, hello, frame, arrival, kind));
+    Ok(())
+}
