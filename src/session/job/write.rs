@@ -104,8 +104,9 @@ impl<'a> Writing<'a> {
         ending: &mut Ending,
     ) -> Result<(Self, Stint<'a>), Unseated> {
         let mut search = Search::new(facts, live, Wanted::Any)?;
-        // A job that is run again has its identity already.
-        if facts.is_movable() && !facts.command.rerunning {
+        // A job that is run again has its identity already. All others have ours, also where there is nowhere to move to:
+        // jobs on one volume must have the same session time (see `session::identity`).
+        if !facts.command.rerunning {
             search.impose(facts.context.mint_session());
         }
         let seat = search.next(director).await?;
