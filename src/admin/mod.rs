@@ -1,5 +1,5 @@
 //! The operator's HTTP: metrics and liveness for everybody who is let in, and on a socket in the file system the interface
-//! by which he commands ([`api`]).
+//! by which he commands ([`api`]), which is served to the network for those who show a token ([`token`]).
 //!
 //! The pages know nothing of sessions: what they show they ask of [`Vitals`], which must answer without a lock that a session
 //! takes, so that no scrape, however slow its reader, can hold up a job. The interface asks the directory itself.
@@ -9,7 +9,9 @@ pub mod metrics;
 pub mod server;
 pub mod socket;
 mod steering;
+pub mod token;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,9 +25,12 @@ use self::metrics::Exposition;
 pub use self::steering::{NotReloaded, Outcome, Reloaded, Steering};
 
 /// How the process is, asked at every request.
-pub trait Vitals: Send + Sync {
+pub trait Vitals: Debug + Send + Sync {
     /// Brings the gauges up to date, before they are read.
     fn show(&self);
+
+    /// In which phase of its life it is, in a word.
+    fn phase(&self) -> &'static str;
 
     /// Why the process cannot take every job, one line each; empty when it can.
     fn obstacles(&self) -> Vec<String>;

@@ -160,11 +160,16 @@ mod tests {
     use crate::telemetry::names;
 
     /// A process with so many groups in need.
+    #[derive(Debug)]
     struct Patient(watch::Sender<Vec<String>>);
 
     impl Vitals for Patient {
         fn show(&self) {
             self.0.send_modify(|obstacles| obstacles.push("scraped".to_owned()));
+        }
+
+        fn phase(&self) -> &'static str {
+            "ready"
         }
 
         fn obstacles(&self) -> Vec<String> {

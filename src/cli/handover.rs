@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::{Failure, counted};
-use crate::admin::api::handover::{HandoverShown, ProcessShown};
+use crate::admin::api::handover::{HandoverShown, SuccessionShown};
 
 #[derive(Debug, Args)]
 pub(super) struct Handover {
@@ -42,8 +42,8 @@ pub(super) fn hand_over(daemon: &Client, out: &mut dyn Write) -> Result<(), Fail
     )?)
 }
 
-fn status(shown: &ProcessShown, out: &mut dyn Write) -> Result<(), Failure> {
-    let ProcessShown {
+fn status(shown: &SuccessionShown, out: &mut dyn Write) -> Result<(), Failure> {
+    let SuccessionShown {
         pid,
         version,
         is_replaced,

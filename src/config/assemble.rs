@@ -55,6 +55,7 @@ pub(super) fn model(
         groups,
         history: history(file.history.as_ref()),
         store,
+        admin_token: admin_token(file.sdgroup.as_ref(), resolver, problems),
         ..process(file.sdgroup.as_ref(), tls, probe?, ejection)
     })
 }
@@ -294,6 +295,42 @@ fn state_directory(table: Option<&SdgroupTable>) -> PathBuf {
     )
 }
 
+/// What a caller of the operator's interface has to know, where it is served to the network.
+fn admin_token(
+    table: Option<&SdgroupTable>,
+    resolver: &mut Resolver<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Secret> {
+    let table = table?;
+    let Some(source) = &table.admin_token else {
+        if let Some(address) = &table.admin_address {
+            let advice = "write 32 random characters (openssl rand -hex 16) into a file and name it with AdminTokenFile, \
+                          or leave AdminAddress out: AdminSocket is there in any case";
+            problems.error(
+                &address.span,
+                "AdminAddress without a token would let everybody command",
+                advice,
+            );
+        }
+        return None;
+    };
+    if let Some(address) = table.admin_address.as_ref().filter(|at| !at.value.ip().is_loopback()) {
+        let text = "the token crosses the network unencrypted to AdminAddress";
+        let advice = "listen at 127.0.0.1, and put a web server with TLS in front of it or come by ssh -L";
+        problems.warning(&address.span, text, advice);
+    }
+    let token = resolver.resolve_as("AdminToken", source, problems)?;
+    if token.reveal().chars().count() < model::MIN_TOKEN_CHARS || !token.reveal().is_ascii() {
+        let text = format!("the token is not {} plain characters or more", model::MIN_TOKEN_CHARS);
+        problems.error(
+            &source.span,
+            text,
+            "make one that cannot be guessed: openssl rand -hex 16",
+        );
+    }
+    Some(token)
+}
+
 /// Where the operator's interface is served.
 /// Where the operator's socket is.
 pub(super) fn admin_socket(table: Option<&SdgroupTable>) -> PathBuf {
@@ -330,6 +367,7 @@ fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Eject
         state_directory,
         metrics_address: table.and_then(|t| t.metrics_address.as_ref()).map(|at| at.value),
         admin_address: table.and_then(|t| t.admin_address.as_ref()).map(|at| at.value),
+        admin_token: None,
         log: Log {
             format: table
                 .and_then(|t| t.log_format.as_ref())

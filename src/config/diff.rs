@@ -51,8 +51,8 @@ pub fn differences(before: &Model, after: &Model) -> Differences {
         metrics_address: "MetricsAddress",
         admin_address: "AdminAddress",
         admin_socket: "AdminSocket",
-    } apart from name, tls, log, first_packet_timeout, login_timeout, route_wait, listeners, directors, storages, groups,
-        probe, ejection, history, store);
+    } apart from name, tls, log, admin_token, first_packet_timeout, login_timeout, route_wait, listeners, directors, storages,
+        groups, probe, ejection, history, store);
     compare!(Log, &before.log, after.log, "[Sdgroup]", &mut found.need_handover, {
         format: "LogFormat",
         level: "LogLevel",
@@ -64,6 +64,7 @@ pub fn differences(before: &Model, after: &Model) -> Differences {
     let applied = &mut found.applied;
     let changed = |is_other: bool, key: &str| is_other.then(|| format!("[Sdgroup]: {key}"));
     applied.extend(changed(before.name != after.name, "Name"));
+    applied.extend(changed(before.admin_token != after.admin_token, "AdminToken"));
     applied.extend(changed(before.tls != after.tls, "TLS"));
     applied.extend(changed(
         before.first_packet_timeout != after.first_packet_timeout,

@@ -33,6 +33,9 @@ const SDGROUP: Schema = Schema {
         "StateDirectory",
         "MetricsAddress",
         "AdminAddress",
+        "AdminToken",
+        "AdminTokenFile",
+        "AdminTokenCredential",
         "AdminSocket",
         "LogFormat",
         "LogLevel",
@@ -170,7 +173,11 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 /// Keys whose values are secrets. What an unknown key holds is taken for one too.
-const SECRET_KEY: &str = "Password";
+const SECRET_KEYS: [&str; 2] = ["Password", "AdminToken"];
+/// The keys that a password is written under.
+const PASSWORD_KEYS: [&str; 3] = ["Password", "PasswordFile", "PasswordCredential"];
+/// The keys that the token of the operator's interface is written under.
+const TOKEN_KEYS: [&str; 3] = ["AdminToken", "AdminTokenFile", "AdminTokenCredential"];
 
 /// The shortest time that is taken where zero would mean never or at once.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -213,6 +220,7 @@ pub(super) struct SdgroupTable {
     pub(super) state_directory: Option<At<PathBuf>>,
     pub(super) metrics_address: Option<At<SocketAddr>>,
     pub(super) admin_address: Option<At<SocketAddr>>,
+    pub(super) admin_token: Option<At<SecretSource>>,
     pub(super) admin_socket: Option<At<PathBuf>>,
     pub(super) log_format: Option<At<LogFormat>>,
     pub(super) log_level: Option<At<LogLevel>>,
@@ -379,6 +387,7 @@ fn sdgroup(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> SdgroupTable {
         state_directory: table.optional("StateDirectory", value::absolute_path, reader),
         metrics_address: table.optional("MetricsAddress", value::socket_address, reader),
         admin_address: table.optional("AdminAddress", value::socket_address, reader),
+        admin_token: secret(table, TOKEN_KEYS, reader),
         admin_socket: table.optional("AdminSocket", value::absolute_path, reader),
         log_format: table.optional("LogFormat", value::one_of(FORMATS), reader),
         log_level: table.optional("LogLevel", value::one_of(LEVELS), reader),
@@ -490,16 +499,20 @@ fn ejection(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> EjectionTable
 }
 
 fn has_password(table: &Table<'_, '_>) -> bool {
-    ["Password", "PasswordFile", "PasswordCredential"]
-        .into_iter()
-        .any(|key| table.has(key))
+    PASSWORD_KEYS.into_iter().any(|key| table.has(key))
 }
 
-/// The password of a table, which is written in one of three ways.
+/// The password of a table.
 pub(super) fn password(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> Option<At<SecretSource>> {
-    let inline = table.optional("Password", inline_password, reader);
-    let file = table.optional("PasswordFile", value::path, reader);
-    let credential = table.optional("PasswordCredential", value::text, reader);
+    secret(table, PASSWORD_KEYS, reader)
+}
+
+/// A secret of a table, which is written in one of three ways.
+fn secret(table: &Table<'_, '_>, keys: [&'static str; 3], reader: &mut Reader<'_, '_>) -> Option<At<SecretSource>> {
+    let [inline_key, file_key, credential_key] = keys;
+    let inline = table.optional(inline_key, inline_secret, reader);
+    let file = table.optional(file_key, value::path, reader);
+    let credential = table.optional(credential_key, value::text, reader);
     let mut written = [
         inline.map(|at| at.map(|text| SecretSource::Inline(Secret::new(text)))),
         file.map(|at| at.map(SecretSource::File)),
@@ -509,13 +522,13 @@ pub(super) fn password(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> Op
     .flatten();
     let first = written.next();
     for further in written {
-        let advice = "keep one of Password, PasswordFile and PasswordCredential";
-        reader.error(&further.span, "the password is written more than once", advice);
+        let advice = format!("keep one of {inline_key}, {file_key} and {credential_key}");
+        reader.error(&further.span, "the same secret is written more than once", advice);
     }
     first
 }
 
-fn inline_password(value: &DeValue<'_>) -> Result<String, Fault> {
+fn inline_secret(value: &DeValue<'_>) -> Result<String, Fault> {
     let text = value::text(value)?;
     if text.contains(char::is_control) {
         return Err(Fault::new(
@@ -559,7 +572,7 @@ pub(super) fn secret_of_broken_line(line: &str, start: usize) -> Option<Span> {
     }
     let key = text.split(['=', '"', '\'', '{', '[']).next().unwrap_or_default().trim();
     let rest = folded(text.strip_prefix(key).unwrap_or(text));
-    let other_keys = rest.contains("pass") || rest.matches('=').count() > 1;
+    let other_keys = rest.contains("pass") || rest.contains("token") || rest.matches('=').count() > 1;
     if is_harmless(key) && !other_keys {
         return None;
     }
@@ -577,7 +590,7 @@ pub(super) fn secret_of_broken_line(line: &str, start: usize) -> Option<Span> {
 fn is_harmless(key: &str) -> bool {
     let plain = folded(key);
     let is_table = |known: &str| ROOT.keys.contains(&known);
-    plain != folded(SECRET_KEY)
+    SECRET_KEYS.iter().all(|secret| plain != folded(secret))
         && SCHEMAS
             .iter()
             .flat_map(|schema| schema.keys)

@@ -26,6 +26,8 @@ pub const STATE_FILE: &str = "sdgroup.db";
 pub const ADMIN_SOCKET: &str = "admin.sock";
 /// How long the path of a socket may be (`sun_path` of unix(7), less the byte that ends it).
 pub const MAX_SOCKET_BYTES: usize = 107;
+/// How short `Sdgroup.AdminToken` may be, in characters: shorter ones can be guessed.
+pub const MIN_TOKEN_CHARS: usize = 16;
 /// `Sdgroup.FirstPacketTimeout`: how long a stranger may hold a socket without saying anything.
 pub const DEFAULT_FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// `Sdgroup.LoginTimeout`: a Director's or a Client's login at sdgroup.
@@ -94,8 +96,10 @@ pub struct Model {
     pub state_directory: PathBuf,
     /// Where `/metrics`, `/livez` and `/readyz` are served, if at all.
     pub metrics_address: Option<SocketAddr>,
-    /// Where the operator's interface is served, if at all.
+    /// Where the operator's interface and the dashboard are served, if at all; there is a token then.
     pub admin_address: Option<SocketAddr>,
+    /// What a caller at that address has to know.
+    pub admin_token: Option<Secret>,
     /// The socket in the file system where the operator's interface is served.
     pub admin_socket: PathBuf,
     /// TLS on data connections that sdgroup is one end of, with their callers and with storages.

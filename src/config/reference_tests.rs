@@ -140,7 +140,25 @@ const TABLES: &[Table] = &[
                     "AdminAddress",
                     "address:port",
                     NONE,
-                    "Where the operator's interface is served over TCP. Nowhere when left out.",
+                    "Where the dashboard and the operator's interface are served over TCP. Nowhere when left out.",
+                ),
+                (
+                    "AdminToken",
+                    "text",
+                    NONE,
+                    "What a caller at AdminAddress has to show; 16 characters or more. AdminAddress needs it.",
+                ),
+                (
+                    "AdminTokenFile",
+                    "path",
+                    NONE,
+                    "The same in a file that holds the token and nothing else.",
+                ),
+                (
+                    "AdminTokenCredential",
+                    "name",
+                    NONE,
+                    "The same as a credential of systemd's.",
                 ),
                 (
                     "AdminSocket",
@@ -566,7 +584,12 @@ fn the_table_has_every_key_and_no_other() {
 const OTHER: &[(&str, &str, &str)] = &[
     ("[Sdgroup]", "StateDirectory", "\"/elsewhere\""),
     ("[Sdgroup]", "MetricsAddress", "\"127.0.0.1:1\""),
-    ("[Sdgroup]", "AdminAddress", "\"127.0.0.1:2\""),
+    (
+        "[Sdgroup]",
+        "AdminAddress",
+        "\"127.0.0.1:2\"\nAdminToken = \"0123456789abcdef\"",
+    ),
+    ("[Sdgroup]", "AdminToken", "\"0123456789abcdef\""),
     ("[Sdgroup]", "AdminSocket", "\"/elsewhere.sock\""),
     ("[Sdgroup]", "LogFormat", "\"json\""),
     ("[Sdgroup]", "LogLevel", "\"debug\""),

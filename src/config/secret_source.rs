@@ -21,7 +21,7 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// Where a password is, as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SecretSource {
-    /// `Password`: it stands there.
+    /// `Password`, `AdminToken`: it stands there.
     Inline(Secret),
     /// `PasswordFile`: it is what the file holds; a relative path begins at the configuration file's directory.
     File(PathBuf),
@@ -141,6 +141,16 @@ pub(super) struct Resolver<'r> {
 impl Resolver<'_> {
     /// The secret; `None` when there is none, which is then among the problems.
     pub(super) fn resolve(&mut self, source: &At<SecretSource>, problems: &mut Problems<'_>) -> Option<Secret> {
+        self.resolve_as("Password", source, problems)
+    }
+
+    /// The same of a secret that is written as `key`.
+    pub(super) fn resolve_as(
+        &mut self,
+        key: &str,
+        source: &At<SecretSource>,
+        problems: &mut Problems<'_>,
+    ) -> Option<Secret> {
         let span = &source.span;
         match &source.value {
             SecretSource::Inline(secret) => {
@@ -151,7 +161,7 @@ impl Resolver<'_> {
                     problems.warning(
                         span,
                         text,
-                        format!("chmod o-r {file}, or use PasswordFile or PasswordCredential"),
+                        format!("chmod o-r {file}, or use {key}File or {key}Credential"),
                     );
                 }
                 Some(secret.clone())
@@ -164,35 +174,35 @@ impl Resolver<'_> {
                             let text = format!("every user of this machine can read {}", path.display());
                             problems.warning(span, text, format!("chmod o-r {}", path.display()));
                         }
-                        accept(&content.bytes, "PasswordFile", span, problems)
+                        accept(&content.bytes, &format!("{key}File"), span, problems)
                     }
                     Err(error) => {
-                        let text = format!("cannot read PasswordFile {}: {error}", path.display());
+                        let text = format!("cannot read {key}File {}: {error}", path.display());
                         problems.error(span, text, "the user that sdgroup runs as must be able to read it");
                         None
                     }
                 }
             }
-            SecretSource::Credential(name) => self.credential(name, span, problems),
+            SecretSource::Credential(name) => self.credential(key, name, span, problems),
         }
     }
 
-    fn credential(&self, name: &str, span: &Span, problems: &mut Problems<'_>) -> Option<Secret> {
+    fn credential(&self, key: &str, name: &str, span: &Span, problems: &mut Problems<'_>) -> Option<Secret> {
         if name.contains('/') || name == "." || name == ".." {
             let advice = "write the name that LoadCredential= gives it in the unit, not a path";
-            problems.error(span, "PasswordCredential is no credential's name", advice);
+            problems.error(span, format!("{key}Credential is no credential's name"), advice);
             return None;
         }
         match self.secrets.credential(name) {
-            Ok(content) => accept(&content.bytes, "PasswordCredential", span, problems),
+            Ok(content) => accept(&content.bytes, &format!("{key}Credential"), span, problems),
             Err(error @ CredentialError::NotLookedAt) => {
-                problems.warning(span, format!("PasswordCredential {name}: {error}"), "");
+                problems.warning(span, format!("{key}Credential {name}: {error}"), "");
                 // Stands for it in a model that is checked and thrown away.
-                Some(Secret::new(name.to_owned()))
+                Some(Secret::new(format!("the credential {name}")))
             }
             Err(error) => {
-                let advice = format!("add LoadCredential={name}:/path/to/the/file to the unit, or use PasswordFile");
-                problems.error(span, format!("PasswordCredential {name}: {error}"), advice);
+                let advice = format!("add LoadCredential={name}:/path/to/the/file to the unit, or use {key}File");
+                problems.error(span, format!("{key}Credential {name}: {error}"), advice);
                 None
             }
         }
@@ -214,7 +224,7 @@ fn accept(bytes: &[u8], key: &str, span: &Span, problems: &mut Problems<'_>) -> 
     problems.error(
         span,
         format!("what {key} names {fault}"),
-        "it must hold the password and nothing else, on one line",
+        "it must hold the secret and nothing else, on one line",
     );
     None
 }

@@ -82,6 +82,7 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
     // Keys that cannot be at their default: they are off, or mean another storage or way.
     let other = [
         "AdminAddress",
+        "AdminToken",
         "PasswordFile",
         "PasswordCredential",
         "Device",
@@ -117,6 +118,47 @@ fn the_example_compiles_and_its_comments_tell_the_defaults() {
     );
     let complete = compiled(&uncommented).unwrap_or_else(|problems| panic!("{}", problems[0]));
     assert_eq!(complete, example);
+}
+
+#[test]
+fn the_operators_address_needs_a_token_that_cannot_be_guessed() {
+    let at = |lines: &str| format!("[Sdgroup]\n{lines}\n{SMALL}");
+    let good = "AdminAddress = \"127.0.0.1:9106\"\nAdminToken = \"0123456789abcdef\"";
+    let loaded = compiled(&at(good)).unwrap();
+    assert_eq!(loaded.warnings, Vec::new());
+    let token = loaded.model.admin_token.unwrap();
+    assert_eq!(token.reveal(), "0123456789abcdef");
+    for (lines, told) in [
+        (
+            "AdminAddress = \"127.0.0.1:9106\"",
+            "AdminAddress without a token would let everybody command",
+        ),
+        (
+            "AdminToken = \"hunter2\"",
+            "the token is not 16 plain characters or more",
+        ),
+        (
+            "AdminToken = \"0123456789abcdef\"\nAdminTokenFile = \"x\"",
+            "the same secret is written more than once",
+        ),
+        (
+            "AdminTokenFile = \"/nowhere/x\"",
+            "cannot read AdminTokenFile /nowhere/x",
+        ),
+    ] {
+        let shown = shown(&at(lines));
+        assert!(shown.contains(told), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("0123456789abcdef"),
+            "{shown}"
+        );
+    }
+    let open = compiled(&at(&good.replace("127.0.0.1", "0.0.0.0"))).unwrap();
+    assert!(
+        open.warnings[0].to_string().contains("unencrypted"),
+        "{:?}",
+        open.warnings
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
         state_directory: "state".into(),
         metrics_address: None,
         admin_address: None,
+        admin_token: None,
         admin_socket: "/nowhere/admin.sock".into(),
         log: model::Log {
             format: model::LogFormat::Text,

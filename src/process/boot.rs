@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ use crate::session::peers::{self, Introduction};
 use crate::session::{self, Context, Current, States};
 use crate::store::{Follower, News, SharedStore, SqliteStore, StateRecord, Store};
 use crate::telemetry::event::{HandoverFailed, StoreFailed};
+use crate::types::Moment;
 use crate::volumes::Ledger;
 
 /// How long a session waits for an answer of the shared database before that counts as away.
@@ -178,6 +179,7 @@ pub(super) fn start(
     });
 
     let (wanted, handovers) = mpsc::channel(1);
+    let signs = Arc::new(Signs::new(phases.watch(), Arc::clone(&current)));
     let office = admin::api::Office {
         current: Arc::clone(&current),
         store,
@@ -186,14 +188,11 @@ pub(super) fn start(
             program,
             wanted,
         }),
+        vitals: Arc::clone(&signs) as Arc<dyn admin::Vitals>,
+        started: Moment::of(SystemTime::now()),
     };
-    let signs = Arc::new(Signs::new(phases.watch(), Arc::clone(&current)));
     let pages = admin::pages(exposition.clone(), signs);
-    let house = House {
-        current: Arc::clone(&current),
-        own: pages.clone().merge(admin::api::api(office)),
-        pages,
-    };
+    let house = House::new(&current, pages, admin::api::api(office));
     let departed = CancellationToken::new();
     watch(&current, exposition, &departed, stop);
     Serving {

@@ -25,7 +25,8 @@ use crate::session::{self, Current};
 #[derive(Debug)]
 pub(super) struct Doors {
     listeners: Vec<(Arc<TcpListener>, SocketAddr)>,
-    pages: Vec<(Arc<TcpListener>, SocketAddr)>,
+    metrics: Option<(Arc<TcpListener>, SocketAddr)>,
+    admin: Option<(Arc<TcpListener>, SocketAddr)>,
     socket: Arc<AdminSocket>,
 }
 
@@ -91,25 +92,24 @@ impl Doors {
             let address = listener.address;
             listeners.push((inherited.listener(address, "[[Listen]]")?, address));
         }
-        let mut pages = Vec::new();
-        if let Some(address) = model.metrics_address {
-            pages.push((inherited.listener(address, "MetricsAddress")?, address));
-        }
-        let other = model.admin_address;
-        if let Some(address) = other.filter(|address| Some(*address) != model.metrics_address) {
-            pages.push((inherited.listener(address, "AdminAddress")?, address));
-        }
+        let mut page = |address: Option<SocketAddr>, key| {
+            let open = |address| inherited.listener(address, key).map(|listener| (listener, address));
+            address.map(open).transpose()
+        };
+        let metrics = page(model.metrics_address, "MetricsAddress")?;
+        let admin = page(model.admin_address, "AdminAddress")?;
         let socket = inherited.admin_socket(&model.admin_socket)?;
         Ok(Self {
             listeners,
-            pages,
+            metrics,
+            admin,
             socket,
         })
     }
 
     /// All of them, and what they are.
     pub(super) fn passed(&self) -> (Passed, Vec<BorrowedFd<'_>>) {
-        let tcp = self.listeners.iter().chain(&self.pages);
+        let tcp = self.listeners.iter().chain(&self.metrics).chain(&self.admin);
         let (mut sockets, addresses): (Vec<_>, _) = tcp.map(|(listener, address)| (listener.as_fd(), *address)).unzip();
         sockets.push(self.socket.as_fd());
         let passed = Passed {
@@ -135,9 +135,11 @@ impl Doors {
             bounds,
             stop.clone(),
         ));
-        for (listener, _) in &self.pages {
-            let pages = house.pages.clone();
-            tasks.spawn(admin::server::serve(Arc::clone(listener), pages, bounds, stop.clone()));
+        for (listener, found) in [(&self.metrics, &house.pages), (&self.admin, &house.guarded)] {
+            if let Some((listener, _)) = listener {
+                let (listener, found) = (Arc::clone(listener), found.clone());
+                tasks.spawn(admin::server::serve(listener, found, bounds, stop.clone()));
+            }
         }
         for (listener, address) in &self.listeners {
             let address = *address;
@@ -152,11 +154,29 @@ impl Doors {
 /// What callers find.
 #[derive(Debug)]
 pub(super) struct House {
-    pub(super) current: Arc<Current>,
+    current: Arc<Current>,
     /// On the operator's socket.
-    pub(super) own: Router,
-    /// At the addresses of pages.
-    pub(super) pages: Router,
+    own: Router,
+    /// At `MetricsAddress`.
+    pages: Router,
+    /// At `AdminAddress`.
+    guarded: Router,
+}
+
+impl House {
+    /// With the interface `api` where the operator is, and where somebody shows the token of the configuration in force.
+    pub(super) fn new(current: &Arc<Current>, pages: Router, api: Router) -> Self {
+        let token = {
+            let current = Arc::clone(current);
+            move || current.context().model.admin_token.clone()
+        };
+        Self {
+            current: Arc::clone(current),
+            own: pages.clone().merge(api.clone()),
+            guarded: pages.clone().merge(admin::token::guarded(api, Arc::new(token))),
+            pages,
+        }
+    }
 }
 
 /// Doors that are attended.

@@ -104,6 +104,10 @@ impl Vitals for Signs {
         shown.predecessors.show(predecessors.len(), jobs);
     }
 
+    fn phase(&self) -> &'static str {
+        self.phase.borrow().as_str()
+    }
+
     fn obstacles(&self) -> Vec<String> {
         let now = Instant::now();
         let phase = *self.phase.borrow();

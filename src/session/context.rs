@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::history::Recorder;
 use super::identity::Identities;
 use super::jobs::{Jobs, Stop};
+use super::listed::Sessions;
 use super::peers::Peers;
 use super::rates::Rates;
 use super::routes::Routes;
@@ -42,6 +43,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// The jobs on control connections.
     pub jobs: Arc<Jobs>,
+    /// The sessions whose callers are known.
+    pub listed: Arc<Sessions>,
     /// Where their data connections go.
     pub routes: Arc<Routes>,
     /// The other processes, while a handover lasts.
@@ -57,7 +60,7 @@ pub struct Context {
     /// How the database is that is shared with other sdgroups, if one is.
     pub store_view: Option<watch::Receiver<StoreView>>,
     /// How fast data goes to and from storages.
-    pub(super) rates: Arc<Rates>,
+    pub rates: Arc<Rates>,
     /// Where identities of our own come from.
     pub identities: Arc<Identities>,
 }
@@ -84,6 +87,7 @@ impl Context {
             states: Arc::new(states),
             recorder,
             jobs: Arc::default(),
+            listed: Arc::default(),
             routes: Arc::default(),
             pipes: Arc::new(pipes),
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),

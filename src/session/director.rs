@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use super::console::{After, Console};
 use super::context::Context;
 use super::front::Arrival;
 use super::job::{self, Facts};
+use super::listed::{Ends, SessionFacts};
 use super::storage::{certificates, policy};
 use super::{dice, end};
 use crate::channel::{Channel, ChannelError, drive};
@@ -46,7 +49,23 @@ pub(super) async fn run(
         return end::part(channel).await;
     };
     let session = arrival.known();
-    let ended = match serve(&caller, channel).await {
+    let end = CancellationToken::new();
+    let listed = caller.context.listed.enter(
+        SessionFacts {
+            kind: SessionKind::Console,
+            peer,
+            director: caller.name.clone(),
+            group: caller.group.name.clone(),
+            job: None,
+        },
+        Ends::Token(end.clone()),
+    );
+    let served = tokio::select! {
+        served = serve(&caller, channel) => served,
+        () = end.cancelled() => Served::Console("ended_by_operator"),
+    };
+    drop(listed);
+    let ended = match served {
         Served::Console(end) => end,
         Served::Job(channel, announcement) => {
             let Announcement {

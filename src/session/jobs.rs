@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::recent::{EndedJob, Recent};
+use super::history::now;
+use super::recent::{EndedJob, FailedOver, Failovers, Recent};
 use crate::group::{Condition, Explanation, Waiting};
+use crate::relay::Tally;
 use crate::types::{
     ClientName, DirectorName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, Moment, StorageName,
 };
@@ -25,6 +27,8 @@ pub enum Stop {
     Replaced,
     /// The process ends at once.
     Shutdown,
+    /// The operator of sdgroup ended its session.
+    Operator,
 }
 
 /// What is known of a job from the start.
@@ -55,6 +59,8 @@ pub struct JobFacts {
 pub struct Progress {
     /// Where it was placed; `None` while it waits for its place.
     pub storage: Option<StorageName>,
+    /// When it was placed there.
+    pub placed: Option<Moment>,
     /// What was weighed when it was placed, or when it could not be.
     pub explanation: Option<Arc<Explanation>>,
     /// What it waits for, and behind how many others, as it was last told. None when it does not wait.
@@ -69,6 +75,8 @@ pub struct Job {
     stop: CancellationToken,
     why: Mutex<Option<Stop>>,
     progress: Mutex<Progress>,
+    /// Of its data connection at the storage that has it.
+    tally: Mutex<Option<Arc<Tally>>>,
     settled: AtomicBool,
     canceled: AtomicBool,
 }
@@ -88,7 +96,21 @@ impl Job {
 
     /// Notes where it was placed.
     pub fn placed_on(&self, storage: StorageName) {
-        self.lock().storage = Some(storage);
+        let mut progress = self.lock();
+        progress.storage = Some(storage);
+        progress.placed = Some(now());
+    }
+
+    /// Notes where the bytes of its data connection are counted.
+    pub(super) fn counts_at(&self, tally: &Arc<Tally>) {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(tally));
+    }
+
+    /// The bytes that its data connection has moved so far, to the storage and from it.
+    #[must_use]
+    pub fn moved(&self) -> (u64, u64) {
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.as_ref().map_or((0, 0), |tally| (tally.to_far(), tally.to_near()))
     }
 
     /// Notes why it has a place, or none.
@@ -158,6 +180,7 @@ impl Job {
 pub struct Jobs {
     live: Mutex<HashMap<(DirectorKey, JobName), Arc<Job>>>,
     recent: Mutex<Recent>,
+    failovers: Mutex<Failovers>,
     count: watch::Sender<usize>,
 }
 
@@ -180,6 +203,7 @@ impl Jobs {
             stop: CancellationToken::new(),
             why: Mutex::new(None),
             progress: Mutex::default(),
+            tally: Mutex::default(),
             settled: AtomicBool::new(false),
             canceled: AtomicBool::new(false),
         });
@@ -232,6 +256,19 @@ impl Jobs {
         recent.youngest_first().cloned().collect()
     }
 
+    /// Notes that a job went on from a storage that did not take it.
+    pub(super) fn failed_over(&self, failover: FailedOver) {
+        let mut failovers = self.failovers.lock().unwrap_or_else(PoisonError::into_inner);
+        failovers.add(failover);
+    }
+
+    /// The last failovers, the youngest first.
+    #[must_use]
+    pub fn failovers(&self) -> Vec<FailedOver> {
+        let failovers = self.failovers.lock().unwrap_or_else(PoisonError::into_inner);
+        failovers.youngest_first().cloned().collect()
+    }
+
     /// Counts a data connection whose job is over, and whose Client still reads.
     #[must_use]
     pub fn draining(self: &Arc<Self>) -> Draining {
@@ -261,6 +298,14 @@ impl Drop for Draining {
 pub struct LiveJob {
     job: Arc<Job>,
     jobs: Arc<Jobs>,
+}
+
+impl LiveJob {
+    /// The job, for whoever looks on.
+    #[must_use]
+    pub fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
 }
 
 impl std::ops::Deref for LiveJob {

@@ -1,4 +1,4 @@
-//! How fast data goes to and from each storage just now, for those who look at a group's status.
+//! How fast data goes to and from each storage just now, and went in the last hour, for those who look at a group's status.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,47 @@ use crate::types::StorageName;
 /// Over how many seconds a rate is taken: long enough to be steady, short enough to be "now".
 const WINDOW_SECONDS: usize = 10;
 
+/// Seconds of one point of the last hour.
+pub const POINT_SECONDS: u64 = 30;
+
+/// Points of the last hour.
+pub const POINTS: usize = 120;
+
 /// How often a relay adds what has passed, so that a rate is steady.
 pub(super) const ADD_EVERY: Duration = Duration::from_secs(1);
 
 /// The rates of every storage that something passed to or from.
 #[derive(Debug)]
-pub(super) struct Rates {
+pub struct Rates {
     epoch: Instant,
-    storages: Mutex<HashMap<StorageName, Window>>,
+    storages: Mutex<HashMap<StorageName, Passed>>,
+}
+
+/// What has passed to and from one storage.
+#[derive(Debug, Default)]
+struct Passed {
+    /// By seconds.
+    now: Window<{ WINDOW_SECONDS + 1 }>,
+    /// By points.
+    hour: Window<{ POINTS + 1 }>,
 }
 
 /// Bytes in a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Rate {
+pub struct Rate {
     /// To the storage.
-    pub(super) to_storage: u64,
+    pub to_storage: u64,
     /// From the storage.
-    pub(super) from_storage: u64,
+    pub from_storage: u64,
+}
+
+impl Rate {
+    fn over(self, seconds: u64) -> Self {
+        Self {
+            to_storage: self.to_storage / seconds,
+            from_storage: self.from_storage / seconds,
+        }
+    }
 }
 
 impl Rates {
@@ -37,7 +61,7 @@ impl Rates {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StorageName, Window>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StorageName, Passed>> {
         self.storages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,19 +69,38 @@ impl Rates {
     pub(super) fn add(&self, storage: &StorageName, bytes: Rate, now: Instant) {
         let second = self.second(now);
         let mut storages = self.lock();
-        match storages.get_mut(storage) {
-            Some(window) => window.add(second, bytes),
-            None => storages.entry(storage.clone()).or_default().add(second, bytes),
+        if !storages.contains_key(storage) {
+            storages.insert(storage.clone(), Passed::default());
+        }
+        if let Some(passed) = storages.get_mut(storage) {
+            passed.now.add(second, bytes);
+            passed.hour.add(second / POINT_SECONDS, bytes);
         }
     }
 
     /// The rate over the last ten whole seconds before `now`.
-    pub(super) fn of(&self, storage: &StorageName, now: Instant) -> Rate {
+    #[must_use]
+    pub fn of(&self, storage: &StorageName, now: Instant) -> Rate {
         let second = self.second(now);
-        let mut storages = self.lock();
-        storages
-            .get_mut(storage)
-            .map_or_else(Rate::default, |window| window.rate(second))
+        let sum = self.lock().get_mut(storage).map(|passed| {
+            let points = passed.now.points(second);
+            points.fold(Rate::default(), |sum, point| Rate {
+                to_storage: sum.to_storage.saturating_add(point.to_storage),
+                from_storage: sum.from_storage.saturating_add(point.from_storage),
+            })
+        });
+        sum.unwrap_or_default().over(WINDOW_SECONDS as u64)
+    }
+
+    /// The rates of the last hour in whole points of [`POINT_SECONDS`] each, the oldest first.
+    #[must_use]
+    pub fn of_hour(&self, storage: &StorageName, now: Instant) -> Vec<Rate> {
+        let point = self.second(now) / POINT_SECONDS;
+        let points = self.lock().get_mut(storage).map(|passed| {
+            let points = passed.hour.points(point);
+            points.map(|bytes| bytes.over(POINT_SECONDS)).collect()
+        });
+        points.unwrap_or_default()
     }
 
     fn second(&self, at: Instant) -> u64 {
@@ -65,18 +108,27 @@ impl Rates {
     }
 }
 
-/// The bytes of each of the last whole seconds, and of the one that has begun.
-#[derive(Debug, Default)]
-struct Window {
-    /// The second that has begun.
+/// The bytes of each of the last `N - 1` whole stretches of time, and of the one that has begun.
+#[derive(Debug)]
+struct Window<const N: usize> {
+    /// The stretch that has begun.
     current: u64,
-    /// Of this second and those before it, by the second's number.
-    bytes: [Rate; WINDOW_SECONDS + 1],
+    /// Of this stretch and those before it, by the stretch's number.
+    bytes: [Rate; N],
 }
 
-impl Window {
-    fn add(&mut self, second: u64, bytes: Rate) {
-        self.advance(second);
+impl<const N: usize> Default for Window<N> {
+    fn default() -> Self {
+        Self {
+            current: 0,
+            bytes: [Rate::default(); N],
+        }
+    }
+}
+
+impl<const N: usize> Window<N> {
+    fn add(&mut self, stretch: u64, bytes: Rate) {
+        self.advance(stretch);
         let at = Self::place(self.current);
         if let Some(sum) = self.bytes.get_mut(at) {
             sum.to_storage = sum.to_storage.saturating_add(bytes.to_storage);
@@ -84,26 +136,18 @@ impl Window {
         }
     }
 
-    fn rate(&mut self, second: u64) -> Rate {
-        self.advance(second);
+    /// The whole stretches before `stretch`, the oldest first.
+    fn points(&mut self, stretch: u64) -> impl Iterator<Item = Rate> + '_ {
+        self.advance(stretch);
         let begun = Self::place(self.current);
-        let whole = self.bytes.iter().enumerate().filter(|(at, _)| *at != begun);
-        let (mut to_storage, mut from_storage) = (0_u64, 0_u64);
-        for (_, bytes) in whole {
-            to_storage = to_storage.saturating_add(bytes.to_storage);
-            from_storage = from_storage.saturating_add(bytes.from_storage);
-        }
-        let seconds = WINDOW_SECONDS as u64;
-        Rate {
-            to_storage: to_storage / seconds,
-            from_storage: from_storage / seconds,
-        }
+        let oldest_first = (1..N).map(move |after| (begun + after) % N);
+        oldest_first.filter_map(|at| self.bytes.get(at).copied())
     }
 
     /// Forgets what is too long ago.
-    fn advance(&mut self, second: u64) {
-        let passed = second.saturating_sub(self.current);
-        for number in (self.current + 1..=second).rev().take(self.bytes.len()) {
+    fn advance(&mut self, stretch: u64) {
+        let passed = stretch.saturating_sub(self.current);
+        for number in (self.current + 1..=stretch).rev().take(N) {
             if let Some(bytes) = self.bytes.get_mut(Self::place(number)) {
                 *bytes = Rate::default();
             }
@@ -111,8 +155,8 @@ impl Window {
         self.current += passed;
     }
 
-    fn place(second: u64) -> usize {
-        usize::try_from(second % (WINDOW_SECONDS as u64 + 1)).unwrap_or_default()
+    fn place(stretch: u64) -> usize {
+        usize::try_from(stretch % N as u64).unwrap_or_default()
     }
 }
 
@@ -149,5 +193,25 @@ mod tests {
         assert_eq!(rates.of(&name, at(1_000_001)), to(1_000));
         let unknown = StorageName::new("File9").unwrap();
         assert_eq!(rates.of(&unknown, at(1_000_002)), Rate::default());
+    }
+
+    #[test]
+    fn the_last_hour_is_there_in_points() {
+        let epoch = Instant::now();
+        let name = StorageName::new("File4").unwrap();
+        let rates = Rates::new(epoch);
+        let at = |seconds: u64| epoch + Duration::from_secs(seconds);
+        assert_eq!(rates.of_hour(&name, at(0)), []);
+        for second in 0..90 {
+            rates.add(&name, to(1_000), at(second));
+        }
+        for second in 100..110 {
+            rates.add(&name, to(9_000), at(second));
+        }
+        let hour = rates.of_hour(&name, at(125));
+        assert_eq!(hour.len(), POINTS);
+        assert_eq!(hour[POINTS - 4..], [to(1_000), to(1_000), to(1_000), to(3_000)]);
+        assert_eq!(hour[..POINTS - 4], [Rate::default(); POINTS - 4]);
+        assert_eq!(rates.of_hour(&name, at(10_000)), vec![Rate::default(); POINTS]);
     }
 }

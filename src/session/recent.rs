@@ -1,4 +1,5 @@
-//! The last jobs that have ended, with all that was weighed when they were placed. Kept in memory, and bounded.
+//! The last jobs that have ended, with all that was weighed when they were placed; and the last failovers. Kept in memory,
+//! and bounded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ const MOST_JOBS: usize = 500;
 
 /// How many storages' numbers may be kept in all of them together: groups can be large.
 const MOST_JUDGED: usize = 20_000;
+
+/// How many failovers are kept.
+const MOST_FAILOVERS: usize = 100;
 
 /// A job that has ended.
 #[derive(Debug)]
@@ -66,11 +70,74 @@ impl Recent {
     }
 }
 
+/// A storage did not take a job, or lost it before it ran, and the job went on to another.
+#[derive(Debug, Clone)]
+pub struct FailedOver {
+    /// When.
+    pub at: Moment,
+    /// What is known of the job from its start.
+    pub job: JobFacts,
+    /// The storage that it left.
+    pub from: StorageName,
+    /// Why, in a word; one of a fixed set.
+    pub cause: &'static str,
+    /// The same for people.
+    pub error: String,
+}
+
+/// The last of them.
+#[derive(Debug, Default)]
+pub(super) struct Failovers(VecDeque<FailedOver>);
+
+impl Failovers {
+    pub(super) fn add(&mut self, failover: FailedOver) {
+        self.0.push_back(failover);
+        if self.0.len() > MOST_FAILOVERS {
+            self.0.pop_front();
+        }
+    }
+
+    pub(super) fn youngest_first(&self) -> impl Iterator<Item = &FailedOver> {
+        self.0.iter().rev()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::group::Judged;
     use crate::types::{ClientName, DirectorName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType};
+
+    fn facts(number: u32) -> JobFacts {
+        JobFacts {
+            director: DirectorName::new("dir").unwrap(),
+            id: JobId(number),
+            name: JobName::new("J.1").unwrap(),
+            group: GroupName::new("G").unwrap(),
+            resource: JobResourceName::new("J").unwrap(),
+            client: ClientName::new("client").unwrap(),
+            job_type: JobType::Backup,
+            level: JobLevel::Full,
+            arrived: Moment(0),
+        }
+    }
+
+    #[test]
+    fn the_last_failovers_are_kept() {
+        let mut failovers = Failovers::default();
+        for number in 0..250 {
+            failovers.add(FailedOver {
+                at: Moment(0),
+                job: facts(number),
+                from: StorageName::new("File4").unwrap(),
+                cause: "dial",
+                error: String::new(),
+            });
+        }
+        let numbers: Vec<u32> = failovers.youngest_first().map(|failover| failover.job.id.0).collect();
+        assert_eq!(numbers.len(), MOST_FAILOVERS);
+        assert_eq!(numbers[..2], [249, 248]);
+    }
 
     fn job(number: u32, members: usize) -> EndedJob {
         let judged = Judged {
@@ -91,17 +158,7 @@ mod tests {
             ineligible: None,
         };
         EndedJob {
-            facts: JobFacts {
-                director: DirectorName::new("dir").unwrap(),
-                id: JobId(number),
-                name: JobName::new("J.1").unwrap(),
-                group: GroupName::new("G").unwrap(),
-                resource: JobResourceName::new("J").unwrap(),
-                client: ClientName::new("client").unwrap(),
-                job_type: JobType::Backup,
-                level: JobLevel::Full,
-                arrived: Moment(0),
-            },
+            facts: facts(number),
             storage: None,
             explanation: Some(Arc::new(Explanation {
                 members: vec![judged; members],

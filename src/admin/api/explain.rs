@@ -7,9 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::explanation::ExplanationShown;
-use super::{ApiError, Desk};
+use super::{ApiError, Desk, ErrorShown};
 use crate::config::spelling::did_you_mean;
 use crate::group::{Access, Group, PlacementRequest};
 use crate::store::JobRecord;
@@ -21,7 +22,7 @@ use crate::types::{
 const RECALLED: u64 = 10_000;
 
 /// The job. What is left out is taken from the last run of a job of this name, if one is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainWanted {
     /// The group; may be left out where there is one, or where the job's last run was in one.
@@ -42,7 +43,7 @@ pub struct ExplainWanted {
 }
 
 /// What would happen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Explained {
     /// The group that was asked.
     pub group: String,
@@ -68,6 +69,17 @@ pub struct Explained {
 /// What stands for a name that is nowhere to be had.
 const UNKNOWN: &str = "unknown";
 
+/// Where a job would go that came now, and why. Nothing happens by asking.
+#[utoipa::path(
+    post,
+    path = "/api/v1/explain",
+    request_body = ExplainWanted,
+    responses(
+        (status = 200, body = Explained),
+        (status = 400, body = ErrorShown),
+        (status = 404, body = ErrorShown),
+    ),
+)]
 pub(super) async fn explain(
     State(desk): State<Desk>,
     wanted: Result<Json<ExplainWanted>, JsonRejection>,

@@ -1,11 +1,12 @@
 //! Why a job goes where it goes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::group::{Explanation, Judged};
 
 /// What was weighed for one job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExplanationShown {
     /// In a line, as job logs have it.
     pub reason: String,
@@ -30,7 +31,7 @@ pub struct ExplanationShown {
 }
 
 /// What a shadow policy would choose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShadowShown {
     /// Its name.
     pub policy: String,
@@ -43,7 +44,7 @@ pub struct ShadowShown {
     clippy::struct_excessive_bools,
     reason = "each is true or not whatever the others are"
 )]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberShown {
     /// Which.
     pub storage: String,

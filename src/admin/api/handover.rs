@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{ApiError, Office};
+use super::{ApiError, ErrorShown, Office};
 
 /// The process, and those whose jobs it waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessShown {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuccessionShown {
     /// Its number in the system.
     pub pid: u32,
     /// Its version.
@@ -22,7 +23,7 @@ pub struct ProcessShown {
 }
 
 /// A process that has handed over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PredecessorShown {
     /// Its number in the system.
     pub pid: u32,
@@ -33,7 +34,7 @@ pub struct PredecessorShown {
 }
 
 /// What a handover has done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HandoverShown {
     /// The number of the process that serves now.
     pub successor: u32,
@@ -43,9 +44,11 @@ pub struct HandoverShown {
     pub jobs: usize,
 }
 
-pub(super) async fn show(State(office): State<Office>) -> Json<ProcessShown> {
+/// Tells how the process is, and of those that have handed over.
+#[utoipa::path(get, path = "/api/v1/handover", responses((status = 200, body = SuccessionShown)))]
+pub(super) async fn show(State(office): State<Office>) -> Json<SuccessionShown> {
     let predecessors = office.current.context().peers.predecessors().into_iter();
-    Json(ProcessShown {
+    Json(SuccessionShown {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         is_replaced: office.steering.is_replaced(),
@@ -59,6 +62,15 @@ pub(super) async fn show(State(office): State<Office>) -> Json<ProcessShown> {
     })
 }
 
+/// Starts the program anew and hands over to it; the answer comes when the new process serves.
+#[utoipa::path(
+    post,
+    path = "/api/v1/handover",
+    responses(
+        (status = 200, body = HandoverShown),
+        (status = 409, description = "Nothing has changed.", body = ErrorShown),
+    ),
+)]
 pub(super) async fn hand_over(State(office): State<Office>) -> Result<Json<HandoverShown>, ApiError> {
     // Not to be broken off in the middle when the caller goes.
     let handing = tokio::spawn(Arc::clone(&office.steering).hand_over());

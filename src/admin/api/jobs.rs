@@ -1,8 +1,11 @@
 //! The jobs on control connections, and the last ones that were, each with why it is where it is.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Desk;
 use super::explanation::ExplanationShown;
@@ -11,7 +14,7 @@ use crate::session::{EndedJob, Job, JobFacts};
 use crate::types::Moment;
 
 /// All of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobsShown {
     /// Those that have a storage, or look for one, the oldest first.
     pub running: Vec<RunningShown>,
@@ -20,7 +23,7 @@ pub struct JobsShown {
 }
 
 /// What is known of a job from its start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobShown {
     /// The Director that runs it.
     pub director: String,
@@ -44,13 +47,19 @@ pub struct JobShown {
 }
 
 /// A job that runs or waits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunningShown {
     /// The job.
     #[serde(flatten)]
     pub job: JobShown,
     /// Where it is; none while it waits for a place.
     pub storage: Option<String>,
+    /// When it was placed there.
+    pub placed: Option<String>,
+    /// What its data connection has sent to the storage so far, in bytes.
+    pub to_storage_bytes: u64,
+    /// What its data connection has got from the storage so far, in bytes.
+    pub from_storage_bytes: u64,
     /// What it waits for, if it waits.
     pub waits: Option<WaitShown>,
     /// Why it is there, or nowhere yet.
@@ -58,7 +67,7 @@ pub struct RunningShown {
 }
 
 /// A wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitShown {
     /// `busy`: storages are well and have enough to do. `down`: none is well.
     pub cause: String,
@@ -67,7 +76,7 @@ pub struct WaitShown {
 }
 
 /// A job that has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndedShown {
     /// The job.
     #[serde(flatten)]
@@ -90,17 +99,24 @@ pub struct EndedShown {
     pub explanation: Option<ExplanationShown>,
 }
 
+/// The jobs that run or wait, and the last that have ended.
+#[utoipa::path(get, path = "/api/v1/jobs", responses((status = 200, body = JobsShown)))]
 pub(super) async fn all(State(desk): State<Desk>) -> Json<JobsShown> {
     let jobs = &desk.context.jobs;
-    let mut live = jobs.all();
-    live.sort_by_key(|job| (job.facts.arrived, job.facts.id));
     Json(JobsShown {
-        running: live.iter().map(|job| running(job)).collect(),
+        running: live(&desk).iter().map(|job| running(job)).collect(),
         recent: jobs.recent().iter().map(|job| ended(job)).collect(),
     })
 }
 
-fn shown(facts: &JobFacts) -> JobShown {
+/// The jobs that run or wait, the oldest first.
+pub(super) fn live(desk: &Desk) -> Vec<Arc<Job>> {
+    let mut live = desk.context.jobs.all();
+    live.sort_by_key(|job| (job.facts.arrived, job.facts.id));
+    live
+}
+
+pub(super) fn shown(facts: &JobFacts) -> JobShown {
     JobShown {
         director: facts.director.to_string(),
         job_id: facts.id.0,
@@ -115,10 +131,23 @@ fn shown(facts: &JobFacts) -> JobShown {
 }
 
 fn running(job: &Job) -> RunningShown {
+    let explanation = job.progress().explanation;
+    RunningShown {
+        explanation: explanation.as_deref().map(ExplanationShown::from),
+        ..brief(job)
+    }
+}
+
+/// A job without what was weighed.
+pub(super) fn brief(job: &Job) -> RunningShown {
     let progress = job.progress();
+    let (to_storage_bytes, from_storage_bytes) = job.moved();
     RunningShown {
         job: shown(&job.facts),
         storage: progress.storage.map(|storage| storage.to_string()),
+        placed: progress.placed.map(Moment::rfc3339),
+        to_storage_bytes,
+        from_storage_bytes,
         waits: progress.waits.map(|(condition, ahead)| WaitShown {
             cause: match condition {
                 Condition::Busy => "busy",
@@ -127,7 +156,7 @@ fn running(job: &Job) -> RunningShown {
             .to_owned(),
             ahead,
         }),
-        explanation: progress.explanation.as_deref().map(ExplanationShown::from),
+        explanation: None,
     }
 }
 

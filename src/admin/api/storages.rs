@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{ApiError, Desk};
+use super::{ApiError, Desk, ErrorShown};
 use crate::config::spelling::did_you_mean;
 use crate::group::{Availability, StorageLive};
 use crate::types::{self, Decision, Moment, Release, StorageName};
@@ -19,7 +20,7 @@ const MAX_REASON_CHARS: usize = 200;
 const MAX_BY_CHARS: usize = 64;
 
 /// A storage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StorageShown {
     /// Its name.
     pub name: String,
@@ -41,6 +42,8 @@ pub struct StorageShown {
     pub ejected_seconds: Option<u64>,
     /// What is wrong with it.
     pub trouble: Option<String>,
+    /// Whether it gets jobs that write, when it has room for them in number.
+    pub gets_jobs: bool,
     /// The jobs on it.
     pub jobs: u32,
     /// Those of them that read.
@@ -55,10 +58,14 @@ pub struct StorageShown {
     pub room_age_seconds: Option<u64>,
     /// Its release of Bacula.
     pub release: Option<String>,
+    /// What goes to it just now, in bytes per second.
+    pub to_storage_bytes_per_second: u64,
+    /// What comes from it just now, in bytes per second.
+    pub from_storage_bytes_per_second: u64,
 }
 
 /// What the operator wants.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateWanted {
     /// `ready`, `draining`, `sealed` or `maintenance`.
@@ -73,16 +80,38 @@ pub struct StateWanted {
     pub seconds: Option<u64>,
 }
 
+/// How all storages are.
+#[utoipa::path(get, path = "/api/v1/storages", responses((status = 200, body = Vec<StorageShown>)))]
 pub(super) async fn all(State(desk): State<Desk>) -> Json<Vec<StorageShown>> {
     let storages = desk.context.directory.storages().iter();
     Json(storages.map(|live| shown(&desk, live)).collect())
 }
 
+/// How one storage is.
+#[utoipa::path(
+    get,
+    path = "/api/v1/storages/{name}",
+    params(("name" = String, Path, description = "The storage's name")),
+    responses((status = 200, body = StorageShown), (status = 404, body = ErrorShown)),
+)]
 pub(super) async fn one(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<StorageShown>, ApiError> {
     let live = find(&desk, &name)?;
     Ok(Json(shown(&desk, &live)))
 }
 
+/// Puts a storage into a state.
+#[utoipa::path(
+    put,
+    path = "/api/v1/storages/{name}/state",
+    params(("name" = String, Path, description = "The storage's name")),
+    request_body = StateWanted,
+    responses(
+        (status = 200, description = "It is in force.", body = StorageShown),
+        (status = 400, body = ErrorShown),
+        (status = 404, body = ErrorShown),
+        (status = 500, description = "It is in force, but cannot be kept over a restart.", body = ErrorShown),
+    ),
+)]
 pub(super) async fn decide(
     State(desk): State<Desk>,
     Path(name): Path<String>,
@@ -166,8 +195,10 @@ fn line(what: &str, text: &str, most: usize) -> Result<String, ApiError> {
     Ok(text.trim().to_owned())
 }
 
-fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
-    let view = live.view(Instant::now());
+pub(super) fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
+    let now = Instant::now();
+    let view = live.view(now);
+    let rate = desk.context.rates.of(live.name(), now);
     let decision = view.decision.as_deref();
     let groups = desk.context.directory.groups().iter();
     let groups = groups.filter(|group| group.members().iter().any(|member| member.name() == live.name()));
@@ -182,6 +213,7 @@ fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
         availability: word(view.availability).to_owned(),
         ejected_seconds: view.ejected_for.map(|left| left.as_secs()),
         trouble: view.trouble.as_ref().map(|trouble| trouble.text.to_string()),
+        gets_jobs: view.is_usable(),
         jobs: view.running,
         reading_jobs: view.reading,
         jobs_limit: Some(view.limit).filter(|limit| *limit != u32::MAX),
@@ -191,6 +223,8 @@ fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
         release: view.storage_version.map(|version| {
             Release::from_storage(version).map_or_else(|| version.to_string(), |release| release.to_string())
         }),
+        to_storage_bytes_per_second: rate.to_storage,
+        from_storage_bytes_per_second: rate.from_storage,
     }
 }
 

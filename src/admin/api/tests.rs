@@ -69,14 +69,30 @@ impl Steering for Unmoved {
     }
 }
 
-struct Site {
+/// A process that is well.
+#[derive(Debug)]
+struct Well;
+
+impl Vitals for Well {
+    fn show(&self) {}
+
+    fn phase(&self) -> &'static str {
+        "ready"
+    }
+
+    fn obstacles(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+pub(super) struct Site {
     folder: tempfile::TempDir,
-    desk: Desk,
+    pub(super) desk: Desk,
     stop: CancellationToken,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let loaded = config::compile(CONFIG, Path::new("test.toml"), &MachineSecrets::new()).unwrap();
         let model = Arc::new(loaded.model);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
@@ -94,6 +110,8 @@ impl Site {
             current: Current::new(context),
             store,
             steering: Arc::new(Unmoved),
+            vitals: Arc::new(Well),
+            started: Moment(0),
         };
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -105,12 +123,12 @@ impl Site {
         site
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub(super) fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("admin.sock")
     }
 
     /// The status and the body of an answer.
-    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
@@ -126,7 +144,7 @@ impl Site {
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(super) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.ask("GET", path, None).await;
         assert_eq!(status, 200, "{body}");
         body
@@ -144,7 +162,7 @@ impl Drop for Site {
     }
 }
 
-fn facts(id: u32) -> JobFacts {
+pub(super) fn facts(id: u32) -> JobFacts {
     JobFacts {
         director: DirectorName::new("lab-dir").unwrap(),
         id: JobId(id),

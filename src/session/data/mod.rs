@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::front::Arrival;
+use super::listed::{Ends, SessionFacts};
 use super::peers::{self, Whose};
 use super::routes::{Far, FarEnd, Route, Taken};
 use super::{dice, storage};
@@ -93,6 +94,7 @@ pub(super) async fn run(
         return RouteTaken { job: &hello.job, peer }.emit();
     };
     let session = arrival.known();
+    let _listed = context.listed.enter(call.session(), Ends::Token(route.stop.clone()));
     match (&route.far, verified) {
         (Far::One(far), verified) => call.pass(far, client, &frame, verified, taken).await,
         (Far::InTurn { turns, .. }, Some(verified)) => {
@@ -119,6 +121,17 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// It, as it is listed.
+    fn session(&self) -> SessionFacts {
+        SessionFacts {
+            kind: self.kind,
+            peer: self.peer,
+            director: self.route.director.clone(),
+            group: self.route.group.clone(),
+            job: Some(self.route.job.clone()),
+        }
+    }
+
     /// The storage to which the caller is left, if it is: they begin TLS, which rests on a key that both have. Where they
     /// do not, or have different keys, each is logged in.
     fn passed_through(&self) -> Option<&FarEnd> {

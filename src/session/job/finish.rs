@@ -188,7 +188,7 @@ pub(super) fn stop_status(stop: Stop) -> JobStatus {
     match stop {
         Stop::Canceled => JobStatus::Canceled,
         Stop::Stopped => JobStatus::Incomplete,
-        Stop::Replaced | Stop::Shutdown => JobStatus::FatalError,
+        Stop::Replaced | Stop::Shutdown | Stop::Operator => JobStatus::FatalError,
     }
 }
 
@@ -199,6 +199,7 @@ pub(super) fn stop_reason(stop: Stop) -> &'static str {
         Stop::Stopped => "The job was stopped",
         Stop::Replaced => "The Director has started the same job again",
         Stop::Shutdown => "sdgroup was told to end at once",
+        Stop::Operator => "The operator of sdgroup has ended the job",
     }
 }
 
@@ -209,5 +210,6 @@ pub(super) fn stop_label(stop: Stop) -> &'static str {
         Stop::Stopped => "stopped",
         Stop::Replaced => "replaced",
         Stop::Shutdown => "shutdown",
+        Stop::Operator => "ended_by_operator",
     }
 }

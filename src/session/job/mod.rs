@@ -30,12 +30,13 @@ use self::ending::Ending;
 use self::unseated::{Awaits, Unseated};
 use super::context::Context;
 use super::jobs::JobFacts;
+use super::listed::{Ends, SessionFacts};
 use super::routes::NameInUse;
 use super::{end, history};
 use crate::channel::Channel;
 use crate::config::model;
 use crate::group::{Access, PlacementRequest};
-use crate::telemetry::event::{JobRef, LiveSession};
+use crate::telemetry::event::{JobRef, LiveSession, SessionKind};
 use crate::types::{DirectorName, JobLevel, JobType, Release};
 use crate::wire::job::JobCommand;
 
@@ -86,6 +87,17 @@ impl Facts {
             job_type: *job_type,
             level: *level,
             arrived: history::now(),
+        }
+    }
+
+    /// Its control connection, as it is listed.
+    fn session(&self) -> SessionFacts {
+        SessionFacts {
+            kind: SessionKind::Director,
+            peer: self.peer,
+            director: self.director.clone(),
+            group: self.group.name.clone(),
+            job: Some(self.command.job.clone()),
         }
     }
 
@@ -150,6 +162,7 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
         end::part(director).await;
     } else {
         let live = context.jobs.enter(facts.listed());
+        let _listed = context.listed.enter(facts.session(), Ends::Job(Arc::clone(live.job())));
         let left = if facts.reads() {
             read::run(&facts, &mut director, &live, &mut ending).await
         } else if facts.command.sd_client {

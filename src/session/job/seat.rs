@@ -11,9 +11,10 @@ use crate::channel::{Channel, ChannelError};
 use crate::config::model;
 use crate::group::{Access, Condition, Directory, Group, Placement, PlacementRequest, Slot, Trial, Tried};
 use crate::session::error::{Stage, StorageError};
-use crate::session::health;
+use crate::session::history::now;
 use crate::session::jobs::Job;
 use crate::session::storage::{self, Patience, StorageLink, within};
+use crate::session::{FailedOver, health};
 use crate::telemetry::codes;
 use crate::telemetry::event::{JobFailedOver, JobPlaced, JobQueued, QueueCause};
 use crate::types::{SessionIdentity, Severity, StorageName};
@@ -361,6 +362,13 @@ impl<'a> Search<'a> {
             error,
         }
         .emit();
+        facts.context.jobs.failed_over(FailedOver {
+            at: now(),
+            job: self.live.facts.clone(),
+            from: storage.clone(),
+            cause: error.label(),
+            error: error.to_string(),
+        });
         let text = format!("Storage {storage} did not take the job: {error}");
         facts.note(director.outbox(), codes::JOB_FAILED_OVER, Severity::Warning, &text);
         self.tried.add(storage.clone(), trial, error.to_string());

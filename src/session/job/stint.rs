@@ -91,6 +91,7 @@ impl<'a> Stint<'a> {
         live: &Job,
         silence: Option<Duration>,
     ) -> Coupled<TrafficError> {
+        live.counts_at(&self.announced.route().tally);
         let until = Until {
             stop: live.stop_token(),
             silence,

@@ -1,0 +1,200 @@
+//! All that a dashboard shows, at once and as it changes.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRef as _, State};
+use axum::response::Sse;
+use axum::response::sse::Event;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use utoipa::ToSchema;
+
+use super::failovers::{self, FailoverShown};
+use super::groups::{self, GroupShown};
+use super::jobs::{self, JobShown, RunningShown};
+use super::process::{self, ProcessShown};
+use super::storages::{self, StorageShown};
+use super::{Desk, Office, traffic};
+use crate::group::Explanation;
+use crate::session::JobFacts;
+use crate::types::{Moment, StorageName};
+
+/// How many jobs that run or wait are told, those that came last.
+const MOST_JOBS: usize = 100;
+
+/// How many placements and failovers are told.
+const MOST_NEWS: usize = 20;
+
+/// How often is looked whether something has changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// After how many looks the last hour is told again.
+const TRAFFIC_EVERY: u64 = 10;
+
+/// All that a dashboard shows but the last hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OverviewShown {
+    /// The process.
+    pub process: ProcessShown,
+    /// Every group.
+    pub groups: Vec<GroupShown>,
+    /// Every storage.
+    pub storages: Vec<StorageShown>,
+    /// The jobs that run or wait, the oldest first, without what was weighed; the last hundred that came.
+    pub jobs: Vec<RunningShown>,
+    /// The last placements, the youngest first.
+    pub placements: Vec<PlacementShown>,
+    /// The last failovers, the youngest first.
+    pub failovers: Vec<FailoverShown>,
+}
+
+/// A job that got a storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlacementShown {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobShown,
+    /// When it was placed.
+    pub at: String,
+    /// Where.
+    pub storage: String,
+    /// Why there.
+    pub reason: Option<String>,
+    /// The status that was reported in the end, or how its session ended; none while it runs.
+    pub ended: Option<String>,
+}
+
+/// All that a dashboard shows but the last hour.
+#[utoipa::path(get, path = "/api/v1/overview", responses((status = 200, body = OverviewShown)))]
+pub(super) async fn overview(State(desk): State<Desk>) -> Json<OverviewShown> {
+    Json(shown(&desk))
+}
+
+/// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, `traffic` every
+/// ten seconds. The connection ends now and then; call again.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    responses((status = 200, content_type = "text/event-stream", body = OverviewShown)),
+)]
+pub(super) async fn events(State(office): State<Office>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let news = News {
+        office,
+        ticks,
+        looks: 0,
+        told: String::new(),
+        due: Vec::new(),
+    };
+    Sse::new(unfold(news, |mut news| async move {
+        let event = news.next().await;
+        Some((Ok(event), news))
+    }))
+}
+
+/// What one listener has been told.
+struct News {
+    office: Office,
+    ticks: Interval,
+    looks: u64,
+    told: String,
+    due: Vec<Event>,
+}
+
+impl News {
+    async fn next(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.due.pop() {
+                return event;
+            }
+            self.ticks.tick().await;
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        // Another configuration may have come into force.
+        let desk = Desk::from_ref(&self.office);
+        if self.looks.is_multiple_of(TRAFFIC_EVERY) {
+            let traffic = serde_json::to_string(&traffic::shown(&desk)).unwrap_or_default();
+            self.due.push(Event::default().event("traffic").data(traffic));
+        }
+        self.looks += 1;
+        // The clock in it makes it another every second, which tells that the connection lives.
+        let overview = serde_json::to_string(&shown(&desk)).unwrap_or_default();
+        if overview != self.told {
+            self.due.push(Event::default().event("overview").data(&overview));
+            self.told = overview;
+        }
+    }
+}
+
+fn shown(desk: &Desk) -> OverviewShown {
+    let live = jobs::live(desk);
+    let youngest = live.iter().skip(live.len().saturating_sub(MOST_JOBS));
+    let storages = desk.context.directory.storages().iter();
+    OverviewShown {
+        process: process::shown(desk),
+        groups: groups::shown(desk),
+        storages: storages.map(|live| storages::shown(desk, live)).collect(),
+        jobs: youngest.map(|job| jobs::brief(job)).collect(),
+        placements: placements(desk),
+        failovers: failovers::shown(desk, MOST_NEWS),
+    }
+}
+
+/// The last placements, of jobs that run and of those that have ended.
+fn placements(desk: &Desk) -> Vec<PlacementShown> {
+    let mut placements: Vec<(Moment, PlacementShown)> = Vec::new();
+    for job in desk.context.jobs.all() {
+        let progress = job.progress();
+        if let (Some(at), Some(storage)) = (progress.placed, progress.storage) {
+            placements.push(placement(
+                &job.facts,
+                at,
+                &storage,
+                progress.explanation.as_deref(),
+                None,
+            ));
+        }
+    }
+    for job in desk.context.jobs.recent() {
+        if let (Some(at), Some(storage)) = (job.placed, &job.storage) {
+            let ended = job
+                .status
+                .map_or_else(|| job.end.to_owned(), |status| status.to_string());
+            placements.push(placement(
+                &job.facts,
+                at,
+                storage,
+                job.explanation.as_deref(),
+                Some(ended),
+            ));
+        }
+    }
+    placements.sort_by_key(|(at, shown)| std::cmp::Reverse((*at, shown.job.job_id)));
+    placements.truncate(MOST_NEWS);
+    placements.into_iter().map(|(_, shown)| shown).collect()
+}
+
+fn placement(
+    facts: &JobFacts,
+    at: Moment,
+    storage: &StorageName,
+    explanation: Option<&Explanation>,
+    ended: Option<String>,
+) -> (Moment, PlacementShown) {
+    let shown = PlacementShown {
+        job: jobs::shown(facts),
+        at: at.rfc3339(),
+        storage: storage.to_string(),
+        reason: explanation.map(ToString::to_string),
+        ended,
+    };
+    (at, shown)
+}
