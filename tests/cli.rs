@@ -382,3 +382,66 @@ fn what_cannot_be_played_is_told() {
     let ran = site.sdgroup(&[&words[..], &["--group", "File"]].concat());
     assert!(ran.code == 1 && ran.err.contains("did you mean"), "{ran:?}");
 }
+
+#[test]
+fn the_daemon_that_is_not_there_has_an_exit_code_of_its_own() {
+    let site = Site::new(GOOD);
+    for words in [&["status"][..], &["sessions"], &["drain", "File4"], &["jobs"]] {
+        let ran = site.sdgroup(words);
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(
+            ran.err.contains("is sdgroup running with this configuration?"),
+            "{ran:?}"
+        );
+    }
+    let help = sdgroup(&["--help"]);
+    assert_eq!(help.code, 0);
+    assert!(
+        help.out.contains("Exit codes:") && help.out.contains("3  The daemon cannot be asked"),
+        "{help:?}"
+    );
+}
+
+#[test]
+fn every_command_has_its_manual_page_in_section_8() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man8");
+    let ran = sdgroup(&["man", pages.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    let root = page("sdgroup.8");
+    assert!(root.contains(".TH SDGROUP 8") && root.contains("Exit codes:"), "{root}");
+    for (name, told) in [
+        ("sdgroup-drain.8", "new jobs that write"),
+        ("sdgroup-volumes-import.8", "CSV"),
+        ("sdgroup-status.8", "watch"),
+    ] {
+        assert!(page(name).contains(told), "{name}");
+    }
+    // One for each command that the help lists, and those of the volumes.
+    let listed = sdgroup(&["--help"]).out;
+    let commands = listed.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = commands.take_while(|line| !line.is_empty());
+    let mut count = 0;
+    for command in commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
+        if !command.is_empty() && command != "help" {
+            assert!(pages.join(format!("sdgroup-{command}.8")).exists(), "{command}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{listed}");
+}
+
+#[test]
+fn shells_can_complete() {
+    for (shell, sign) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef sdgroup"),
+        ("fish", "complete -c sdgroup"),
+    ] {
+        let ran = sdgroup(&["completions", shell]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains(sign) && ran.out.contains("maintain"), "{shell}");
+    }
+    assert_eq!(sdgroup(&["completions", "tcsh"]).code, 2);
+}

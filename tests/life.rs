@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -456,17 +456,47 @@ fn a_state_directory_that_cannot_be_used_is_named_with_what_to_do() {
 }
 
 /// Runs a command with the configuration in `folder`.
-fn command(folder: &TempDir, words: &[&str]) -> Result<String, String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_sdgroup"))
+fn output(folder: &TempDir, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sdgroup"))
         .args(words)
         .arg("-c")
         .arg(folder.path().join("sdgroup.toml"))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// What a command says, on standard output and, when it fails, on standard error.
+fn command(folder: &TempDir, words: &[&str]) -> Result<String, String> {
+    let output = output(folder, words);
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).unwrap())
     } else {
         Err(String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+/// The status of a process whose only storage is drained, and the exit codes of commands that fail.
+fn tells_scripts(process: &Process, folder: &TempDir) {
+    let status = process.command(&["status"]).unwrap();
+    for part in [
+        "sdgroup 0.1.0, ready",
+        "Files by ListedOrder",
+        "draining by ann (new disks)",
+    ] {
+        assert!(status.contains(part), "{part} in {status}");
+    }
+    for (words, code, told) in [
+        (&["status", "--check"][..], 5, "group Files: no storage can take a job"),
+        (&["status", "Filse"], 4, "there is no group"),
+        (&["end", "99"], 4, "there is no session 99"),
+        (&["ready", "File9"], 4, "there is no storage"),
+        (&["drain", "File4", "--until", "soon"], 1, "2 hours"),
+        (&["drain", "File4", "--timeout", "1 min"], 2, "--wait"),
+    ] {
+        let output = output(folder, words);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        assert!(said.contains(told), "{words:?}: {said}");
     }
 }
 
@@ -500,6 +530,7 @@ fn the_operator_commands_the_process_and_the_next_one_remembers() {
             .unwrap_err()
             .contains("2 hours")
     );
+    tells_scripts(&first, &folder);
     let metrics = first.page("/metrics");
     assert!(
         metrics.contains(r#"sdgroup_storage_state{storage="File4",state="draining"} 1"#),

@@ -66,6 +66,10 @@ impl Client {
         self.ask_within(10 * TIMEOUT, Method::POST, path, Bytes::new())
     }
 
+    pub(super) fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        self.ask(Method::DELETE, path, Bytes::new())
+    }
+
     fn ask<A: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<A, Failure> {
         self.ask_within(TIMEOUT, method, path, body)
     }
@@ -86,10 +90,11 @@ impl Client {
         let (status, text) = self.runtime.block_on(asked)?;
         if !status.is_success() {
             let error: Option<ErrorShown> = serde_json::from_slice(&text).ok();
-            return Err(error.map_or_else(
-                || self.failed(format_args!("it answers {status}; is it of another version?")),
-                |shown| Failure::text(told(shown)),
-            ));
+            return Err(match error {
+                Some(shown) if status == StatusCode::NOT_FOUND => Failure::Missing(told(shown)),
+                Some(shown) => Failure::Text(told(shown)),
+                None => self.failed(format_args!("it answers {status}; is it of another version?")),
+            });
         }
         serde_json::from_slice(&text).map_err(|error| {
             self.failed(format_args!(
@@ -122,7 +127,7 @@ impl Client {
     }
 
     fn failed(&self, error: impl Display) -> Failure {
-        Failure::text(format!("cannot ask the daemon at {}: {error}", self.socket.display()))
+        Failure::Unasked(format!("cannot ask the daemon at {}: {error}", self.socket.display()))
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) fn run(command: &Jobs, config: &Path, out: &mut dyn Write) -> Result<
         return print_json(&shown, out);
     }
     if command.job.is_some() && shown.running.is_empty() && shown.recent.is_empty() {
-        return Err(Failure::text("no such job runs, and none of the last ones was it"));
+        let text = "no such job runs, and none of the last ones was it";
+        return Err(Failure::Missing(text.to_owned()));
     }
     let head = [
         "job id",

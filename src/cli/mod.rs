@@ -1,18 +1,21 @@
 //! The command line: what the operator types, and the exit code that he gets.
 //!
-//! 0 is success, 1 a failure that has been told on standard error, 2 a command line that cannot be understood.
+//! [`EXIT_CODES`] says what each exit code means.
 
 mod adopt;
 mod check;
 mod client;
 mod explain;
+mod generated;
 mod handover;
 mod jobs;
 mod print;
 mod reload;
 mod run;
+mod sessions;
 mod simulate;
 mod states;
+mod status;
 mod storages;
 mod store;
 mod volumes;
@@ -31,9 +34,18 @@ use crate::types::State;
 /// Where the configuration is when nothing is said.
 const DEFAULT_CONFIG: &str = "/etc/sdgroup/sdgroup.toml";
 
+/// What scripts can rely on; in `--help` and in the manual page.
+const EXIT_CODES: &str = "Exit codes:
+  0  It was done.
+  1  It failed; standard error says why.
+  2  The command line cannot be understood.
+  3  The daemon cannot be asked: it is not running, or somebody else may ask it.
+  4  What was named is not there: no such storage, job, group or session.
+  5  What was waited for, or checked with --check, is not so.";
+
 /// A storage-group load-balancing proxy for Bacula.
 #[derive(Debug, Parser)]
-#[command(name = "sdgroup", version, about, arg_required_else_help = true)]
+#[command(name = "sdgroup", version, about, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct CommandLine {
     /// The configuration file.
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true, default_value = DEFAULT_CONFIG)]
@@ -73,7 +85,9 @@ enum Command {
     Handover(handover::Handover),
     /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
     Simulate(simulate::Simulate),
-    /// Tells how the storages are, by the running daemon.
+    /// Tells how the groups and their storages are, by the running daemon.
+    Status(status::Status),
+    /// Tells how the storages are, in one table.
     Storages(storages::Storages),
     /// Tells which jobs run, wait or have ended lately, and with a job all that was weighed when it was placed.
     Jobs(jobs::Jobs),
@@ -87,6 +101,14 @@ enum Command {
     Maintain(states::Change),
     /// Gives a storage jobs again.
     Ready(states::Ready),
+    /// Tells who is connected: Directors, Clients and storages.
+    Sessions(sessions::Sessions),
+    /// Ends a session, and the job that is carried on in it.
+    End(sessions::End),
+    /// Prints what a shell needs to complete this command line.
+    Completions(generated::Completions),
+    /// Writes the manual pages, section 8, one for each command.
+    Man(generated::Man),
     /// Looks at the volume ledger and corrects it: which storage holds which Volume.
     #[command(subcommand)]
     Volumes(volumes::Command),
@@ -114,6 +136,11 @@ pub fn main() -> ExitCode {
         (false, Some(Command::Volumes(command))) => volumes::run(&command, &line.config, &mut out),
         (false, Some(Command::Store(command))) => store::run(&command, &line.config, &mut out),
         (false, Some(Command::Simulate(command))) => simulate::run(&command, &line.config, &mut out),
+        (false, Some(Command::Status(command))) => status::run(&command, &line.config, &mut out),
+        (false, Some(Command::Sessions(command))) => sessions::run(&command, &line.config, &mut out),
+        (false, Some(Command::End(command))) => sessions::end(&command, &line.config, &mut out),
+        (false, Some(Command::Completions(command))) => generated::completions(&command, &mut out),
+        (false, Some(Command::Man(command))) => generated::man(&command, &mut out),
         (false, Some(Command::Storages(command))) => storages::run(&command, &line.config, &mut out),
         (false, Some(Command::Jobs(command))) => jobs::run(&command, &line.config, &mut out),
         (false, Some(Command::Explain(command))) => explain::run(&command, &line.config, &mut out),
@@ -128,7 +155,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
 }
@@ -144,6 +171,12 @@ fn usage(text: &str) -> ! {
 enum Failure {
     /// One text that says what and why.
     Text(String),
+    /// The daemon cannot be asked.
+    Unasked(String),
+    /// What was named is not there.
+    Missing(String),
+    /// What was waited for, or checked, is not so.
+    NotSo(String),
     /// Problems, each shown in full, and a line that sums them up.
     Problems(Vec<Problem>, String),
     /// Standard output is closed: whoever was reading has seen enough.
@@ -155,11 +188,23 @@ impl Failure {
         Self::Text(text.into())
     }
 
+    /// As [`EXIT_CODES`] says.
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Text(_) | Self::Problems(..) | Self::Unread => 1,
+            Self::Unasked(_) => 3,
+            Self::Missing(_) => 4,
+            Self::NotSo(_) => 5,
+        })
+    }
+
     fn tell(&self) {
         let mut err = io::stderr().lock();
         // There is nowhere left to tell that standard error cannot be written.
         let _ = match self {
-            Self::Text(text) => writeln!(err, "sdgroup: {text}"),
+            Self::Text(text) | Self::Unasked(text) | Self::Missing(text) | Self::NotSo(text) => {
+                writeln!(err, "sdgroup: {text}")
+            }
             Self::Problems(problems, sum) => tell(problems, &mut err).and_then(|()| writeln!(err, "sdgroup: {sum}")),
             Self::Unread => Ok(()),
         };

@@ -4,16 +4,17 @@ use std::env;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::client::{Client, encoded};
 use super::storages::decision;
 use super::{Failure, counted};
+use crate::admin::api::jobs::JobsShown;
 use crate::admin::api::storages::{StateWanted, StorageShown};
 use crate::config::units;
-use crate::types::{Moment, State};
+use crate::types::{Bytes, Moment, State};
 
 /// How often is looked whether a storage is empty.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,6 +33,9 @@ pub(super) struct Change {
     /// Waits until the storage is empty: until no job is on it, or with "seal" until none writes there.
     #[arg(long)]
     wait: bool,
+    /// How long to wait at most ("10 minutes"), without end when left out. The storage stays as it is wanted after that.
+    #[arg(long, value_name = "TIME", requires = "wait")]
+    timeout: Option<String>,
     /// Who wants it; the user at the terminal when left out.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -56,6 +60,7 @@ impl From<&Ready> for Change {
             reason: ready.reason.clone(),
             until: None,
             wait: false,
+            timeout: None,
             by: ready.by.clone(),
         }
     }
@@ -71,6 +76,7 @@ pub(super) fn put(change: &Change, state: State, config: &Path, out: &mut dyn Wr
         until,
         seconds,
     };
+    let patience = change.timeout.as_deref().map(timeout).transpose()?;
     let client = Client::of(config)?;
     let path = format!("/api/v1/storages/{}", encoded(&change.storage));
     let shown: StorageShown = client.put(&format!("{path}/state"), &wanted)?;
@@ -82,36 +88,83 @@ pub(super) fn put(change: &Change, state: State, config: &Path, out: &mut dyn Wr
         }
         return Ok(());
     }
-    wait(&client, &path, state, shown, out)
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    wait(
+        &Waiting {
+            client,
+            path,
+            state,
+            deadline,
+        },
+        shown,
+        out,
+    )
 }
 
-fn wait(client: &Client, path: &str, state: State, first: StorageShown, out: &mut dyn Write) -> Result<(), Failure> {
+/// What is waited for.
+struct Waiting {
+    client: Client,
+    path: String,
+    state: State,
+    deadline: Option<Instant>,
+}
+
+fn wait(waiting: &Waiting, first: StorageShown, out: &mut dyn Write) -> Result<(), Failure> {
     let mut shown = first;
     let mut told = None;
     loop {
-        if shown.state != state.as_str() {
-            return Err(Failure::text(format!(
+        if shown.state != waiting.state.as_str() {
+            return Err(Failure::NotSo(format!(
                 "{} is {} meanwhile",
                 shown.name,
                 decision(&shown)
             )));
         }
-        let left = match state {
+        let left = match waiting.state {
             State::Sealed => shown.jobs.saturating_sub(shown.reading_jobs),
             _ => shown.jobs,
         };
         if left == 0 {
             return Ok(writeln!(out, "{} is empty", shown.name)?);
         }
+        let jobs = counted(usize::try_from(left).unwrap_or(usize::MAX), "job");
         if told != Some(left) {
             told = Some(left);
-            let jobs = counted(usize::try_from(left).unwrap_or(usize::MAX), "job");
             writeln!(out, "waiting for {jobs}")?;
+            for line in progress(&waiting.client, &shown.name)? {
+                writeln!(out, "  {line}")?;
+            }
             out.flush()?;
         }
+        if waiting.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let name = &shown.name;
+            return Err(Failure::NotSo(format!(
+                "{name} is {} and still has {jobs}",
+                shown.state
+            )));
+        }
         thread::sleep(LOOK);
-        shown = client.get(path)?;
+        shown = waiting.client.get(&waiting.path)?;
     }
+}
+
+/// The jobs on a storage, and how far they are.
+fn progress(client: &Client, storage: &str) -> Result<Vec<String>, Failure> {
+    let jobs: JobsShown = client.get("/api/v1/jobs")?;
+    let here = jobs
+        .running
+        .iter()
+        .filter(|job| job.storage.as_deref() == Some(storage));
+    let lines = here.map(|job| {
+        let moved = Bytes(job.to_storage_bytes.saturating_add(job.from_storage_bytes));
+        let since = job.placed.as_deref().unwrap_or(&job.job.arrived);
+        format!("job {} {} since {since}, {moved} so far", job.job.job_id, job.job.name)
+    });
+    Ok(lines.collect())
+}
+
+fn timeout(text: &str) -> Result<Duration, Failure> {
+    units::duration(text).map_err(|_| Failure::text(format!("--timeout \"{text}\": write how long, as \"10 minutes\"")))
 }
 
 /// A length from now in seconds, or a time.
