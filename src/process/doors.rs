@@ -173,7 +173,10 @@ impl House {
         Self {
             current: Arc::clone(current),
             own: pages.clone().merge(api.clone()),
-            guarded: pages.clone().merge(admin::token::guarded(api, Arc::new(token))),
+            guarded: pages
+                .clone()
+                .merge(admin::token::guarded(api, Arc::new(token)))
+                .merge(admin::dashboard::dashboard()),
             pages,
         }
     }

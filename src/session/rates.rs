@@ -92,12 +92,13 @@ impl Rates {
         sum.unwrap_or_default().over(WINDOW_SECONDS as u64)
     }
 
-    /// The rates of the last hour in whole points of [`POINT_SECONDS`] each, the oldest first.
+    /// The rates of the last hour in whole points of [`POINT_SECONDS`] each, the oldest first; none from before the start.
     #[must_use]
     pub fn of_hour(&self, storage: &StorageName, now: Instant) -> Vec<Rate> {
         let point = self.second(now) / POINT_SECONDS;
         let points = self.lock().get_mut(storage).map(|passed| {
-            let points = passed.hour.points(point);
+            let before = POINTS.saturating_sub(usize::try_from(point).unwrap_or(POINTS));
+            let points = passed.hour.points(point).skip(before);
             points.map(|bytes| bytes.over(POINT_SECONDS)).collect()
         });
         points.unwrap_or_default()
@@ -201,7 +202,7 @@ mod tests {
         let name = StorageName::new("File4").unwrap();
         let rates = Rates::new(epoch);
         let at = |seconds: u64| epoch + Duration::from_secs(seconds);
-        assert_eq!(rates.of_hour(&name, at(0)), []);
+        assert_eq!(rates.of_hour(&name, at(29)), []);
         for second in 0..90 {
             rates.add(&name, to(1_000), at(second));
         }
@@ -209,9 +210,10 @@ mod tests {
             rates.add(&name, to(9_000), at(second));
         }
         let hour = rates.of_hour(&name, at(125));
+        assert_eq!(hour, [to(1_000), to(1_000), to(1_000), to(3_000)]);
+        let hour = rates.of_hour(&name, at(3_605));
         assert_eq!(hour.len(), POINTS);
-        assert_eq!(hour[POINTS - 4..], [to(1_000), to(1_000), to(1_000), to(3_000)]);
-        assert_eq!(hour[..POINTS - 4], [Rate::default(); POINTS - 4]);
+        assert_eq!(hour[..4], [to(1_000), to(1_000), to(1_000), to(3_000)]);
         assert_eq!(rates.of_hour(&name, at(10_000)), vec![Rate::default(); POINTS]);
     }
 }

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+/// What opens the operator's interface at [`Sdgroup::admin_address`].
+pub(crate) const ADMIN_TOKEN: &str = "the lab's own token";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -78,6 +80,7 @@ impl Settings {
 pub(crate) struct Sdgroup {
     daemon: Daemon,
     metrics: Port,
+    admin: Port,
     binary: PathBuf,
     configuration: PathBuf,
     /// Processes that took over, the last of which serves.
@@ -97,9 +100,9 @@ impl Sdgroup {
     ) -> Self {
         let folder = plan.folder().join("sdgroup");
         fs::create_dir_all(folder.join("state")).expect("the state folder");
-        let metrics = Port::choose();
+        let (metrics, admin) = (Port::choose(), Port::choose());
         let configuration = folder.join("sdgroup.toml");
-        let mut text = configuration_text(plan, storages, ports, (port.number(), &metrics), &folder);
+        let mut text = configuration_text(plan, storages, ports, (port.number(), &metrics, &admin), &folder);
         if let Some(archive) = &archive {
             let listen = "Address = \"127.0.0.1\"";
             let (number, members) = (archive.number(), group_text(plan, ARCHIVE, archive_of(plan, storages)));
@@ -117,6 +120,7 @@ impl Sdgroup {
         Self {
             daemon,
             metrics,
+            admin,
             binary: binary.to_owned(),
             configuration,
             successors: Vec::new(),
@@ -175,6 +179,11 @@ impl Sdgroup {
     /// Where `/metrics`, `/livez` and `/readyz` are.
     pub(crate) fn metrics_address(&self) -> SocketAddr {
         self.metrics.address()
+    }
+
+    /// Where the dashboard is, and the operator's interface for whoever shows [`ADMIN_TOKEN`].
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
     }
 
     pub(crate) fn configuration(&self) -> &Path {
@@ -258,14 +267,15 @@ fn configuration_text(
     plan: &Plan,
     storages: &[Storage],
     ports: &[u16],
-    (port, metrics): (u16, &Port),
+    (port, metrics, admin): (u16, &Port, &Port),
     folder: &Path,
 ) -> String {
     let settings = &plan.settings;
     let state = folder.join("state").display().to_string();
-    let (metrics, timeout) = (metrics.address(), settings.caller_timeout);
+    let (metrics, admin, timeout) = (metrics.address(), admin.address(), settings.caller_timeout);
     let mut text = format!(
         "[Sdgroup]\nName = \"sdgroup\"\nStateDirectory = {state:?}\nMetricsAddress = \"{metrics}\"\n\
+         AdminAddress = \"{admin}\"\nAdminToken = \"{ADMIN_TOKEN}\"\n\
          LogFormat = \"text\"\nLogLevel = \"debug\"\n\
          FirstPacketTimeout = \"{timeout}\"\nLoginTimeout = \"{timeout}\"\nRouteWait = \"{}\"\n{}\n\
          [[Listen]]\nAddress = \"127.0.0.1\"\nSDPort = {port}\nGroup = \"{GROUP}\"\n\n",

@@ -4,6 +4,8 @@
 // A test that cannot go on says so.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "../browser/mod.rs"]
+mod browser;
 #[path = "../lab/mod.rs"]
 mod lab;
 
@@ -15,6 +17,7 @@ mod certificates;
 mod compression;
 mod console;
 mod copy;
+mod dashboard;
 mod demo;
 mod failover;
 mod figures;
@@ -34,6 +37,7 @@ mod reload;
 mod rerun;
 mod restore;
 mod room;
+mod sessions;
 mod shared_media_type;
 mod shutdown;
 mod spool;

@@ -19,7 +19,8 @@ pub struct TrafficShown {
     pub storages: Vec<StorageTraffic>,
 }
 
-/// What passed to and from one storage: in bytes per second, the oldest point first. The point that has begun is not there.
+/// What passed to and from one storage: in bytes per second, the oldest point first. The point that has begun is
+/// not there, nor are those from before the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StorageTraffic {
     /// Which.
