@@ -193,8 +193,10 @@ fn process(process: &ProcessShown, colours: bool) -> String {
         counted(process.jobs, "job"),
         counted(process.sessions, "session"),
     );
-    for obstacle in &process.obstacles {
-        text += &Mood::Bad.paint(obstacle, colours);
+    let obstacles = process.obstacles.iter().map(|line| (Mood::Bad, line));
+    let remarks = process.remarks.iter().map(|line| (Mood::Fair, line));
+    for (mood, line) in obstacles.chain(remarks) {
+        text += &mood.paint(line, colours);
         text.push('\n');
     }
     text
@@ -364,6 +366,7 @@ mod tests {
                 started: "2026-11-24T08:00:00Z".to_owned(),
                 now: "2026-11-24T09:30:00Z".to_owned(),
                 obstacles: Vec::new(),
+                remarks: vec!["the database is away".to_owned()],
                 jobs: 6,
                 sessions: 13,
             },
@@ -389,6 +392,7 @@ mod tests {
     fn a_group_is_read_at_a_glance() {
         insta::assert_snapshot!(text(&overview(), false), @r"
         sdgroup 0.1.0, ready, started 1 h 30 min ago: 6 jobs, 13 sessions
+        the database is away
 
         Files by LeastUsed: 6 jobs, 0 waiting, 1 of 3 storages get jobs
           storage  state     probes     jobs  MB/s to  MB/s from     free        of  release

@@ -27,6 +27,8 @@ pub struct ProcessShown {
     pub now: String,
     /// Why it cannot take every job, one line each; empty when it can. What `/readyz` says.
     pub obstacles: Vec<String>,
+    /// What the operator should look at although every job is taken, one line each.
+    pub remarks: Vec<String>,
     /// The jobs that run or wait.
     pub jobs: usize,
     /// Sessions whose callers are known.
@@ -49,6 +51,7 @@ pub(super) fn shown(desk: &Desk) -> ProcessShown {
         started: desk.started.rfc3339(),
         now: Moment::of(SystemTime::now()).rfc3339(),
         obstacles: desk.vitals.obstacles(),
+        remarks: desk.vitals.remarks(),
         jobs: context.jobs.all().len(),
         sessions: context.listed.all().len(),
     }

@@ -83,6 +83,10 @@ impl Vitals for Well {
     fn obstacles(&self) -> Vec<String> {
         Vec::new()
     }
+
+    fn remarks(&self) -> Vec<String> {
+        vec!["the database is away".to_owned()]
+    }
 }
 
 pub(super) struct Site {
