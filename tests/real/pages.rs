@@ -26,7 +26,7 @@ const NAMES: [(&str, &str); 3] = [
     ("Nightly", "Docs"),
 ];
 
-/// The blocks of shell of a page, but for those that build sdgroup.
+/// The blocks of shell of a page, but for those that build sdgroup or want a database.
 fn blocks(page: &str) -> Vec<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("a page");
     // Blocks in a list are indented.
@@ -34,7 +34,11 @@ fn blocks(page: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     for rest in lines.join("\n").split("```sh\n").skip(1) {
         let block = rest.split("```").next().unwrap_or_default();
-        if !block.contains("cargo ") && !block.contains("apt-get ") {
+        // A site with a database is in `tests/store`.
+        if !["cargo ", "apt-get ", "sdgroup store "]
+            .iter()
+            .any(|word| block.contains(word))
+        {
             blocks.push(block.to_owned());
         }
     }
