@@ -1,5 +1,5 @@
 //! Placement under hardship, by seed: jobs come, fail, are retried, cancelled and abandoned; storages go down, are
-//! ejected, drained, sealed for a while, fill up and come back; time passes. After every step a shadow, which counts for
+//! ejected, drained, sealed for a while, fill up and come back; the configuration is reloaded; time passes. After every step a shadow, which counts for
 //! itself and knows the rules in words of its own, is held against the directory. `SDGROUP_SIM_SEED=<n>` replays the one
 //! seed that a failure prints.
 
@@ -369,6 +369,7 @@ impl Sim {
                 None => "nothing is cancelled".to_owned(),
             },
             82..85 => self.abandon(),
+            85..87 => self.reload(),
             _ => {
                 let seconds = self.dice.below(LONGEST_STEP.as_secs());
                 tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -376,6 +377,26 @@ impl Sim {
             }
         };
         self.steps.borrow_mut().push(text);
+    }
+
+    /// Another configuration, in which storages are chosen otherwise. What is counted and who waits stays.
+    fn reload(&mut self) -> String {
+        let (holding, waiting) = (
+            self.views().iter().map(|view| view.running).sum::<u32>(),
+            self.waiting.len(),
+        );
+        let model = self.world.reload(&mut self.dice);
+        self.directory = self.directory.renewed(&model, Vec::new());
+        self.groups = self.directory.groups().to_vec();
+        let after = self.views().iter().map(|view| view.running).sum::<u32>();
+        assert_eq!(holding, after, "a reload has lost places");
+        let listed: usize = self.groups.iter().map(|group| group.waiting()).sum();
+        assert!(
+            listed >= waiting.saturating_sub(self.ended.borrow().len()),
+            "a reload has lost who waits"
+        );
+        let policies: Vec<_> = model.groups.iter().map(|group| group.policy.as_str()).collect();
+        format!("a reload: {policies:?}")
     }
 
     /// A job that waits is gone at the moment at which a place becomes free, which it is given and never collects.

@@ -62,6 +62,7 @@ pub(crate) struct World {
     pub(crate) groups: Vec<Group>,
     /// How many jobs the first Director may have that write.
     pub(crate) maximum_of_first: u32,
+    text: String,
 }
 
 /// What every run of this level writes.
@@ -110,11 +111,28 @@ impl World {
             storages,
             groups,
             maximum_of_first,
+            text,
         };
-        match config::compile(&text, Path::new("sim.toml"), &MachineSecrets::new()) {
-            Ok(loaded) => (world, loaded.model),
-            Err(problems) => panic!("{text}\n{problems:#?}"),
+        let model = compiled(&world.text);
+        (world, model)
+    }
+
+    /// Another configuration: the same but for what only says which storage is the best.
+    pub(crate) fn reload(&mut self, dice: &mut Dice) -> Model {
+        let mut text = String::with_capacity(self.text.len());
+        for line in self.text.lines() {
+            match line.split_once(" = ") {
+                Some((key @ ("StorageGroupPolicy" | "ShadowPolicy"), _)) => {
+                    writeln!(text, "{key} = \"{}\"", one_of(dice, PolicyName::ALL)).unwrap();
+                }
+                Some((key @ ("Weight" | "TargetConcurrentJobs"), _)) => {
+                    writeln!(text, "{key} = {}", 1 + dice.below(3)).unwrap();
+                }
+                _ => writeln!(text, "{line}").unwrap(),
+            }
         }
+        self.text = text;
+        compiled(&self.text)
     }
 
     /// The storages of a group that this job may go to by the rules.
@@ -134,6 +152,13 @@ impl World {
         } else {
             10
         }
+    }
+}
+
+fn compiled(text: &str) -> Model {
+    match config::compile(text, Path::new("sim.toml"), &MachineSecrets::new()) {
+        Ok(loaded) => loaded.model,
+        Err(problems) => panic!("{text}\n{problems:#?}"),
     }
 }
 
