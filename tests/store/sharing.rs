@@ -168,6 +168,9 @@ async fn what_is_learned_while_the_database_is_away_is_told_once_it_is_back() {
     let (mut a, mut b) = (Sharer::new(&options).await, Sharer::new(&options).await);
     a.learn("Old", "File4", Weight::KeepKnown).await;
     machine.server.kill();
+    // The server's children serve on for a moment.
+    a.until(false, 0).await;
+    b.until(false, 0).await;
 
     assert_eq!(a.learn("New", "File4", Weight::KeepKnown).await, Recorded::New);
     assert_eq!(
