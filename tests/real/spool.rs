@@ -94,7 +94,7 @@ fn spooled_data_is_written_when_it_is_complete() {
 /// A restore of as many would show nothing of us: the Director writes a line for each file into its catalog's log. Half an
 /// hour, and some gigabytes: `cargo test --release --test real -- --ignored a_million_files`.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes up to half an hour"]
 fn a_million_files_pass_when_the_job_is_done() {
     let hour = Duration::from_secs(3600);
     fills_the_catalog(plan(Attributes::AtTheEnd), 1_000_000, hour);
@@ -102,7 +102,7 @@ fn a_million_files_pass_when_the_job_is_done() {
 
 /// The same, without a spool: `cargo test --release --test real -- --ignored a_million_files`.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes up to half an hour"]
 fn a_million_files_pass_one_by_one() {
     let hour = Duration::from_secs(3600);
     fills_the_catalog(plan(Attributes::OneByOne), 1_000_000, hour);
