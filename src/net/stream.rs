@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use openssl::error::ErrorStack;
 use openssl::ssl::SslRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -167,9 +166,10 @@ impl AsFd for Stream {
 }
 
 impl AsyncRead for Stream {
+    /// In TLS an end without its farewell is an [`io::ErrorKind::UnexpectedEof`]: somebody may have cut it off.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
-            Some(stream) => Pin::new(&mut **stream).poll_read(cx, buffer).map_err(in_words),
+            Some(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
             None => tcp::poll_read(&self.socket, cx, buffer),
         }
     }
@@ -197,22 +197,4 @@ impl AsyncWrite for Stream {
             None => Poll::Ready(tcp::shut_down(&self.socket)),
         }
     }
-}
-
-/// What the library calls an end that was not announced (`SSL_R_UNEXPECTED_EOF_WHILE_READING`).
-const UNANNOUNCED_END: i32 = 294;
-
-/// The other side's end without TLS's farewell, told apart from everything else that can go wrong.
-fn in_words(error: io::Error) -> io::Error {
-    let ssl = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<openssl::ssl::Error>());
-    let mut reasons = ssl
-        .and_then(openssl::ssl::Error::ssl_error)
-        .into_iter()
-        .flat_map(ErrorStack::errors);
-    if reasons.any(|reason| reason.reason_code() == UNANNOUNCED_END) {
-        return io::ErrorKind::UnexpectedEof.into();
-    }
-    error
 }

@@ -116,6 +116,17 @@ pub(super) fn poll_write(socket: &TcpStream, cx: &mut Context<'_>, bytes: &[u8])
     }
 }
 
+/// What comes next for TLS, which asks for more only while the other side has not said its farewell: the connection's
+/// end is a cut then. (The library itself asks its connection whether this is the end, and ours cannot answer.)
+fn poll_more(socket: &TcpStream, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    let before = buffer.filled().len();
+    ready!(poll_read(socket, cx, buffer))?;
+    if buffer.filled().len() == before {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Poll::Ready(Ok(()))
+}
+
 /// Tells the other side that no more comes.
 pub(super) fn shut_down(socket: &TcpStream) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
@@ -129,12 +140,12 @@ impl AsyncRead for Tcp {
             return Poll::Ready(Ok(()));
         }
         if !self.incoming.is_lent() {
-            return poll_read(&self.socket, cx, buffer);
+            return poll_more(&self.socket, cx, buffer);
         }
         if self.incoming.is_empty() {
             let Self { socket, incoming, .. } = &mut *self;
             let mut room = ReadBuf::new(incoming.free());
-            ready!(poll_read(socket, cx, &mut room))?;
+            ready!(poll_more(socket, cx, &mut room))?;
             let read = room.filled().len();
             incoming.filled(read);
         }

@@ -91,6 +91,28 @@ async fn nothing_is_kept_back_in_either_direction() {
 }
 
 #[tokio::test]
+async fn an_end_without_farewell_breaks_both_off() {
+    for in_tls in [(true, true), (true, false)] {
+        let pool = Arc::new(PipePool::default());
+        let (mut near, mut far, relay) = start(&pool, in_tls).await;
+        say(&mut near, &mut far, b"the beginning of something").await;
+        // The system ends the connection in order, which anybody on the way can bring about, and TLS does not.
+        drop(near);
+        let cut = patiently(far.read_u8()).await.unwrap_err();
+        assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset, "{in_tls:?}");
+        let end = patiently(relay).await.unwrap().end;
+        let broken = matches!(
+            end,
+            End::Reset {
+                side: Side::Near,
+                after_end: false
+            }
+        );
+        assert!(broken, "{in_tls:?}: {end:?}");
+    }
+}
+
+#[tokio::test]
 async fn both_directions_at_once_wait_for_slow_readers_and_lose_nothing() {
     let pool = Arc::new(PipePool::default());
     let (near, far, relay) = start(&pool, (true, true)).await;

@@ -1,5 +1,7 @@
 //! What a failed handshake means.
 
+use std::io::ErrorKind;
+
 use openssl::ssl::{Error, ErrorCode, SslRef};
 use openssl::x509::X509VerifyResult;
 
@@ -57,8 +59,10 @@ pub(in crate::net) fn failure(error: &Error, ssl: &SslRef) -> TlsError {
         };
     }
     match (error.code(), error.io_error()) {
-        (ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN, None) => TlsError::Closed,
-        (_, Some(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => TlsError::Closed,
+        (ErrorCode::ZERO_RETURN, None) => TlsError::Closed,
+        (_, Some(error)) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+            TlsError::Closed
+        }
         (_, Some(error)) => TlsError::Failed {
             found: error.to_string(),
         },
