@@ -89,6 +89,8 @@ impl Far {
 pub struct Turn {
     /// The storage.
     pub far: FarEnd,
+    /// Counts what the Client reads from it.
+    pub counted: Counted,
     /// There is none after it.
     pub last: bool,
 }
@@ -99,6 +101,8 @@ struct Entry {
     state: AtomicU8,
     /// The job's place, to which its traffic is counted; whoever announced the route holds it.
     slot: Weak<Slot>,
+    /// What had passed each way when it was announced: jobs that read from several storages count on.
+    before: (u64, u64),
 }
 
 /// No data connection.
@@ -158,11 +162,11 @@ impl Routes {
             route: Arc::new(route),
             state: AtomicU8::new(FREE),
             slot: slot.as_ref().map_or_else(Weak::new, Arc::downgrade),
+            before,
         };
         Announced {
             entry: Arc::new(entry),
-            slot,
-            before,
+            _slot: slot,
             routes: Arc::clone(self),
         }
     }
@@ -193,15 +197,32 @@ impl Entry {
     fn is_of(&self, director: &DirectorName) -> bool {
         self.route.director.as_str().eq_ignore_ascii_case(director.as_str())
     }
+
+    /// Counts what has passed since it was announced to the job's place, while there is one.
+    fn count(&self) {
+        if let Some(slot) = self.slot.upgrade() {
+            let (tally, (far, near)) = (&self.route.tally, self.before);
+            slot.moved(tally.to_far().saturating_sub(far), tally.to_near().saturating_sub(near));
+        }
+    }
+}
+
+/// Counts the bytes of a data connection to the place of the job, or of the part of it, that they belong to.
+#[derive(Debug, Clone)]
+pub struct Counted(Arc<Entry>);
+
+impl Counted {
+    /// Counts what the route's tally has by now. To be called now and then while bytes pass.
+    pub fn count(&self) {
+        self.0.count();
+    }
 }
 
 /// A route that can be found; dropped, it cannot any longer.
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
-    slot: Option<Arc<Slot>>,
-    /// What had passed each way when it was announced: jobs that read from several storages count on.
-    before: (u64, u64),
+    _slot: Option<Arc<Slot>>,
     routes: Arc<Routes>,
 }
 
@@ -211,15 +232,18 @@ impl Announced {
     pub fn route(&self) -> &Arc<Route> {
         &self.entry.route
     }
+
+    /// For a data connection that is not this route's own.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        Counted(Arc::clone(&self.entry))
+    }
 }
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        if let Some(slot) = &self.slot {
-            // The data connection says it once a second, and has no place to count it to from here on.
-            let (tally, (far, near)) = (&self.entry.route.tally, self.before);
-            slot.moved(tally.to_far().saturating_sub(far), tally.to_near().saturating_sub(near));
-        }
+        // The data connection does so once a second, and has no place to count it to from here on.
+        self.entry.count();
         self.entry.state.store(OVER, Ordering::Release);
         self.entry.route.over.cancel();
         let mut entries = self.routes.lock();
@@ -265,11 +289,10 @@ impl Found {
 }
 
 impl Taken {
-    /// The connection has moved so many bytes by now, since its start.
-    pub fn moved(&self, to_storage: u64, from_storage: u64) {
-        if let Some(slot) = self.entry.slot.upgrade() {
-            slot.moved(to_storage, from_storage);
-        }
+    /// For the route's own data connection.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        Counted(Arc::clone(&self.entry))
     }
 }
 
@@ -359,23 +382,67 @@ mod tests {
         }
     }
 
+    /// A job on File4 whose data connection is new, and had moved 700 bytes before.
+    struct Placed {
+        directory: Arc<Directory>,
+        announced: Announced,
+        began: Instant,
+    }
+
+    impl Placed {
+        fn new() -> Self {
+            let loaded = config::compile(CONFIG, Path::new("test.toml"), &MachineSecrets::new()).unwrap();
+            let (directory, began) = (Directory::seeded(&loaded.model, 1), Instant::now());
+            directory.look_at_pace(began);
+            let group = &directory.groups()[0];
+            let placed = directory.place(group, &request(), &Tried::new(), began).unwrap();
+            let route = route(&placed.storage);
+            route.tally.add_to_near(700);
+            let announced = Arc::new(Routes::default()).unlisted(route, Some(placed.slot));
+            Self {
+                directory,
+                announced,
+                began,
+            }
+        }
+    }
+
+    /// The pace that is seen at `at`, in bytes per second.
+    fn pace(directory: &Directory, at: Instant) -> Option<u64> {
+        directory.look_at_pace(at);
+        let explained = directory.explain(&directory.groups()[0], &request(), at);
+        explained.members[0].pace.map(|pace| pace.total)
+    }
+
+    #[test]
+    fn what_passes_is_counted_while_it_does() {
+        let Placed {
+            directory,
+            announced,
+            began,
+        } = Placed::new();
+        let counted = announced.counted();
+        announced.route().tally.add_to_near(500);
+        counted.count();
+        assert_eq!(pace(&directory, began + Duration::from_secs(5)), Some(100));
+
+        drop(announced);
+        // Its place is free, and another's.
+        counted.count();
+        assert_eq!(pace(&directory, began + Duration::from_secs(10)), Some(100));
+    }
+
     #[test]
     fn what_passed_last_is_counted_when_the_data_connection_is_late_to_say_it() {
-        let loaded = config::compile(CONFIG, Path::new("test.toml"), &MachineSecrets::new()).unwrap();
-        let directory = Directory::seeded(&loaded.model, 1);
-        let group = Arc::clone(&directory.groups()[0]);
-        let (routes, now) = (Arc::new(Routes::default()), Instant::now());
-        directory.look_at_pace(now);
-        let placed = directory.place(&group, &request(), &Tried::new(), now).unwrap();
-        let route = route(&placed.storage);
-        route.tally.add_to_near(700);
-        let announced = routes.announce(route, Some(placed.slot)).unwrap();
+        let Placed {
+            directory,
+            announced,
+            began,
+        } = Placed::new();
         announced.route().tally.add_to_near(500);
 
         drop(announced);
 
-        directory.look_at_pace(now + Duration::from_secs(5));
-        let explained = directory.explain(&group, &request(), now + Duration::from_secs(5));
-        assert_eq!(explained.members[0].pace.map(|pace| pace.total), Some(100));
+        assert_eq!(pace(&directory, began + Duration::from_secs(5)), Some(100));
     }
 }

@@ -12,9 +12,9 @@ use super::super::couple::BURST_BYTES;
 use super::super::end;
 use super::super::error::StorageError;
 use super::super::rates;
-use super::super::routes::Turn;
+use super::super::routes::{Counted, Turn};
 use super::shown::Shown;
-use super::{Call, FarEnd, Taken};
+use super::{Call, Taken};
 use crate::channel::{Channel, ChannelError};
 use crate::handshake;
 use crate::net::options;
@@ -110,7 +110,7 @@ impl Session<'_> {
         loop {
             // The control session ends the turns when it ends itself.
             let turn = turns.recv().await.ok_or(ReadError::Stopped)?;
-            let closed = self.take_turn(client, &turn.far, &asked, first).await?;
+            let closed = self.take_turn(client, &turn, &asked, first).await?;
             if status == JobStatus::Terminated {
                 status = closed;
             }
@@ -158,11 +158,11 @@ impl Session<'_> {
     async fn take_turn(
         &self,
         client: &mut Channel,
-        far: &FarEnd,
+        turn: &Turn,
         asked: &[Frame],
         first: bool,
     ) -> Result<JobStatus, ReadError> {
-        let (call, has_tls) = (self.call, client.stream().is_tls());
+        let (call, has_tls, far) = (self.call, client.stream().is_tls(), &turn.far);
         let reached = call.log_in_at_storage(far, has_tls, self.verified.capabilities).await;
         let channel = reached.map_err(|source| ReadError::Unreached {
             storage: far.storage.name.clone(),
@@ -185,7 +185,7 @@ impl Session<'_> {
         if first {
             client.outbox().message(read_session::DATA);
         }
-        storage.pass_records(client, call).await?;
+        storage.pass_records(client, call, turn.counted.clone()).await?;
         storage.channel.outbox().message(read_session::close_line(ticket));
         let reply = storage.reply(client).await?;
         let status = read_session::parse_closed(&reply).map_err(|_| storage.unexpected(&reply))?;
@@ -222,15 +222,14 @@ impl Source<'_> {
     }
 
     /// Passes records until the storage's EOD, which is not passed.
-    async fn pass_records(&mut self, client: &mut Channel, call: &Call<'_>) -> Result<(), ReadError> {
+    async fn pass_records(&mut self, client: &mut Channel, call: &Call<'_>, counted: Counted) -> Result<(), ReadError> {
         let tally = &call.route.tally;
-        let mut shown = Shown::new(call.context, self.name, tally);
+        let mut shown = Shown::new(call.context, self.name, tally, counted);
         let mut next_show = Instant::now();
         loop {
             let mut frame = self.receive(client).await?;
             loop {
                 if frame.signal() == Some(Signal::Eod) {
-                    shown.show();
                     return client.flush().await.map_err(ReadError::Client);
                 }
                 tally.add_to_near(frame.as_bytes().len());

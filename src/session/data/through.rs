@@ -57,11 +57,7 @@ impl Call<'_> {
     /// Relays, and shows now and then how far it is: a job can last for many hours.
     async fn relay(&self, far: &FarEnd, client: Stream, storage: Stream, first: FirstBytes, taken: &Taken) -> End {
         let tally = &self.route.tally;
-        let mut shown = Shown::new(self.context, &far.storage.name, tally);
-        let mut show = || {
-            shown.show();
-            taken.moved(tally.to_far(), tally.to_near());
-        };
+        let mut shown = Shown::new(self.context, &far.storage.name, tally, taken.counted());
         let mut relay = std::pin::pin!(relay::duplex_streams(
             client,
             storage,
@@ -72,15 +68,13 @@ impl Call<'_> {
         ));
         let mut show_now = tokio::time::interval(rates::ADD_EVERY);
         let mut forgotten = std::pin::pin!(self.forgotten());
-        let outcome = loop {
+        loop {
             tokio::select! {
-                outcome = &mut relay => break outcome,
-                _ = show_now.tick() => show(),
+                outcome = &mut relay => return outcome.end,
+                _ = show_now.tick() => shown.show(),
                 () = &mut forgotten, if !self.route.stop.is_cancelled() => self.route.stop.cancel(),
             }
-        };
-        show();
-        outcome.end
+        }
     }
 }
 

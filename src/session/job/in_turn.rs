@@ -192,7 +192,8 @@ impl Running<'_> {
             Ok(()) => {
                 live.settle();
                 // Nobody listens any more when the Client has gone; the storage's own end tells the rest.
-                let _ = self.sender.send(Turn { far, last });
+                let counted = stint.announced.counted();
+                let _ = self.sender.send(Turn { far, counted, last });
                 let mut traffic = TurnTraffic {
                     inner: &mut stint.traffic,
                     first: at == 0,
