@@ -154,9 +154,18 @@ async fn relay(near: &TcpStream, far: &TcpStream, first: FirstBytes, pipes: &Pip
         pipes,
         sent,
     };
-    let mut to_far = pin!(to_far.run(&first.to_far));
-    let mut to_near = pin!(to_near.run(&first.to_near));
+    both(near, far, to_far.run(&first.to_far), to_near.run(&first.to_near)).await
+}
 
+/// Awaits the directions `to_far` and `to_near` between two connections that are reset on closing, and has them end in
+/// order if the directions did.
+pub(super) async fn both(
+    near: &TcpStream,
+    far: &TcpStream,
+    to_far: impl Future<Output = Result<(), Fault>>,
+    to_near: impl Future<Output = Result<(), Fault>>,
+) -> End {
+    let (mut to_far, mut to_near) = (pin!(to_far), pin!(to_near));
     let (ended, rest) = tokio::select! {
         biased;
         done = &mut to_far => match done {
@@ -199,7 +208,7 @@ async fn breaking(stream: &TcpStream) -> io::Error {
 }
 
 /// What a fault in the direction from `source` means, when `ended` had ended before.
-pub(super) fn broken(fault: Fault, source: Side, ended: Option<Side>) -> End {
+fn broken(fault: Fault, source: Side, ended: Option<Side>) -> End {
     let (side, error) = match fault {
         Fault::Read(error) => (source, error),
         Fault::Write(error) => (source.other(), error),

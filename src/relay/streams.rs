@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -12,12 +12,12 @@ use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
-use super::duplex::{End, FirstBytes, Outcome, Side, broken, duplex};
+use super::duplex::{End, FirstBytes, Outcome, Side, both, duplex};
 use super::gather::Gather;
 use super::pass::{Fault, Pass, TLS_WORK_BUDGET};
 use super::pipe_pool::PipePool;
 use super::tally::{Count, Tally};
-use crate::net::options::{end_on_close, reset_on_close};
+use crate::net::options::reset_on_close;
 use crate::net::stream::Stream;
 
 /// [`duplex`] for connections that may be in TLS; where neither is, it is that, with all that it promises.
@@ -65,26 +65,9 @@ async fn relay(near: &Leg, far: &Leg, first: FirstBytes, pipes: &PipePool, tally
             way: pipes.copied(),
         },
     };
-    let mut outward = pin!(direction(near, far, tally.far()).run(&first.to_far));
-    let mut inward = pin!(direction(far, near, tally.near()).run(&first.to_near));
-    let (ended, rest) = tokio::select! {
-        biased;
-        done = &mut outward => match done {
-            Err(fault) => return broken(fault, Side::Near, None),
-            Ok(()) => (Side::Near, inward.await),
-        },
-        done = &mut inward => match done {
-            Err(fault) => return broken(fault, Side::Far, None),
-            Ok(()) => (Side::Far, outward.await),
-        },
-    };
-    let end = rest.map_or_else(|fault| broken(fault, ended.other(), Some(ended)), |()| End::Closed);
-    if matches!(end, End::Closed | End::Reset { after_end: true, .. }) {
-        // Neither can fail on a socket that took the opposite before; and if it did, there would be a reset too many.
-        let _ = end_on_close(&near.socket);
-        let _ = end_on_close(&far.socket);
-    }
-    end
+    let to_far = direction(near, far, tally.far()).run(&first.to_far);
+    let to_near = direction(far, near, tally.near()).run(&first.to_near);
+    both(&near.socket, &far.socket, to_far, to_near).await
 }
 
 /// One connection, which one direction reads and the other writes: never at the same time, since both are in one task.

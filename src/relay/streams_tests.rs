@@ -113,6 +113,28 @@ async fn an_end_without_farewell_breaks_both_off() {
 }
 
 #[tokio::test]
+async fn a_side_that_breaks_off_after_its_end_is_noticed_in_silence() {
+    for in_tls in [(true, true), (true, false), (false, true)] {
+        let pool = Arc::new(PipePool::default());
+        let (mut near, mut far, relay) = start(&pool, in_tls).await;
+        say(&mut near, &mut far, b"all I have to say").await;
+        near.shutdown().await.unwrap();
+        assert_eq!(patiently(far.read(&mut [0; 8])).await.unwrap(), 0);
+        options::reset_on_close(near.tcp()).unwrap();
+        drop(near);
+        let end = patiently(relay).await.unwrap().end;
+        let broken = matches!(
+            end,
+            End::Reset {
+                side: Side::Near,
+                after_end: true
+            }
+        );
+        assert!(broken, "{in_tls:?}: {end:?}");
+    }
+}
+
+#[tokio::test]
 async fn both_directions_at_once_wait_for_slow_readers_and_lose_nothing() {
     let pool = Arc::new(PipePool::default());
     let (near, far, relay) = start(&pool, (true, true)).await;
