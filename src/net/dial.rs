@@ -51,13 +51,12 @@ pub enum DialError {
         source: io::Error,
     },
     /// The process or the machine has no room for another connection.
-    #[error(
-        "{target}: no room for another connection (raise LimitNOFILE / ulimit -n, or memory, or widen \
-         net.ipv4.ip_local_port_range): {source}"
-    )]
+    #[error("{target}: no room for another connection ({source}): {advice}")]
     Exhausted {
         /// `host:port` as dialled.
         target: String,
+        /// What to do about it.
+        advice: &'static str,
         /// What the kernel said.
         source: io::Error,
     },
@@ -92,13 +91,15 @@ impl DialError {
     pub fn is_ours(&self) -> bool {
         match self {
             Self::Unresolved { .. } | Self::Exhausted { .. } => true,
-            Self::Unreachable { source, .. } => Errno::from_io_error(source) == Some(Errno::ADDRNOTAVAIL),
-            Self::Refused { .. } | Self::TimedOut { .. } | Self::Other { .. } => false,
+            Self::Refused { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Other { .. } => false,
         }
     }
 
     fn sort(target: &str, address: SocketAddr, within: Duration, source: io::Error) -> Self {
         let target = target.to_owned();
+        if let Some(advice) = Errno::from_io_error(&source).and_then(lacking) {
+            return Self::Exhausted { target, advice, source };
+        }
         match Errno::from_io_error(&source) {
             Some(Errno::CONNREFUSED) => Self::Refused { target, address },
             Some(Errno::TIMEDOUT) => Self::TimedOut { target, after: within },
@@ -107,7 +108,6 @@ impl DialError {
                 | Errno::NETUNREACH
                 | Errno::HOSTDOWN
                 | Errno::NETDOWN
-                | Errno::ADDRNOTAVAIL
                 | Errno::AFNOSUPPORT
                 | Errno::ACCESS
                 | Errno::PERM,
@@ -116,15 +116,27 @@ impl DialError {
                 address,
                 source,
             },
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN) => {
-                Self::Exhausted { target, source }
-            }
             _ => Self::Other {
                 target,
                 address,
                 source,
             },
         }
+    }
+}
+
+/// What to do when it is a lack of this machine's that has kept it from dialling.
+fn lacking(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::MFILE => Some("raise LimitNOFILE / ulimit -n"),
+        Errno::NFILE => Some("raise fs.file-max"),
+        Errno::NOBUFS | Errno::NOMEM => Some("the kernel lacks memory for sockets"),
+        // Two connections to one address and port differ by their own port.
+        Errno::ADDRNOTAVAIL | Errno::AGAIN => Some(
+            "all local ports are taken by connections to it (widen net.ipv4.ip_local_port_range), or this machine has no \
+             address of that kind",
+        ),
+        _ => None,
     }
 }
 
@@ -266,6 +278,7 @@ mod tests {
         assert_eq!(label(Errno::HOSTUNREACH), "unreachable");
         assert_eq!(label(Errno::NETUNREACH), "unreachable");
         assert_eq!(label(Errno::MFILE), "exhausted");
+        assert_eq!(label(Errno::ADDRNOTAVAIL), "exhausted");
         assert_eq!(label(Errno::PIPE), "other");
     }
 }

@@ -201,6 +201,7 @@ mod tests {
         assert!(dial(rustix::io::Errno::PIPE.raw_os_error()).ejects());
         let lack = StorageError::Dial(DialError::Exhausted {
             target: TARGET.to_owned(),
+            advice: "raise it",
             source: rustix::io::Errno::MFILE.into(),
         });
         assert!(!lack.ejects(), "a lack of our own");

@@ -22,9 +22,9 @@ mod hostile;
 mod in_turn;
 mod moved;
 mod names;
+mod ports;
 mod process;
 mod queue;
 mod reads;
 mod reload;
-
 mod scale;
