@@ -30,11 +30,10 @@ fn wrong(text: &'static str) -> io::Error {
 /// # Errors
 /// When the other end does not take it, or it is too large.
 pub async fn send(stream: &mut UnixStream, message: &[u8], passed: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let length = u32::try_from(message.len()).map_err(|_| wrong("the message is too large"))?;
-    if message.len() > MOST_BYTES || passed.len() > MOST_PASSED {
-        return Err(wrong("the message is too large"));
+    let head = head(message)?;
+    if passed.len() > MOST_PASSED {
+        return Err(wrong("too many sockets are passed at once"));
     }
-    let head = length.to_le_bytes();
     let sent = stream
         .async_io(Interest::WRITABLE, || {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_PASSED))];
@@ -60,8 +59,7 @@ pub async fn send(stream: &mut UnixStream, message: &[u8], passed: &[BorrowedFd<
 /// # Errors
 /// As [`send`].
 pub async fn write(to: &mut OwnedWriteHalf, message: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(message.len()).map_err(|_| wrong("the message is too large"))?;
-    to.write_all(&length.to_le_bytes()).await?;
+    to.write_all(&head(message)?).await?;
     to.write_all(message).await
 }
 
@@ -75,6 +73,14 @@ pub async fn read(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     let mut message = vec![0; length(head)?];
     from.read_exact(&mut message).await?;
     Ok(message)
+}
+
+/// What goes before `message`. Nothing has been sent of one that the other end would not take.
+fn head(message: &[u8]) -> io::Result<[u8; HEAD]> {
+    match u32::try_from(message.len()) {
+        Ok(length) if message.len() <= MOST_BYTES => Ok(length.to_le_bytes()),
+        _ => Err(wrong("the message is too large")),
+    }
 }
 
 fn length(head: [u8; HEAD]) -> io::Result<usize> {
@@ -145,5 +151,19 @@ mod tests {
         drop(one);
         let ended = receive(&mut other).await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn what_the_other_end_would_not_take_is_not_sent_and_the_connection_goes_on() {
+        let (mut one, other) = UnixStream::pair().unwrap();
+        let (mut from, _) = other.into_split();
+        let too_large = vec![0; MOST_BYTES + 1];
+        let ends = vec![from.as_ref().as_fd(); MOST_PASSED + 1];
+        assert!(send(&mut one, &too_large, &[]).await.is_err());
+        assert!(send(&mut one, b"too many", &ends).await.is_err());
+        let (_, mut to) = one.into_split();
+        assert!(write(&mut to, &too_large).await.is_err());
+        write(&mut to, b"the next").await.unwrap();
+        assert_eq!(read(&mut from).await.unwrap(), b"the next");
     }
 }
