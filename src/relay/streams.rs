@@ -100,12 +100,16 @@ impl Leg {
         }
     }
 
-    async fn write_all(&self, mut bytes: &[u8]) -> Result<(), Fault> {
+    /// Writes `bytes`, telling `told` of each part.
+    async fn write_all(&self, mut bytes: &[u8], told: impl Fn(usize)) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let written = poll_fn(|cx| self.with(|stream| stream.poll_write(cx, bytes))).await;
             match written.map_err(Fault::Write)? {
                 0 => return Err(Fault::Write(io::ErrorKind::WriteZero.into())),
-                written => bytes = bytes.get(written..).unwrap_or_default(),
+                written => {
+                    bytes = bytes.get(written..).unwrap_or_default();
+                    told(written);
+                }
             }
         }
         Ok(())
@@ -134,8 +138,7 @@ struct Direction<'a> {
 impl Direction<'_> {
     /// Sends `first`, then everything that comes until the source ends, then the end.
     async fn run(self, first: &[u8]) -> Result<(), Fault> {
-        self.to.write_all(first).await?;
-        self.count.add(first.len());
+        self.to.write_all(first, |written| self.count.first(written)).await?;
         let mut gather = Gather::new(&self.from.socket, self.pipes.gathered());
         loop {
             // The runtime lets a task that has had its turn find every socket silent until it has yielded.
@@ -167,8 +170,8 @@ impl Direction<'_> {
                 Some(Err(error)) => return Err(Fault::Read(error)),
                 Some(Ok(0)) => break Pass::Ended,
                 Some(Ok(read)) => {
-                    self.to.write_all(buffer.get(..read).unwrap_or_default()).await?;
-                    self.count.add(read);
+                    let chunk = buffer.get(..read).unwrap_or_default();
+                    self.to.write_all(chunk, |written| self.count.add(written)).await?;
                     moved += read;
                 }
             }

@@ -39,12 +39,21 @@ async fn pair(in_tls: bool) -> (Stream, Stream) {
 }
 
 async fn start(pool: &Arc<PipePool>, in_tls: (bool, bool)) -> (Stream, Stream, JoinHandle<Outcome>) {
+    start_with(pool, in_tls, FirstBytes::default(), Arc::default()).await
+}
+
+async fn start_with(
+    pool: &Arc<PipePool>,
+    in_tls: (bool, bool),
+    first: FirstBytes,
+    tally: Arc<Tally>,
+) -> (Stream, Stream, JoinHandle<Outcome>) {
     let (near, relay_near) = pair(in_tls.0).await;
     let (far, relay_far) = pair(in_tls.1).await;
     let pool = Arc::clone(pool);
     let relay = tokio::spawn(async move {
-        let (tally, stop) = (Tally::default(), CancellationToken::new());
-        duplex_streams(relay_near, relay_far, FirstBytes::default(), &pool, &tally, &stop).await
+        let stop = CancellationToken::new();
+        duplex_streams(relay_near, relay_far, first, &pool, &tally, &stop).await
     });
     (near, far, relay)
 }
@@ -87,6 +96,29 @@ async fn nothing_is_kept_back_in_either_direction() {
         assert!(matches!(end, End::Closed), "{in_tls:?}: {end:?}");
         // What was lent has come back.
         assert!((1..=6).contains(&pool.figures().buffers_idle), "{:?}", pool.figures());
+    }
+}
+
+#[tokio::test]
+async fn first_bytes_are_counted_alike_with_and_without_tls() {
+    for in_tls in [(false, false), (true, false), (false, true), (true, true)] {
+        let (pool, tally) = (Arc::new(PipePool::default()), Arc::<Tally>::default());
+        let first = FirstBytes {
+            to_far: Bytes::from_static(b"hello "),
+            to_near: Bytes::from_static(b"welcome "),
+        };
+        let (mut near, mut far, relay) = start_with(&pool, in_tls, first, Arc::clone(&tally)).await;
+        near.write_all(b"from near").await.unwrap();
+        near.shutdown().await.unwrap();
+        far.shutdown().await.unwrap();
+        let (mut at_far, mut at_near) = (String::new(), String::new());
+        patiently(far.read_to_string(&mut at_far)).await.unwrap();
+        patiently(near.read_to_string(&mut at_near)).await.unwrap();
+        assert_eq!((at_far.as_str(), at_near.as_str()), ("hello from near", "welcome "));
+        assert!(matches!(patiently(relay).await.unwrap().end, End::Closed));
+        assert_eq!((tally.to_far(), tally.to_near()), (15, 8), "{in_tls:?}");
+        let figures = pool.figures();
+        assert_eq!(figures.spliced_bytes + figures.copied_bytes, 9, "{in_tls:?}");
     }
 }
 

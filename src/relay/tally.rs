@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The bytes that one relay has handed to the kernel for each side. Readable at any time while the relay runs, from
-/// any thread: one that no longer grows tells that nothing moves.
+/// The bytes that one relay has handed to the kernel for each side, or to TLS: then as they were before encryption.
+/// Readable at any time while the relay runs, from any thread: one that no longer grows tells that nothing moves.
 #[derive(Debug, Default)]
 pub struct Tally {
     to_far: AtomicU64,
@@ -45,8 +45,13 @@ pub(super) struct Count<'a> {
 }
 
 impl Count<'_> {
-    pub(super) fn add(self, bytes: usize) {
+    /// First bytes, which take no way of the pool's.
+    pub(super) fn first(self, bytes: usize) {
         self.relay.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(self, bytes: usize) {
+        self.first(bytes);
         self.way.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
@@ -62,7 +67,8 @@ mod tests {
         let (far, near) = (tally.far(), tally.near());
         Count { relay: far, way: &way }.add(3);
         Count { relay: near, way: &way }.add(5);
-        assert_eq!((tally.to_far(), tally.to_near()), (3, 5));
+        Count { relay: far, way: &way }.first(40);
+        assert_eq!((tally.to_far(), tally.to_near()), (43, 5));
         assert_eq!(way.into_inner(), 8);
     }
 }

@@ -14,7 +14,7 @@ use super::super::error::StorageError;
 use super::super::rates;
 use super::super::routes::{Counted, Turn};
 use super::shown::Shown;
-use super::{Call, Taken};
+use super::{Call, Hangs, Taken};
 use crate::channel::{Channel, ChannelError};
 use crate::handshake;
 use crate::net::options;
@@ -46,6 +46,8 @@ enum ReadError {
     Reply { storage: StorageName, line: String },
     #[error("the job's control connection has ended")]
     Stopped,
+    #[error("{0}")]
+    Hangs(Hangs),
 }
 
 impl ReadError {
@@ -56,7 +58,7 @@ impl ReadError {
             Self::Unreached { source, .. } => source.label(),
             Self::Storage { .. } => "storage_lost",
             Self::Reply { .. } => "storage_refused",
-            Self::Stopped => "stopped",
+            Self::Stopped | Self::Hangs(_) => "stopped",
         }
     }
 }
@@ -78,7 +80,7 @@ impl Call<'_> {
         let read = tokio::select! {
             read = session.run(&mut client, turns) => read,
             () = self.route.stop.cancelled() => Err(ReadError::Stopped),
-            () = self.forgotten() => Err(ReadError::Stopped),
+            hangs = self.forgotten() => Err(ReadError::Hangs(hangs)),
         };
         match read {
             Ok(()) => {

@@ -38,6 +38,11 @@ const LAST_BYTES: Duration = Duration::from_secs(30 * 60);
 /// The same when the job has failed, or was canceled: nobody needs what is left.
 const LOST_BYTES: Duration = Duration::from_secs(10);
 
+/// A caller that is taken for one that hangs: its job is over, and it has read nothing for so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the caller has read nothing for {0:?} after its job was over")]
+struct Hangs(Duration);
+
 /// Runs the connection to its end.
 pub(super) async fn run(
     context: Arc<Context>,
@@ -171,7 +176,7 @@ impl Call<'_> {
 
     /// Lasts until the job's control session is over and its Client has not read for so long that it is taken for one
     /// that hangs.
-    async fn forgotten(&self) {
+    async fn forgotten(&self) -> Hangs {
         self.route.over.cancelled().await;
         let _counted = self.context.jobs.draining();
         let well = matches!(
@@ -184,6 +189,7 @@ impl Call<'_> {
         while read.replace(tally.to_near()) != Some(tally.to_near()) {
             tokio::time::sleep(patience).await;
         }
+        Hangs(patience)
     }
 
     fn refused(&self, cause: &'static str, error: &dyn std::fmt::Display) {
