@@ -110,6 +110,8 @@ pub struct PoolFigures {
     pub shortages: u64,
     /// Buffers that wait to be borrowed.
     pub buffers_idle: usize,
+    /// Buffers made so far.
+    pub buffers_made: u64,
     /// Bytes that went through pipes.
     pub spliced_bytes: u64,
     /// Bytes that went through buffers.
@@ -132,6 +134,7 @@ pub struct PipePool {
     pipes_made: AtomicU64,
     pipes_short: AtomicU64,
     shortages: AtomicU64,
+    buffers_made: AtomicU64,
     spliced_bytes: AtomicU64,
     copied_bytes: AtomicU64,
 }
@@ -157,6 +160,7 @@ impl PipePool {
             pipes_made: AtomicU64::new(0),
             pipes_short: AtomicU64::new(0),
             shortages: AtomicU64::new(0),
+            buffers_made: AtomicU64::new(0),
             spliced_bytes: AtomicU64::new(0),
             copied_bytes: AtomicU64::new(0),
         }
@@ -176,6 +180,7 @@ impl PipePool {
             pipes_short: self.pipes_short.load(Ordering::Relaxed),
             shortages: self.shortages.load(Ordering::Relaxed),
             buffers_idle,
+            buffers_made: self.buffers_made.load(Ordering::Relaxed),
             spliced_bytes: self.spliced_bytes.load(Ordering::Relaxed),
             copied_bytes: self.copied_bytes.load(Ordering::Relaxed),
         }
@@ -203,7 +208,10 @@ impl PipePool {
     /// Lends a buffer.
     pub(super) fn buffer(&self) -> Box<[u8]> {
         let idle = self.stock().buffers.pop();
-        idle.unwrap_or_else(|| vec![0; self.options.buffer_size.max(1)].into_boxed_slice())
+        idle.unwrap_or_else(|| {
+            self.buffers_made.fetch_add(1, Ordering::Relaxed);
+            vec![0; self.options.buffer_size.max(1)].into_boxed_slice()
+        })
     }
 
     /// Takes a buffer back.
@@ -306,7 +314,8 @@ mod tests {
         let (one, two) = (pool.buffer(), pool.buffer());
         pool.keep_buffer(one);
         pool.keep_buffer(two);
-        assert_eq!(pool.figures().buffers_idle, 1);
+        let _again = pool.buffer();
+        assert_eq!((pool.figures().buffers_idle, pool.figures().buffers_made), (0, 2));
     }
 
     #[test]

@@ -126,6 +126,9 @@ impl Leg {
     }
 }
 
+/// As many bytes in one pass, a record's, are likely to be followed by more, for which system calls are worth saving.
+const MUCH: usize = 16 << 10;
+
 /// The bytes that go from one connection to the other.
 #[derive(Clone, Copy)]
 struct Direction<'a> {
@@ -158,10 +161,6 @@ impl Direction<'_> {
     /// Borrows buffers for as long as there is something to move, and tells how much that was.
     async fn pass(self) -> Result<(Pass, usize), Fault> {
         let mut buffer = self.pipes.buffer();
-        let rooms = [
-            self.from.with(|mut stream| stream.lend_incoming(self.pipes.buffer())),
-            self.to.with(|mut stream| stream.lend_outgoing(self.pipes.buffer())),
-        ];
         let mut moved = 0;
         let pass = loop {
             let read = poll_fn(|cx| Poll::Ready(self.from.read_now(cx, &mut buffer))).await;
@@ -170,6 +169,9 @@ impl Direction<'_> {
                 Some(Err(error)) => return Err(Fault::Read(error)),
                 Some(Ok(0)) => break Pass::Ended,
                 Some(Ok(read)) => {
+                    if moved < MUCH && moved + read >= MUCH {
+                        self.lend();
+                    }
                     let chunk = buffer.get(..read).unwrap_or_default();
                     self.to.write_all(chunk, |written| self.count.add(written)).await?;
                     moved += read;
@@ -184,9 +186,20 @@ impl Direction<'_> {
             self.from.with(|mut stream| stream.take_incoming()),
             self.to.with(|mut stream| stream.take_outgoing()),
         ];
-        for buffer in rooms.into_iter().chain(lent).flatten().chain([buffer]) {
+        for buffer in lent.into_iter().flatten().chain([buffer]) {
             self.pipes.keep_buffer(buffer);
         }
         Ok((pass, moved))
+    }
+
+    /// Lends both legs room for many records.
+    fn lend(self) {
+        let back = [
+            self.from.with(|mut stream| stream.lend_incoming(self.pipes.buffer())),
+            self.to.with(|mut stream| stream.lend_outgoing(self.pipes.buffer())),
+        ];
+        for buffer in back.into_iter().flatten() {
+            self.pipes.keep_buffer(buffer);
+        }
     }
 }
