@@ -18,6 +18,7 @@ use super::record::meet;
 use super::row::{self, VOLUME_COLUMNS};
 use super::{
     Answer, Entry, JobRecord, Keep, Recorded, StateRecord, Store, StoreError, VolumeRecord, schema, sqlite_jobs,
+    sqlite_spool,
 };
 use crate::types::{MediaType, PoolName, StorageName, VolumeName};
 
@@ -55,14 +56,16 @@ enum Order {
     Apart(Work),
 }
 
-/// An order that may write.
+/// An order that may write; what is `unsent` is to be told to another store yet.
 enum Change {
     Record {
         entries: Vec<Entry>,
+        unsent: bool,
         reply: Reply<Vec<Recorded>>,
     },
     Forget {
         volume: VolumeName,
+        unsent: bool,
         reply: Reply<Option<VolumeRecord>>,
     },
 }
@@ -123,6 +126,28 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
+    /// As [`Store::record`]; what changes is to be told to another store.
+    pub(super) fn record_unsent(&self, entries: Vec<Entry>) -> Answer<Vec<Recorded>> {
+        self.change(|reply| Change::Record {
+            entries,
+            unsent: true,
+            reply,
+        })
+    }
+
+    /// As [`Store::forget`], which is to be told to another store.
+    pub(super) fn forget_unsent(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
+        self.change(|reply| Change::Forget {
+            volume,
+            unsent: true,
+            reply,
+        })
+    }
+
+    fn change<T: Send + 'static>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Answer<T> {
+        self.ask(|reply| Order::Change(change(reply)))
+    }
+
     /// Has `work` done with the file, apart from everything else.
     pub(super) fn apart<T: Send + 'static>(
         &self,
@@ -146,11 +171,19 @@ impl Store for SqliteStore {
     }
 
     fn record(&self, entries: Vec<Entry>) -> Answer<Vec<Recorded>> {
-        self.ask(|reply| Order::Change(Change::Record { entries, reply }))
+        self.change(|reply| Change::Record {
+            entries,
+            unsent: false,
+            reply,
+        })
     }
 
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
-        self.ask(|reply| Order::Change(Change::Forget { volume, reply }))
+        self.change(|reply| Change::Forget {
+            volume,
+            unsent: false,
+            reply,
+        })
     }
 
     fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {
@@ -260,11 +293,11 @@ impl Owner {
             Order::All { storage, reply } => {
                 let _ = reply.send(self.listed(storage.as_ref()));
             }
-            Order::Change(Change::Record { entries, reply }) => match self.unchanged(&entries) {
+            Order::Change(Change::Record { entries, unsent, reply }) => match self.unchanged(&entries) {
                 Ok(Some(recorded)) => {
                     let _ = reply.send(Ok(recorded));
                 }
-                Ok(None) => changes.push(Change::Record { entries, reply }),
+                Ok(None) => changes.push(Change::Record { entries, unsent, reply }),
                 Err(error) => {
                     let _ = reply.send(Err(error));
                 }
@@ -327,10 +360,15 @@ impl Owner {
         let mut outcomes = Vec::with_capacity(changes.len());
         for change in changes {
             outcomes.push(match change {
-                Change::Record { entries, .. } => Outcome::Recorded(write_all(&transaction, path, entries)?),
-                Change::Forget { volume, .. } => {
+                Change::Record { entries, unsent, .. } => {
+                    Outcome::Recorded(write_all(&transaction, path, entries, *unsent)?)
+                }
+                Change::Forget { volume, unsent, .. } => {
                     let known = one(&transaction, path, volume)?;
                     remove(&transaction, volume, None).map_err(failed)?;
+                    if *unsent {
+                        sqlite_spool::mark_forgotten(&transaction, volume).map_err(failed)?;
+                    }
                     Outcome::Forgotten(known)
                 }
             });
@@ -364,13 +402,23 @@ enum Outcome {
     Forgotten(Option<VolumeRecord>),
 }
 
-fn write_all(connection: &Connection, path: &str, entries: &[Entry]) -> Result<Vec<Recorded>, StoreError> {
+fn write_all(
+    connection: &Connection,
+    path: &str,
+    entries: &[Entry],
+    unsent: bool,
+) -> Result<Vec<Recorded>, StoreError> {
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
         let known = one(connection, path, &entry.volume)?;
         let (recorded, write) = meet(known.as_ref(), entry);
         if let Some(record) = write {
-            put(connection, &record).map_err(|error| StoreError::from_sqlite(path, &error))?;
+            let written = if unsent {
+                sqlite_spool::put(connection, &record, entry.weight)
+            } else {
+                put(connection, &record)
+            };
+            written.map_err(|error| StoreError::from_sqlite(path, &error))?;
         }
         all.push(recorded);
     }

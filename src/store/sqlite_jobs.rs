@@ -1,6 +1,6 @@
 //! The history of jobs, and the states of storages, in the state file.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::row::{self, JOB_COLUMNS, STATE_COLUMNS, letter, signed};
 use super::sqlite::place;
@@ -16,7 +16,9 @@ pub(super) fn add(
     unsent: bool,
 ) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    let transaction = connection.transaction().map_err(failed)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
     insert(&transaction, jobs, Some(unsent)).map_err(failed)?;
     transaction
         .execute("DELETE FROM jobs WHERE ended < ?1", [keep.since])

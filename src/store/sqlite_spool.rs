@@ -1,14 +1,13 @@
 //! What the state file holds for a database that several sdgroups share: a copy of what is there, and what is to be told
 //! to it yet.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
 use super::fact::{Fact, catch_up};
-use super::record::meet;
 use super::row::{self, JOB_COLUMNS, STATE_COLUMNS, VOLUME_COLUMNS};
-use super::sqlite::{self, SqliteStore, one, place, put, remove};
+use super::sqlite::{self, SqliteStore, one, place, remove};
 use super::sqlite_jobs;
-use super::{Answer, Entry, JobRecord, Keep, Recorded, StateRecord, StoreError, VolumeRecord, Weight};
+use super::{Answer, JobRecord, Keep, StateRecord, StoreError, VolumeRecord, Weight};
 use crate::types::VolumeName;
 
 /// How much is told at once.
@@ -30,22 +29,6 @@ impl Unsent {
 }
 
 impl SqliteStore {
-    /// As [`super::Store::record`]; what changes is to be told.
-    pub(super) fn record_unsent(&self, entries: Vec<Entry>) -> Answer<Vec<Recorded>> {
-        self.transact(move |file| entries.iter().map(|entry| record(file, entry)).collect())
-    }
-
-    /// As [`super::Store::forget`], which is to be told.
-    pub(super) fn forget_unsent(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
-        self.transact(move |file| {
-            let known = one(file.connection, file.path, &volume)?;
-            file.done(remove(file.connection, &volume, None))?;
-            let mark = "UPDATE forgotten SET unsent = 1 WHERE name = ?1";
-            file.done(file.connection.execute(mark, [volume.as_str()]))?;
-            Ok(known)
-        })
-    }
-
     /// As [`super::Store::add_jobs`], which are to be told.
     pub(super) fn add_jobs_unsent(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {
         self.apart(move |connection, path| sqlite_jobs::add(connection, path, &jobs, keep, true))
@@ -58,7 +41,7 @@ impl SqliteStore {
 
     /// What is to be told next.
     pub(super) fn unsent(&self) -> Answer<Unsent> {
-        self.transact(|file| {
+        self.read(|file| {
             Ok(Unsent {
                 facts: unsent_facts(file)?,
                 jobs: unsent_jobs(file)?,
@@ -71,7 +54,7 @@ impl SqliteStore {
 
     /// How much is to be told.
     pub(super) fn unsent_count(&self) -> Answer<u64> {
-        self.transact(|file| {
+        self.read(|file| {
             let query = "SELECT (SELECT count(*) FROM volumes WHERE unsent IS NOT NULL) \
                          + (SELECT count(*) FROM forgotten WHERE unsent = 1) \
                          + (SELECT count(*) FROM jobs WHERE unsent = 1) \
@@ -84,11 +67,11 @@ impl SqliteStore {
     /// Takes what another store had, as [`super::PostgresStore::tell`] does.
     #[must_use = "whether it was told is in the answer"]
     pub fn tell(&self, facts: Vec<(Fact, Weight)>) -> Answer<()> {
-        self.transact(move |file| {
+        self.write(move |file| {
             for (told, weight) in &facts {
                 let known = one(file.connection, file.path, told.volume())?.map(Fact::Held);
                 if let Some(fact) = catch_up(known.as_ref(), told, *weight) {
-                    write(file, &fact)?;
+                    take(file, &fact)?;
                 }
             }
             Ok(())
@@ -97,7 +80,7 @@ impl SqliteStore {
 
     /// Everything that is known of volumes.
     pub(super) fn facts(&self) -> Answer<Vec<Fact>> {
-        self.transact(|file| {
+        self.read(|file| {
             let held = format!("SELECT {VOLUME_COLUMNS} FROM volumes");
             let mut all = file.rows(&held, |row| sqlite::volume(file.path, row).map(Fact::Held))?;
             all.extend(file.rows("SELECT name, at FROM forgotten", |row| forgotten(file, row))?);
@@ -107,23 +90,26 @@ impl SqliteStore {
 
     /// Takes over what the database says of volumes, except where it is to be told something yet.
     pub(super) fn adopt(&self, facts: Vec<Fact>) -> Answer<()> {
-        self.transact(move |file| facts.iter().try_for_each(|fact| adopt(file, fact, None)))
+        self.write(move |file| facts.iter().try_for_each(|fact| adopt(file, fact, None)))
     }
 
     /// Takes over what the database answered when it was told what was known at this time, in seconds of Unix time.
     pub(super) fn settle(&self, facts: Vec<(Fact, i64)>) -> Answer<()> {
-        self.transact(move |file| facts.iter().try_for_each(|(fact, told)| adopt(file, fact, Some(*told))))
+        self.write(move |file| facts.iter().try_for_each(|(fact, told)| adopt(file, fact, Some(*told))))
     }
 
     /// The database lacks these: they are to be told.
     pub(super) fn mark(&self, facts: Vec<Fact>) -> Answer<()> {
-        self.transact(move |file| {
+        self.write(move |file| {
             for fact in &facts {
-                let mark = match fact {
-                    Fact::Held(_) => "UPDATE volumes SET unsent = 'replace' WHERE name = ?1 AND unsent IS NULL",
-                    Fact::Forgotten { .. } => "UPDATE forgotten SET unsent = 1 WHERE name = ?1",
+                let marked = match fact {
+                    Fact::Held(record) => file.connection.execute(
+                        "UPDATE volumes SET unsent = 'replace' WHERE name = ?1 AND unsent IS NULL",
+                        [record.volume.as_str()],
+                    ),
+                    Fact::Forgotten { volume, .. } => mark_forgotten(file.connection, volume),
                 };
-                file.done(file.connection.execute(mark, [fact.volume().as_str()]))?;
+                file.done(marked)?;
             }
             Ok(())
         })
@@ -131,7 +117,7 @@ impl SqliteStore {
 
     /// Jobs that ended since then are to be told, again if they were.
     pub(super) fn mark_jobs(&self, since: i64) -> Answer<()> {
-        self.transact(move |file| {
+        self.write(move |file| {
             let mark = "UPDATE jobs SET unsent = 1 WHERE ended >= ?1 AND own = 1";
             file.done(file.connection.execute(mark, [since])).map(|_| ())
         })
@@ -139,7 +125,7 @@ impl SqliteStore {
 
     /// The database knows these jobs now.
     pub(super) fn settle_jobs(&self, rows: Vec<i64>) -> Answer<()> {
-        self.transact(move |file| {
+        self.write(move |file| {
             rows.iter().try_for_each(|id| {
                 let settle = "UPDATE jobs SET unsent = 0 WHERE id = ?1";
                 file.done(file.connection.execute(settle, [id])).map(|_| ())
@@ -149,7 +135,7 @@ impl SqliteStore {
 
     /// Takes over jobs of others, and returns those that are new here.
     pub(super) fn adopt_jobs(&self, jobs: Vec<JobRecord>) -> Answer<Vec<JobRecord>> {
-        self.transact(move |file| {
+        self.write(move |file| {
             let added = file.done(sqlite_jobs::insert(file.connection, &jobs, None))?;
             Ok(added.into_iter().cloned().collect())
         })
@@ -157,7 +143,7 @@ impl SqliteStore {
 
     /// When the last job ended that is known of, in seconds of Unix time.
     pub(super) fn last_end(&self) -> Answer<Option<i64>> {
-        self.transact(|file| {
+        self.read(|file| {
             file.done(
                 file.connection
                     .query_row("SELECT max(ended) FROM jobs", [], |row| row.get(0)),
@@ -167,7 +153,7 @@ impl SqliteStore {
 
     /// Every state, that a storage is ready as well.
     pub(super) fn all_states(&self) -> Answer<Vec<StateRecord>> {
-        self.transact(|file| {
+        self.read(|file| {
             file.rows(&format!("SELECT {STATE_COLUMNS} FROM states"), |row| {
                 row::state(row).map_err(|unread| unread.at(&place(file.path), "states"))
             })
@@ -176,20 +162,38 @@ impl SqliteStore {
 
     /// Takes over a state that the database has.
     pub(super) fn adopt_states(&self, states: Vec<StateRecord>) -> Answer<()> {
-        self.transact(move |file| {
+        self.write(move |file| {
             states
                 .iter()
                 .try_for_each(|state| sqlite_jobs::put_state(file.connection, file.path, state, false))
         })
     }
 
+    /// Has `work` done with the file as it is at one moment.
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<T> {
+        self.transact(TransactionBehavior::Deferred, work)
+    }
+
+    /// Has `work` done, all or nothing. It waits for another process that writes: one that begins to read has what it
+    /// read, and is turned away when it wants to write beside that process.
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<T> {
+        self.transact(TransactionBehavior::Immediate, work)
+    }
+
     fn transact<T: Send + 'static>(
         &self,
+        behavior: TransactionBehavior,
         work: impl FnOnce(&File<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<T> {
         self.apart(move |connection, path| {
             let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-            let transaction = connection.unchecked_transaction().map_err(failed)?;
+            let transaction = connection.transaction_with_behavior(behavior).map_err(failed)?;
             let done = work(&File {
                 connection: &transaction,
                 path,
@@ -226,30 +230,28 @@ impl File<'_> {
     }
 }
 
-fn record(file: &File<'_>, entry: &Entry) -> Result<Recorded, StoreError> {
-    let known = one(file.connection, file.path, &entry.volume)?;
-    let (recorded, write) = meet(known.as_ref(), entry);
-    if let Some(record) = write {
-        let replaces =
-            entry.weight == Weight::ReplaceKnown || weight_of(file, &entry.volume)? == Some(Weight::ReplaceKnown);
-        file.done(put(file.connection, &record))?;
-        let word = if replaces { "replace" } else { "keep" };
-        let mark = "UPDATE volumes SET unsent = ?2 WHERE name = ?1";
-        file.done(file.connection.execute(mark, [entry.volume.as_str(), word]))?;
-    }
-    Ok(recorded)
+/// As [`sqlite::put`], of what is to be told with this weight, or with that of what is to be told of the volume already.
+pub(super) fn put(connection: &Connection, record: &VolumeRecord, weight: Weight) -> rusqlite::Result<usize> {
+    let replaces =
+        weight == Weight::ReplaceKnown || weight_of(connection, &record.volume)? == Some(Weight::ReplaceKnown);
+    sqlite::put(connection, record)?;
+    let word = if replaces { "replace" } else { "keep" };
+    connection
+        .prepare_cached("UPDATE volumes SET unsent = ?2 WHERE name = ?1")?
+        .execute([record.volume.as_str(), word])
+}
+
+/// That a volume was forgotten is to be told.
+pub(super) fn mark_forgotten(connection: &Connection, volume: &VolumeName) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE forgotten SET unsent = 1 WHERE name = ?1", [volume.as_str()])
 }
 
 /// The weight of what is to be told of a volume, if anything is.
-fn weight_of(file: &File<'_>, volume: &VolumeName) -> Result<Option<Weight>, StoreError> {
-    use rusqlite::OptionalExtension as _;
-
-    let query = "SELECT unsent FROM volumes WHERE name = ?1";
-    let word: Option<Option<String>> = file.done(
-        file.connection
-            .query_row(query, [volume.as_str()], |row| row.get(0))
-            .optional(),
-    )?;
+fn weight_of(connection: &Connection, volume: &VolumeName) -> rusqlite::Result<Option<Weight>> {
+    let word: Option<Option<String>> = connection
+        .prepare_cached("SELECT unsent FROM volumes WHERE name = ?1")?
+        .query_row([volume.as_str()], |row| row.get(0))
+        .optional()?;
     Ok(word.flatten().map(|word| weight(&word)))
 }
 
@@ -306,12 +308,12 @@ fn adopt(file: &File<'_>, fact: &Fact, told: Option<i64>) -> Result<(), StoreErr
     if held.or(gone).is_some_and(|since| told.is_none_or(|told| since > told)) {
         return Ok(());
     }
-    write(file, fact)
+    take(file, fact)
 }
 
-fn write(file: &File<'_>, fact: &Fact) -> Result<(), StoreError> {
+fn take(file: &File<'_>, fact: &Fact) -> Result<(), StoreError> {
     let written = match fact {
-        Fact::Held(record) => put(file.connection, record),
+        Fact::Held(record) => sqlite::put(file.connection, record),
         Fact::Forgotten { volume, at } => remove(file.connection, volume, Some(*at)),
     };
     file.done(written).map(|_| ())

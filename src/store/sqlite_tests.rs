@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::Source;
-use crate::store::{MemoryStore, Weight};
+use crate::store::{Fact, MemoryStore, Source, Weight};
 
 /// Set for the process that [`what_was_answered_survives_a_kill`] starts and kills.
 const CHILD: &str = "SDGROUP_TEST_STORE_CHILD";
@@ -40,6 +39,15 @@ fn scratch() -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sdgroup.db");
     (directory, path)
+}
+
+/// Records with the store alone, or beside a database that is to be told.
+fn record(store: &SqliteStore, unsent: bool, entries: Vec<Entry>) -> Answer<Vec<Recorded>> {
+    if unsent {
+        store.record_unsent(entries)
+    } else {
+        store.record(entries)
+    }
 }
 
 fn holder(store: &dyn Store, name: &str) -> Option<String> {
@@ -121,46 +129,58 @@ fn nothing_is_written_when_nothing_changes() {
 
 #[test]
 fn entries_that_wait_are_written_together() {
-    let (_directory, path) = scratch();
-    let store = SqliteStore::open(&path).unwrap();
-    let before = store.commits();
-    let mut other = Connection::open(&path).unwrap();
-    let lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
-    let answers: Vec<_> = (0..100)
-        .map(|n| store.record(vec![entry(&format!("V{n}"), "File4", Weight::KeepKnown)]))
-        .collect();
-    lock.commit().unwrap();
-    for answer in answers {
-        assert_eq!(wait(answer).unwrap(), [Recorded::New]);
+    for unsent in [false, true] {
+        let (_directory, path) = scratch();
+        let store = SqliteStore::open(&path).unwrap();
+        let before = store.commits();
+        let mut other = Connection::open(&path).unwrap();
+        let lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        let answers: Vec<_> = (0..100)
+            .map(|n| {
+                record(
+                    &store,
+                    unsent,
+                    vec![entry(&format!("V{n}"), "File4", Weight::KeepKnown)],
+                )
+            })
+            .collect();
+        lock.commit().unwrap();
+        for answer in answers {
+            assert_eq!(wait(answer).unwrap(), [Recorded::New]);
+        }
+        // The thread may have taken the first few while they were still being ordered.
+        let commits = store.commits() - before;
+        assert!((1..50).contains(&commits), "{commits} transactions");
+        assert_eq!(wait(store.all(None)).unwrap().len(), 100);
+        assert_eq!(wait(store.unsent_count()).unwrap(), if unsent { 100 } else { 0 });
     }
-    // The thread may have taken the first few while they were still being ordered.
-    assert!(
-        store.commits() - before < 50,
-        "{} transactions",
-        store.commits() - before
-    );
-    assert_eq!(wait(store.all(None)).unwrap().len(), 100);
 }
 
 #[test]
 fn two_processes_write_one_file() {
-    let (_directory, path) = scratch();
-    let one = SqliteStore::open(&path).unwrap();
-    let two = SqliteStore::open(&path).unwrap();
-    std::thread::scope(|scope| {
-        for (store, storage) in [(&one, "File4"), (&two, "File5")] {
-            scope.spawn(move || {
-                for n in 0..50 {
-                    let own = entry(&format!("{storage}-{n}"), storage, Weight::KeepKnown);
-                    let shared = entry(&format!("shared-{n}"), storage, Weight::KeepKnown);
-                    wait(store.record(vec![own, shared])).unwrap();
-                }
-            });
-        }
-    });
-    let all = wait(one.all(None)).unwrap();
-    assert_eq!(all.len(), 150);
-    assert_eq!(all, wait(two.all(None)).unwrap());
+    for unsent in [false, true] {
+        let (_directory, path) = scratch();
+        let one = SqliteStore::open(&path).unwrap();
+        let two = SqliteStore::open(&path).unwrap();
+        std::thread::scope(|scope| {
+            for (store, storage) in [(&one, "File4"), (&two, "File5")] {
+                scope.spawn(move || {
+                    for n in 0..50 {
+                        let own = entry(&format!("{storage}-{n}"), storage, Weight::KeepKnown);
+                        let shared = entry(&format!("shared-{n}"), storage, Weight::KeepKnown);
+                        wait(record(store, unsent, vec![own, shared])).unwrap();
+                        // What a database answers is written by both as well.
+                        let known = wait(store.find(vec![volume(&format!("{storage}-{n}"))])).unwrap();
+                        let facts = known.into_iter().map(|record| (Fact::Held(record), i64::MAX)).collect();
+                        wait(store.settle(facts)).unwrap();
+                    }
+                });
+            }
+        });
+        let all = wait(one.all(None)).unwrap();
+        assert_eq!(all.len(), 150);
+        assert_eq!(all, wait(two.all(None)).unwrap());
+    }
 }
 
 #[test]
@@ -263,7 +283,11 @@ fn a_full_disk_is_told_and_nothing_half_is_kept() {
     let entries = (0..2000)
         .map(|n| entry(&format!("Volume-{n:05}"), "File4", Weight::KeepKnown))
         .collect();
-    owner.apply(vec![Change::Record { entries, reply }]);
+    owner.apply(vec![Change::Record {
+        entries,
+        unsent: false,
+        reply,
+    }]);
     assert_eq!(
         answer.try_recv().unwrap(),
         Err(StoreError::Full { path: "state".into() })
