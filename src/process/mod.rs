@@ -118,11 +118,7 @@ async fn serve(
         serving.current.context().admission.limit(most);
     }
     if let Some(predecessor) = &mut predecessor {
-        if let Some(lineage) = predecessor.lineage {
-            serving.current.context().identities.take_up(lineage);
-        }
-        meet(&serving.current, &predecessor.peers).await;
-        predecessor.ready().await?;
+        take_over(predecessor, &serving).await?;
     }
     let attended = serving.doors.attend(&serving.house, &stop, &lost);
     if let Some(predecessor) = predecessor {
@@ -172,6 +168,19 @@ async fn serve(
     } else {
         Ok(())
     }
+}
+
+/// Gets everything from the predecessor, which serves nobody any more when this returns.
+async fn take_over(predecessor: &mut Predecessor, serving: &Serving) -> Result<(), ProcessError> {
+    let context = serving.current.context();
+    if let Some(lineage) = predecessor.lineage {
+        context.identities.take_up(lineage);
+    }
+    meet(&serving.current, &predecessor.peers).await;
+    predecessor.ready().await?;
+    // What its operator wanted since the states were read.
+    context.states.follow(&context.directory).await;
+    Ok(())
 }
 
 /// Joins all other processes, and waits until the storages have been asked once, so that the first jobs find what those of

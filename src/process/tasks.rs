@@ -45,7 +45,8 @@ pub(super) async fn tidy_metrics(exposition: Exposition, stop: CancellationToken
     every(TIDY, stop, || exposition.tidy()).await;
 }
 
-/// Ends states whose time is over, until the process has `departed`; then it goes by those that its successor keeps.
+/// Ends states whose time is over, until the process has `departed`: from then on its successor does. While others have the
+/// same state file, what they have kept there is put into force.
 pub(super) async fn watch_states(current: Arc<Current>, departed: CancellationToken, stop: CancellationToken) {
     let mut ticks = interval(STATES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,10 +54,12 @@ pub(super) async fn watch_states(current: Arc<Current>, departed: CancellationTo
         tokio::select! {
             _ = ticks.tick() => {
                 let context = current.context();
-                if departed.is_cancelled() {
-                    context.states.follow(&context.directory).await;
-                } else {
+                let departed = departed.is_cancelled();
+                if !departed {
                     context.states.tidy(&context.directory).await;
+                }
+                if departed || !context.peers.is_alone() {
+                    context.states.follow(&context.directory).await;
                 }
             }
             () = stop.cancelled() => return,

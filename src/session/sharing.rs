@@ -17,6 +17,10 @@ pub async fn follow(current: Arc<Current>, mut news: mpsc::UnboundedReceiver<New
             News::Jobs(jobs) => {
                 let past: Vec<_> = jobs.iter().map(history::past).collect();
                 context.directory.remember(&past);
+                // Of the processes that share a state file one has the news of a job.
+                for job in &past {
+                    context.peers.ended(job);
+                }
             }
             News::States => context.states.follow(&context.directory).await,
             News::Conflict { volume, known, storage } => VolumeConflict {

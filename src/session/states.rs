@@ -1,5 +1,6 @@
 //! What the operator wants of storages: in force at once, and kept over restarts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,8 +19,9 @@ const BY_TIME: &str = "its time";
 #[derive(Debug)]
 pub struct States {
     store: Arc<dyn Store>,
-    /// One change at a time, so that the two never keep the order of two changes differently.
-    changing: Mutex<()>,
+    /// One change at a time, so that the two never keep the order of two changes differently; and of which storages the
+    /// store could not keep the last.
+    changing: Mutex<HashSet<StorageName>>,
 }
 
 impl States {
@@ -28,7 +30,7 @@ impl States {
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
         }
     }
 
@@ -60,16 +62,16 @@ impl States {
     /// # Errors
     /// When it cannot be kept, and so will not hold over a restart.
     pub async fn decide(&self, live: &StorageLive, decision: Decision) -> Result<(), StoreError> {
-        let _changing = self.changing.lock().await;
+        let mut unkept = self.changing.lock().await;
         let before = live.view(Instant::now()).state();
         tell(live.name(), before, &decision);
         put(live, decision.clone());
-        self.keep(live.name(), decision).await
+        self.keep(live.name(), decision, &mut unkept).await
     }
 
     /// Tells and keeps what has ended by itself. To be called every second or so.
     pub async fn tidy(&self, directory: &Directory) {
-        let _changing = self.changing.lock().await;
+        let mut unkept = self.changing.lock().await;
         for (live, over) in directory.states_over(Instant::now()) {
             let ready = Decision {
                 state: State::Ready,
@@ -79,7 +81,7 @@ impl States {
                 until: None,
             };
             tell(live.name(), over.state, &ready);
-            if let Err(error) = self.keep(live.name(), ready).await {
+            if let Err(error) = self.keep(live.name(), ready, &mut unkept).await {
                 StoreFailed {
                     operation: "states",
                     error: &error,
@@ -89,9 +91,10 @@ impl States {
         }
     }
 
-    /// Puts into force what other sdgroups were told by their operators.
+    /// Puts into force what other sdgroups, or other processes of this one, were told by their operators. What the store could
+    /// not keep stays in force.
     pub async fn follow(&self, directory: &Directory) {
-        let _changing = self.changing.lock().await;
+        let unkept = self.changing.lock().await;
         let records = match self.store.states().await {
             Ok(records) => records,
             Err(error) => {
@@ -102,7 +105,8 @@ impl States {
                 .emit();
             }
         };
-        for live in directory.storages() {
+        let follows = |live: &&Arc<StorageLive>| !unkept.contains(live.name());
+        for live in directory.storages().iter().filter(follows) {
             let current = live.view(Instant::now()).decision;
             let wanted = records.iter().find(|record| record.storage == *live.name());
             let wanted = wanted.map(|record| &record.decision);
@@ -121,12 +125,23 @@ impl States {
         }
     }
 
-    async fn keep(&self, storage: &StorageName, decision: Decision) -> Result<(), StoreError> {
+    async fn keep(
+        &self,
+        storage: &StorageName,
+        decision: Decision,
+        unkept: &mut HashSet<StorageName>,
+    ) -> Result<(), StoreError> {
         let record = StateRecord {
             storage: storage.clone(),
             decision,
         };
-        self.store.put_state(record).await
+        let kept = self.store.put_state(record).await;
+        if kept.is_ok() {
+            unkept.remove(storage);
+        } else {
+            unkept.insert(storage.clone());
+        }
+        kept
     }
 }
 
@@ -162,7 +177,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, MachineSecrets};
-    use crate::store::MemoryStore;
+    use crate::store::{MemoryStore, SqliteStore};
 
     const CONFIG: &str = r#"
         [[Listen]]
@@ -239,5 +254,35 @@ mod tests {
         states.decide(&third.storages()[1], ready).await.unwrap();
         assert_eq!(state_of(&third, 1), State::Ready);
         assert_eq!(store.states().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_another_keeps_is_in_force_and_what_could_not_be_kept_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sdgroup.db");
+        let [own, other] = [(); 2].map(|()| States::new(Arc::new(SqliteStore::open(&path).unwrap())));
+        let (here, there) = (directory(), directory());
+        let sealed = decision(State::Sealed, None);
+        other.decide(&there.storages()[0], sealed).await.unwrap();
+        own.follow(&here).await;
+        assert_eq!(state_of(&here, 0), State::Sealed);
+
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.execute_batch("ALTER TABLE states RENAME COLUMN reason TO was")
+            .unwrap();
+        let drained = decision(State::Draining, None);
+        own.decide(&here.storages()[0], drained).await.unwrap_err();
+        file.execute_batch("ALTER TABLE states RENAME COLUMN was TO reason")
+            .unwrap();
+        own.follow(&here).await;
+        assert_eq!(state_of(&here, 0), State::Draining);
+        let again = decision(State::Draining, None);
+        own.decide(&here.storages()[0], again).await.unwrap();
+        other
+            .decide(&there.storages()[0], decision(State::Ready, None))
+            .await
+            .unwrap();
+        own.follow(&here).await;
+        assert_eq!(state_of(&here, 0), State::Ready);
     }
 }

@@ -196,6 +196,35 @@ async fn the_end_of_a_successor_waits_for_its_predecessors() {
     place.binary.ended().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_decided_while_a_successor_starts_or_by_others_is_in_force_in_it() {
+    let plot = Plot {
+        probe: "Interval = \"1 hour\"\nTimeout = \"3 seconds\"",
+        ..Plot::listed()
+    };
+    let mut place = place(plot).await;
+    // The successor waits for all storages to be asked, and so for one that is silent.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let [was, is] =
+        [place.storages[2].address, silent.local_addr().unwrap()].map(|at| format!("SDPort = {}", at.port()));
+    place.binary.configure(&place.binary.configuration().replace(&was, &is));
+    let seal = |binary: &Binary| drop(binary.command(&["seal", "File4", "--reason", "new disks"]).unwrap());
+    place.binary.hand_over_and(seal).await;
+    assert!(place.binary.ended().await.success(), "{}", place.binary.log());
+    let sealed = |name: &str| format!("sdgroup_storage_state{{storage=\"{name}\",state=\"sealed\"}}");
+    place.binary.until_metric(&sealed("File4"), "1").await;
+
+    // Beside a predecessor, as if that had been told by another sdgroup over the database that they share.
+    let running = Running::start(&place.director, "Runs on").await;
+    place.binary.hand_over();
+    place.binary.until_metric("sdgroup_predecessors", "1").await;
+    let file = rusqlite::Connection::open(place.binary.state_file()).unwrap();
+    let told = "INSERT INTO states (storage, state, set_by) VALUES ('File6', 'sealed', 'ann')";
+    assert_eq!(file.execute(told, []).unwrap(), 1);
+    place.binary.until_metric(&sealed("File6"), "1").await;
+    running.finish().await;
+}
+
 /// Jobs of one round, in all stages.
 struct Round {
     running: Vec<Running>,

@@ -181,7 +181,9 @@ impl Peers {
         lock(&self.known).clone()
     }
 
-    fn is_alone(&self) -> bool {
+    /// Whether there is no other process.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
         self.is_alone.load(Ordering::Acquire)
     }
 
@@ -209,7 +211,7 @@ impl Peers {
         self.predecessors.send_replace(predecessors);
     }
 
-    /// A job of this process has ended: the others place its next run.
+    /// A job has ended, and this process is the one to tell the others, who place its next run.
     pub(super) fn ended(&self, job: &PastJob) {
         let shown = EndedShown::of(job);
         let mut last = lock(&self.last_ended);

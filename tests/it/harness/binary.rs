@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::ports::Port;
 use super::site::{Plot, configuration};
-use super::wait::until_told;
+use super::wait::{until_told, until_true};
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,27 +82,53 @@ impl Binary {
 
     /// What a command says of the running process, on standard output and, when it fails, on standard error.
     pub(crate) fn command(&self, words: &[&str]) -> Result<String, String> {
-        let output = Command::new(env!("CARGO_BIN_EXE_sdgroup"))
+        said(self.begin(words))
+    }
+
+    fn begin(&self, words: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_sdgroup"))
             .args(words)
             .arg("-c")
             .arg(file(&self.folder))
-            .output()
-            .expect("the binary that cargo has built");
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        if output.status.success() {
-            Ok(text(output.stdout))
-        } else {
-            Err(text(output.stderr))
-        }
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary that cargo has built")
     }
 
     /// Has it hand over to a successor, which serves from now on.
     pub(crate) fn hand_over(&mut self) {
-        let said = self.command(&["handover"]).unwrap_or_else(|error| panic!("{error}"));
+        let said = self.command(&["handover"]);
+        self.handed_over(said);
+    }
+
+    /// The same, and has something done once the successor can be asked: what was kept before, it has read by then.
+    pub(crate) async fn hand_over_and(&mut self, meanwhile: impl FnOnce(&Self)) {
+        let before = self.peer_sockets();
+        let handing_over = self.begin(&["handover"]);
+        until_true("the successor to be there", || self.peer_sockets() > before).await;
+        meanwhile(self);
+        self.handed_over(said(handing_over));
+    }
+
+    /// How many processes of it there are.
+    fn peer_sockets(&self) -> usize {
+        let files = fs::read_dir(self.folder.path()).expect("the state");
+        let names = files.map(|file| file.expect("a file").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("peer.")).count()
+    }
+
+    fn handed_over(&mut self, said: Result<String, String>) {
+        let said = said.unwrap_or_else(|error| panic!("{error}"));
         let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
         let number = number.and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
         self.successors
             .push(number.unwrap_or_else(|| panic!("no process in {said}")));
+    }
+
+    /// Its state file, which anybody may open beside it.
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.folder.path().join("sdgroup.db")
     }
 
     /// Sends a signal to the process that serves.
@@ -168,6 +194,16 @@ impl Binary {
             }
         })
         .await;
+    }
+}
+
+fn said(command: Child) -> Result<String, String> {
+    let output = command.wait_with_output().expect("our child");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
     }
 }
 
