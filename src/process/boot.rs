@@ -138,7 +138,6 @@ pub(super) fn start(
     stop: &CancellationToken,
 ) -> Serving {
     let directory = Directory::new(model);
-    directory.remember(&opened.history);
     States::restore(&directory, opened.states);
     let store = opened.store;
     let (recorder, records) = Recorder::new();
@@ -152,6 +151,7 @@ pub(super) fn start(
         PipePool::new(PoolOptions::default()),
     )
     .sharing(store_view);
+    context.remember(&opened.history);
     let current = Current::new(context);
     let history = {
         let current = Arc::clone(&current);

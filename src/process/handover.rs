@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -19,7 +18,7 @@ use super::doors::{Attended, Doors, House, Inherited, Passed};
 use super::error::ProcessError;
 use super::systemd::Notifier;
 use crate::net::{deadline, pass};
-use crate::session::peers::Request;
+use crate::session::peers::{self, Request};
 use crate::session::{Context, Lineage};
 use crate::telemetry::event::HandoverBegun;
 
@@ -67,24 +66,19 @@ fn broken(error: &io::Error) -> Why {
             "the other process has ended; its log tells why".to_owned()
         }
         io::ErrorKind::TimedOut => "the other process does not answer".to_owned(),
+        io::ErrorKind::InvalidData => format!("the other process says something else: {error}"),
         _ => error.to_string(),
     }
 }
 
 async fn say(to: &mut UnixStream, what: &(impl Serialize + Sync)) -> Result<(), Why> {
-    let text = serde_json::to_vec(what).map_err(|error| error.to_string())?;
-    pass::send(to, &text, &[]).await.map_err(|error| broken(&error))
-}
-
-async fn hear<T: DeserializeOwned>(from: &mut UnixStream, patience: Duration) -> Result<T, Why> {
-    let heard = deadline::within(patience, pass::receive(from)).await;
-    let heard = heard.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let (text, _) = heard.map_err(|error| broken(&error))?;
-    serde_json::from_slice(&text).map_err(|error| format!("the other process says something else: {error}"))
+    peers::say(to, what).await.map_err(|error| broken(&error))
 }
 
 async fn expect(from: &mut UnixStream, word: Word, patience: Duration) -> Result<(), Why> {
-    let heard: Word = hear(from, patience).await?;
+    let heard = deadline::within(patience, peers::hear(from)).await;
+    let heard = heard.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let heard: Word = heard.map_err(|error| broken(&error))?;
     if heard == word {
         Ok(())
     } else {

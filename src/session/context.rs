@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::history::Recorder;
+use super::history::{Recorder, Told};
 use super::identity::Identities;
 use super::jobs::{Jobs, Stop};
 use super::listed::Sessions;
@@ -18,7 +18,7 @@ use super::routes::Routes;
 use super::sharing::remark;
 use super::states::States;
 use crate::config::Model;
-use crate::group::{Directory, Standing};
+use crate::group::{Directory, PastJob, Standing};
 use crate::relay::PipePool;
 use crate::store::StoreView;
 use crate::types::SessionIdentity;
@@ -41,6 +41,8 @@ pub struct Context {
     pub states: Arc<States>,
     /// Where jobs that have ended are noted.
     pub recorder: Recorder,
+    /// The jobs of others that placement has been told of.
+    told: Arc<Told>,
     /// The jobs on control connections.
     pub jobs: Arc<Jobs>,
     /// The sessions whose callers are known.
@@ -86,6 +88,7 @@ impl Context {
             ledger,
             states: Arc::new(states),
             recorder,
+            told: Arc::default(),
             jobs: Arc::default(),
             listed: Arc::default(),
             routes: Arc::default(),
@@ -108,6 +111,11 @@ impl Context {
     #[must_use]
     pub fn store_remark(&self) -> Option<String> {
         remark(&self.store_view.as_ref()?.borrow())
+    }
+
+    /// Tells placement of jobs that have ended in other processes, in the order in which they were placed.
+    pub fn remember(&self, jobs: &[PastJob]) {
+        self.directory.remember(self.told.news(jobs));
     }
 
     /// A session identity of our own.

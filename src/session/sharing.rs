@@ -16,7 +16,7 @@ pub async fn follow(current: Arc<Current>, mut news: mpsc::UnboundedReceiver<New
         match one {
             News::Jobs(jobs) => {
                 let past: Vec<_> = jobs.iter().map(history::past).collect();
-                context.directory.remember(&past);
+                context.remember(&past);
                 // Of the processes that share a state file one has the news of a job.
                 for job in &past {
                     context.peers.ended(job);

@@ -74,8 +74,9 @@ impl Ending {
             files: self.figures.0,
             bytes: self.figures.1,
         };
-        facts.context.peers.ended(&past(&record));
-        facts.context.directory.observe_end(&past(&record), Instant::now());
+        let past = past(&record);
+        facts.context.peers.ended(&past);
+        facts.context.directory.observe_end(&past, Instant::now());
         facts.context.recorder.leave(record);
     }
 

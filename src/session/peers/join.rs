@@ -110,7 +110,11 @@ async fn listen(
     let mut held = HashMap::new();
     loop {
         let text = pass::read(&mut from).await?;
-        match serde_json::from_slice(&text)? {
+        // Another version may have more to tell than this one knows.
+        let Ok(tidings) = serde_json::from_slice(&text) else {
+            continue;
+        };
+        match tidings {
             Tidings::Places { jobs, places } => {
                 peer.jobs.store(jobs, Ordering::Relaxed);
                 hold(current, &mut held, &places);
@@ -121,7 +125,7 @@ async fn listen(
             }
             Tidings::Ended(ended) => {
                 if let Some(job) = ended.job() {
-                    current.context().directory.remember([&job]);
+                    current.context().remember(&[job]);
                 }
             }
         }

@@ -8,6 +8,8 @@
 mod join;
 mod message;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -344,12 +346,18 @@ pub(super) async fn give(mut to: UnixStream, channel: Channel, hello: &Frame, ki
 }
 
 /// Says something.
-pub(super) async fn say(to: &mut UnixStream, what: &(impl Serialize + Sync)) -> io::Result<()> {
+///
+/// # Errors
+/// When the other end does not take it.
+pub async fn say(to: &mut UnixStream, what: &(impl Serialize + Sync)) -> io::Result<()> {
     pass::send(to, &serde_json::to_vec(what)?, &[]).await
 }
 
 /// Hears something.
-pub(super) async fn hear<T: DeserializeOwned>(from: &mut UnixStream) -> io::Result<T> {
+///
+/// # Errors
+/// When the other end does not say it, or something else.
+pub async fn hear<T: DeserializeOwned>(from: &mut UnixStream) -> io::Result<T> {
     let (text, _) = pass::receive(from).await?;
     Ok(serde_json::from_slice(&text)?)
 }

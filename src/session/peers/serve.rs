@@ -40,9 +40,13 @@ pub async fn serve(current: Arc<Current>, listener: UnixListener, stop: Cancella
     }
 }
 
-async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io::Result<()> {
+pub(super) async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io::Result<()> {
     let request = deadline::within(ANSWER, hear(&mut stream)).await;
-    let request: Request = request.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let request: Request = match request.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        // Another version may ask what this one cannot know.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return say(&mut stream, &Reply::Nothing).await,
+        request => request?,
+    };
     let context = current.context();
     let reply = match request {
         Request::TakeOver => {

@@ -1,0 +1,167 @@
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config::{self, MachineSecrets};
+use crate::group::{Access, Directory, PlacementRequest, Tried};
+use crate::relay::PipePool;
+use crate::session::history::Recorder;
+use crate::session::{Context, Current, States, sharing};
+use crate::store::{JobRecord, MemoryStore, News, Store};
+use crate::types::{Bytes, ClientName, FileSetName, GroupName, JobId, JobLevel, JobResourceName, JobStatus, JobType};
+use crate::volumes::Ledger;
+
+const CONFIG: &str = r#"
+    [[Listen]]
+    Group = "Files"
+    [[Director]]
+    Name = "lab-dir"
+    Password = "secret"
+    [[Storage]]
+    Name = "File4"
+    Address = "192.0.2.4"
+    Password = "secret"
+    [[Storage]]
+    Name = "File5"
+    Address = "192.0.2.5"
+    Password = "secret"
+    [[Group]]
+    Name = "Files"
+    Storages = ["File4", "File5"]
+    StorageGroupPolicy = "LastBackedUpTo"
+"#;
+
+fn current() -> Arc<Current> {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let loaded = config::compile(CONFIG, Path::new("test.toml"), &MachineSecrets::new()).unwrap();
+    let model = Arc::new(loaded.model);
+    let directory = Directory::new(&model);
+    Current::new(Context::new(
+        model,
+        directory,
+        Ledger::new(Arc::clone(&store)),
+        States::new(store),
+        Recorder::new().0,
+        PipePool::default(),
+    ))
+}
+
+fn introduction() -> Introduction {
+    Introduction {
+        socket: "/nowhere/peer.7.sock".into(),
+        pid: 7,
+        version: "0.0.0".to_owned(),
+    }
+}
+
+fn record(number: u32, storage: &str) -> JobRecord {
+    JobRecord {
+        director: DirectorName::new("lab-dir").unwrap(),
+        job: JobName::new(&format!("Nightly.{number}")).unwrap(),
+        job_id: JobId(number),
+        resource: JobResourceName::new("Nightly").unwrap(),
+        client: ClientName::new("client").unwrap(),
+        fileset: FileSetName::new("All").unwrap(),
+        job_type: JobType::Backup,
+        level: JobLevel::Full,
+        group: GroupName::new("Files").unwrap(),
+        storage: StorageName::new(storage).unwrap(),
+        arrived: 0,
+        placed: 0,
+        ended: 0,
+        status: JobStatus::Terminated,
+        files: 7,
+        bytes: Bytes(1 << 20),
+    }
+}
+
+/// Where the next run goes: to the storage that had one the longest ago.
+fn next_goes_to(context: &Context) -> String {
+    let record = record(9, "File4");
+    let request = PlacementRequest {
+        director: record.director,
+        job: record.job,
+        job_id: record.job_id,
+        job_resource: record.resource,
+        client: record.client,
+        job_type: record.job_type,
+        level: record.level,
+        fileset: record.fileset,
+        access: Access::Write,
+        is_resumed: false,
+    };
+    let group = context.directory.group(&record.group).unwrap();
+    let placed = context.directory.place(&group, &request, &Tried::new(), Instant::now());
+    placed.unwrap().storage.name.to_string()
+}
+
+/// Tells `current` what a process tells that joins it, and waits until it has heard that.
+async fn told(current: &Arc<Current>, tidings: &[Value]) {
+    let peers = Arc::clone(&current.context().peers);
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (counted, first) = oneshot::channel();
+    let joined = {
+        let current = Arc::clone(current);
+        tokio::spawn(async move { join::keep(&current, ours, introduction(), true, Some(counted)).await })
+    };
+    for one in tidings {
+        say(&mut theirs, one).await.unwrap();
+    }
+    say(&mut theirs, &json!({"Places": {"jobs": 3, "places": []}}))
+        .await
+        .unwrap();
+    first.await.expect("it is listened to");
+    assert_eq!(peers.predecessors().first().map(|it| it.jobs), Some(3));
+    drop(theirs);
+    joined.await.unwrap();
+    assert!(peers.is_alone());
+}
+
+#[tokio::test]
+async fn what_a_later_version_tells_besides_is_passed_over() {
+    let current = current();
+    let unknown = [
+        json!({"Weather": {"outlook": "fair"}}),
+        json!("Holiday"),
+        json!({"Places": 3}),
+    ];
+    told(&current, &unknown).await;
+
+    let (mut asks, answers) = UnixStream::pair().unwrap();
+    say(&mut asks, &json!({"Weather": "tomorrow"})).await.unwrap();
+    serve::answer(&current, answers).await.unwrap();
+    assert!(matches!(hear(&mut asks).await.unwrap(), Reply::Nothing));
+}
+
+#[tokio::test]
+async fn a_job_that_is_in_the_history_and_told_by_its_process_counts_once() {
+    let current = current();
+    let context = current.context();
+    let past = [record(1, "File4"), record(2, "File5")].map(|record| crate::session::history::past(&record));
+    context.remember(&past);
+    let again = serde_json::to_value(Tidings::Ended(EndedShown::of(&past[0]))).unwrap();
+    told(&current, &[again]).await;
+    assert_eq!(next_goes_to(&context), "File4");
+    let another = crate::session::history::past(&record(3, "File4"));
+    let another = serde_json::to_value(Tidings::Ended(EndedShown::of(&another))).unwrap();
+    told(&current, &[another]).await;
+    assert_eq!(next_goes_to(&context), "File5");
+}
+
+#[tokio::test]
+async fn jobs_that_other_sdgroups_had_are_told_to_the_other_processes() {
+    let current = current();
+    let context = current.context();
+    let mut tidings = context.peers.tidings.subscribe();
+    let (news, told) = mpsc::unbounded_channel();
+    news.send(News::Jobs(vec![record(1, "File4")])).unwrap();
+    drop(news);
+    sharing::follow(Arc::clone(&current), told).await;
+    assert_eq!(next_goes_to(&context), "File5");
+    let Tidings::Ended(ended) = tidings.try_recv().unwrap() else {
+        panic!("that a job has ended");
+    };
+    assert_eq!(ended.job().unwrap().job.as_str(), "Nightly.1");
+}
