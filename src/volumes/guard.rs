@@ -312,6 +312,17 @@ impl Guard {
         }
     }
 
+    /// Judges an answer that names a volume of which is not known `why` nobody else may write it: it is not to be written now.
+    pub fn on_silence(&mut self, answer: &MediaAnswer, why: &impl fmt::Display) -> Verdict {
+        let volume = &answer.volume;
+        let reason = format!("{} is not given volume \"{volume}\" now: {why}", self.storage);
+        let line = match &self.pending {
+            Pending::Write => catalog::not_to_be_written(volume, answer.status, &reason),
+            _ => catalog::no_media(&reason),
+        };
+        Verdict::Refuse { reason, line }
+    }
+
     fn start_search(&mut self) {
         self.index = 1;
         self.repeats = 0;

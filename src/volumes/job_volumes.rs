@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::guard::{Guard, Place, Strangers, Verdict};
-use super::ledger::{Claim, Learned, Ledger, Sighting};
+use super::ledger::{Claim, ClaimError, Learned, Ledger, Sighting};
 use crate::store::StoreError;
 use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
 use crate::wire::catalog::{self, CatalogError, CatalogRequest, MediaAnswer, UpdateMedia};
@@ -128,7 +128,13 @@ impl JobVolumes {
             return Ok(verdict);
         };
         let (is_offer, moving) = (self.guard.awaits_offer(), self.guard.would_move(&answer));
-        let (place, claim) = self.ledger.claim(&answer.volume, self.guard.storage(), moving).await?;
+        let claimed = self.ledger.claim(&answer.volume, self.guard.storage(), moving).await;
+        let (place, claim) = match claimed {
+            Ok(claimed) => claimed,
+            Err(ClaimError::Store(error)) => return Err(error.into()),
+            // The storage lacks nothing that another one has.
+            Err(ClaimError::Silent(silence)) => return Ok(self.guard.on_silence(&answer, &silence)),
+        };
         if is_offer && matches!(place, Place::Elsewhere(_)) && self.was_gathered(&answer).await? {
             self.guard.gather();
         }
@@ -183,6 +189,7 @@ mod tests {
 
     use super::*;
     use crate::store::MemoryStore;
+    use crate::volumes::{Heard, Rivals, Silence};
 
     const FIND: &[u8] = b"CatReq JobId=1 FindMedia=1 pool_name=P media_type=File vol_type=1\n";
     const NEW: &[u8] = b"1000 OK VolName=V VolJobs=0 VolBytes=0 VolStatus=Append EndFile=0 MediaId=1\n";
@@ -248,6 +255,47 @@ mod tests {
         assert_eq!(volumes.on_request(FIND).await.unwrap().0, Request::Ask(FIND.to_vec()));
         volumes.set_can_leave(false);
         assert_eq!(volumes.on_request(full).await.unwrap().0, Request::Ask(full.to_vec()));
+    }
+
+    /// Another process, which hangs.
+    #[derive(Debug)]
+    struct Hangs;
+
+    impl Rivals for Hangs {
+        fn claimed_by(&self, _: &VolumeName, _: &StorageName) -> Heard {
+            let cause = "timed out".to_owned();
+            Box::pin(async { Err(Silence { pid: 7, cause }) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_storage_waits_for_a_volume_while_another_process_does_not_say_whose_it_is() {
+        let ledger = Ledger::new(Arc::new(MemoryStore::new()));
+        ledger.beside(Arc::new(Hangs));
+        let mut volumes = job(&ledger, "File4");
+        let refusal = |verdict| match verdict {
+            Verdict::Refuse { reason, line } => (reason, String::from_utf8(line).unwrap()),
+            verdict => panic!("{verdict:?}"),
+        };
+        volumes.on_request(FIND).await.unwrap();
+        let (reason, line) = refusal(volumes.on_answer(NEW).await.unwrap());
+        assert!(
+            line.starts_with("1901 No Media. File4 is not given volume \"V\" now: process 7 "),
+            "{line}"
+        );
+        assert!(
+            reason.ends_with("does not answer (timed out); end it if it hangs"),
+            "{reason}"
+        );
+        let write = b"CatReq JobId=1 GetVolInfo VolName=V write=1\n";
+        volumes.on_request(write).await.unwrap();
+        let (_, line) = refusal(volumes.on_answer(NEW).await.unwrap());
+        assert!(
+            line.starts_with("1998 Volume \"V\" catalog status is Append, "),
+            "{line}"
+        );
+        assert_eq!(ledger.claimed_by(&VolumeName::new("V").unwrap()), None);
+        assert_eq!(volumes.lack(), None);
     }
 
     #[tokio::test]

@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::guard::Place;
-use crate::store::{Answer, Entry, Recorded, Source, Store, StoreError, VolumeRecord, Weight};
+use crate::store::{Entry, Recorded, Source, Store, StoreError, VolumeRecord, Weight};
 use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
 use crate::wire::catalog::UpdateMedia;
 
@@ -26,9 +27,33 @@ pub struct Ledger {
 /// Other processes that give volumes to jobs at the same time.
 pub trait Rivals: Debug + Send + Sync {
     /// The storage, other than `here`, whose job may write `volume` as one of them has it.
-    ///
-    /// An error of the answer is that one of them does not say: then nobody may write the volume now.
-    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Answer<Option<StorageName>>;
+    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard;
+}
+
+/// What rivals say, as soon as they have.
+pub type Heard = Pin<Box<dyn Future<Output = Result<Option<StorageName>, Silence>> + Send>>;
+
+/// A rival does not say which volumes its jobs may write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "process {pid} of sdgroup, which may have given it to another storage, does not answer ({cause}); end it if it hangs"
+)]
+pub struct Silence {
+    /// Its number in the system.
+    pub pid: u32,
+    /// What came instead.
+    pub cause: String,
+}
+
+/// Why it is not known whose a volume is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// The store cannot be read.
+    #[error("the volume ledger cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// Nobody may write the volume before that is over.
+    #[error(transparent)]
+    Silent(#[from] Silence),
 }
 
 /// What became of a sighting.
@@ -133,13 +158,13 @@ impl Ledger {
     /// a recycled volume which may go to another storage.
     ///
     /// # Errors
-    /// When the store cannot be read; nothing is claimed then.
+    /// When the store cannot be read, or another process does not answer; nothing is claimed then.
     pub async fn claim(
         &self,
         volume: &VolumeName,
         here: &StorageName,
         moving: bool,
-    ) -> Result<(Place, Option<Claim>), StoreError> {
+    ) -> Result<(Place, Option<Claim>), ClaimError> {
         // Looked at before the claim, so that a storage which asks in vain does not keep the volume, for this
         // moment, from the one that holds it.
         let before = Place::of(self.holder(volume).await?, here);
@@ -406,7 +431,7 @@ mod tests {
     struct Other(Ledger);
 
     impl Rivals for Other {
-        fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Answer<Option<StorageName>> {
+        fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard {
             let claimed = self.0.claimed_by(volume).filter(|storage| storage != here);
             Box::pin(async { Ok(claimed) })
         }

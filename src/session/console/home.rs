@@ -86,7 +86,7 @@ pub(super) async fn for_label(caller: &Caller, volume: &VolumeName) -> Result<Ho
         let name = placed.storage.name.clone();
         // Until it has its label, no job of another storage is given it.
         let claimed = context.ledger.claim(volume, &name, false).await;
-        let claimed = claimed.map_err(|error| format!("the volume ledger cannot be read: {error}"))?;
+        let claimed = claimed.map_err(|error| error.to_string())?;
         let claim = match claimed {
             (Place::Elsewhere(storage) | Place::Claimed(storage), _) => return of(caller, &storage),
             (Place::Here | Place::Nowhere, claim) => claim,

@@ -31,10 +31,9 @@ use super::routes::{Found, Routes};
 use crate::channel::Channel;
 use crate::group::PastJob;
 use crate::net::{deadline, pass};
-use crate::store::{Answer, StoreError};
 use crate::telemetry::event::SessionKind;
 use crate::types::{DirectorName, JobName, StorageName, VolumeName};
-use crate::volumes::Rivals;
+use crate::volumes::{Heard, Rivals, Silence};
 use crate::wire::packet::Frame;
 use message::{Connection, EndedShown, Tidings};
 
@@ -295,7 +294,7 @@ impl Peers {
 }
 
 impl Rivals for Peers {
-    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Answer<Option<StorageName>> {
+    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard {
         let peers = self.all();
         let request = Request::Claimed {
             volume: volume.to_string(),
@@ -310,9 +309,9 @@ impl Rivals for Peers {
                     Err(_) if peer.left.is_cancelled() => {}
                     Err(error) if is_gone(&error) => {}
                     Err(error) => {
-                        return Err(StoreError::Failed {
-                            path: peer.whom.socket.display().to_string(),
-                            cause: format!("process {} does not answer: {error}", peer.whom.pid),
+                        return Err(Silence {
+                            pid: peer.whom.pid,
+                            cause: error.to_string(),
                         });
                     }
                 }

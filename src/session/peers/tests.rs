@@ -165,3 +165,22 @@ async fn jobs_that_other_sdgroups_had_are_told_to_the_other_processes() {
     };
     assert_eq!(ended.job().unwrap().job.as_str(), "Nightly.1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_hangs_is_named_and_one_that_is_gone_has_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("peer.7.sock");
+    let hangs = tokio::net::UnixListener::bind(&socket).unwrap();
+    let peers = Peers::default();
+    let whom = Introduction {
+        socket,
+        ..introduction()
+    };
+    let peer = peers.enter(whom, true);
+    let (volume, here) = (VolumeName::new("V").unwrap(), StorageName::new("File4").unwrap());
+    let silence = peers.claimed_by(&volume, &here).await.unwrap_err();
+    assert_eq!(silence.pid, 7);
+    drop(hangs);
+    assert_eq!(peers.claimed_by(&volume, &here).await, Ok(None));
+    peers.leave(&peer);
+}
