@@ -162,6 +162,29 @@ async fn of_all_sdgroups_one_storage_gets_a_new_volume() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_waits_for_what_is_followed() {
+    let machine = migrated().await;
+    let options = options(&[&machine]);
+    let mut a = Sharer::new(&options).await;
+    std::thread::scope(|scope| {
+        // Somebody keeps the table of jobs to himself, which no session needs.
+        let lock = "BEGIN; LOCK TABLE sdgroup.jobs; SELECT pg_sleep(600)";
+        scope.spawn(|| assert_eq!(machine.server.ask("sdgroup", lock), None));
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        crate::lab::wait::until("the follower to wait", WITHIN, || {
+            (machine.ask(waits) == "1").then_some(())
+        });
+        let learned = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(a.learn("V", "File4", Weight::KeepKnown))
+        });
+        assert_eq!(learned, Recorded::New);
+        assert_eq!(machine.ask("SELECT storage FROM sdgroup.volumes"), "File4");
+        machine.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'");
+    });
+    a.until(true, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_learned_while_the_database_is_away_is_told_once_it_is_back() {
     let machine = migrated().await;
     let options = options(&[&machine]);

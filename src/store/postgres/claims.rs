@@ -23,8 +23,17 @@ pub(in crate::store) struct Claims {
 #[derive(Debug)]
 struct Held {
     storage: StorageName,
-    /// Whether it is ours, and not only asked for.
-    granted: bool,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is asked for.
+    Asked,
+    /// It is ours as far as is known without the database.
+    Assumed,
+    /// The database has said so, and has been there since.
+    Granted,
 }
 
 impl Claims {
@@ -39,26 +48,44 @@ impl Claims {
         }
     }
 
-    /// Notes that one is asked for: from here on no renewal ends it.
-    pub(in crate::store) fn ask(&self, volume: VolumeName, storage: StorageName) {
+    /// Notes that one is asked for: from here on no renewal ends it. False when the database need not be asked again.
+    pub(in crate::store) fn ask(&self, volume: VolumeName, storage: StorageName) -> bool {
         let held = Held {
             storage,
-            granted: false,
+            standing: Standing::Asked,
         };
-        self.lock().entry(volume).or_insert(held);
+        self.lock().entry(volume).or_insert(held).standing != Standing::Granted
     }
 
-    /// Notes that it is ours.
+    /// Notes that it is ours, by the database's word.
     pub(in crate::store) fn grant(&self, volume: &VolumeName) {
+        self.stand(volume, Standing::Granted);
+    }
+
+    /// Notes that it is ours unless the database, which does not answer, knows better.
+    pub(in crate::store) fn assume(&self, volume: &VolumeName) {
+        self.stand(volume, Standing::Assumed);
+    }
+
+    fn stand(&self, volume: &VolumeName, standing: Standing) {
         if let Some(held) = self.lock().get_mut(volume) {
-            held.granted = true;
+            held.standing = standing;
+        }
+    }
+
+    /// Notes that the database is away, and may let others have what is ours.
+    pub(in crate::store) fn doubt(&self) {
+        for held in self.lock().values_mut() {
+            if held.standing == Standing::Granted {
+                held.standing = Standing::Assumed;
+            }
         }
     }
 
     /// Notes that what was asked for is another's.
     pub(in crate::store) fn deny(&self, volume: &VolumeName) {
         let mut held = self.lock();
-        if held.get(volume).is_some_and(|held| !held.granted) {
+        if held.get(volume).is_some_and(|held| held.standing == Standing::Asked) {
             held.remove(volume);
         }
     }
@@ -109,7 +136,7 @@ pub(super) async fn renew(client: &Client, claims: &Claims) -> Result<(), Troubl
     let (mut kept, mut volumes, mut storages) = (Vec::new(), Vec::new(), Vec::new());
     for (volume, held) in claims.lock().iter() {
         let volume = volume.as_str().to_owned();
-        if held.granted {
+        if held.standing != Standing::Asked {
             volumes.push(volume.clone());
             storages.push(held.storage.as_str().to_owned());
         }

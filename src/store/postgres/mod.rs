@@ -177,7 +177,8 @@ impl PostgresStore {
     }
 
     /// Has `work` done, whether somebody waits for the answer or not. What is half done when the connection goes is undone by
-    /// the server.
+    /// the server. Nobody waits longer than he has patience for; but that it was not his turn until then says nothing of the
+    /// server.
     fn ask<T, F>(&self, work: impl FnOnce(OwnedMutexGuard<Client>, Arc<str>) -> F + Send + 'static) -> Answer<T>
     where
         T: Send + 'static,
@@ -185,25 +186,39 @@ impl PostgresStore {
     {
         let store = self.clone();
         let task = tokio::spawn(async move {
-            let (client, place) = (Arc::clone(&store.client), Arc::clone(&store.place));
-            store
-                .within(async move { work(client.lock_owned().await, place).await })
-                .await
+            let turn = tokio::select! {
+                turn = Arc::clone(&store.client).lock_owned() => turn,
+                () = store.lost.cancelled() => return Err(store.away("the connection was lost")),
+            };
+            store.within(work(turn, Arc::clone(&store.place))).await
         });
-        Box::pin(async move { task.await.unwrap_or(Err(StoreError::Closed)) })
+        let store = self.clone();
+        Box::pin(async move {
+            match tokio::time::timeout(store.patience, task).await {
+                Ok(answer) => answer.unwrap_or(Err(StoreError::Closed)),
+                Err(_) => Err(store.silent()),
+            }
+        })
+    }
+
+    fn away(&self, cause: &str) -> StoreError {
+        StoreError::Away {
+            place: self.place.to_string(),
+            cause: cause.to_owned(),
+        }
+    }
+
+    fn silent(&self) -> StoreError {
+        self.away(&format!("no answer within {} s", self.patience.as_secs()))
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, StoreError> {
-        let away = |cause: &str| StoreError::Away {
-            place: self.place.to_string(),
-            cause: cause.to_owned(),
-        };
         let answer = tokio::select! {
             answer = tokio::time::timeout(self.patience, work) => match answer {
                 Ok(answer) => answer.map_err(|trouble| trouble.at(&self.place)),
-                Err(_) => Err(away(&format!("no answer within {} s", self.patience.as_secs()))),
+                Err(_) => Err(self.silent()),
             },
-            () = self.lost.cancelled() => Err(away("the connection was lost")),
+            () = self.lost.cancelled() => Err(self.away("the connection was lost")),
         };
         if matches!(answer, Err(StoreError::Away { .. })) {
             self.lost.cancel();

@@ -34,6 +34,9 @@ pub struct Follower {
     local: Arc<SqliteStore>,
     options: PostgreSql,
     patience: Duration,
+    /// What it asks itself: an answer may be long, and no session waits for it.
+    own: Option<PostgresStore>,
+    /// What sessions ask.
     link: watch::Sender<Option<PostgresStore>>,
     view: watch::Sender<StoreView>,
     behind: Arc<Notify>,
@@ -66,6 +69,7 @@ impl Follower {
             local,
             options,
             patience,
+            own: None,
             link,
             view,
             behind,
@@ -88,11 +92,14 @@ impl Follower {
         let begun = async {
             let database = PostgresStore::connect(&self.options, self.patience).await?;
             self.meet(&database).await?;
-            Ok(database)
+            let link = PostgresStore::connect(&self.options, self.patience).await?;
+            link.renew(self.claims.clone()).await?;
+            Ok((database, link))
         };
         match begun.await {
-            Ok(database) => {
-                self.link.send_replace(Some(database));
+            Ok((database, link)) => {
+                self.own = Some(database);
+                self.link.send_replace(Some(link));
                 self.show(None).await;
             }
             Err(error) => self.part(&error).await,
@@ -103,8 +110,8 @@ impl Follower {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut pause = SOON;
         loop {
-            let database = self.link.borrow().clone();
-            let Some(database) = database else {
+            let link = self.link.borrow().clone();
+            let (Some(database), Some(link)) = (self.own.clone(), link) else {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = stop.cancelled() => return,
@@ -121,9 +128,10 @@ impl Follower {
                 () = tokio::time::sleep(LOOK) => false,
                 () = self.behind.notified() => false,
                 () = database.lost().cancelled() => false,
+                () = link.lost().cancelled() => false,
                 () = stop.cancelled() => true,
             };
-            match self.exchange(&database).await {
+            match self.exchange(&database, &link).await {
                 Ok(()) => self.show(None).await,
                 Err(error) => self.part(&error).await,
             }
@@ -133,13 +141,18 @@ impl Follower {
         }
     }
 
-    /// Tells and asks, over a connection that is there.
+    /// Tells and asks, over connections that are there.
     ///
     /// # Errors
     /// When the database or the file fails. What was told stays told.
-    pub async fn exchange(&mut self, database: &PostgresStore) -> Result<(), StoreError> {
+    async fn exchange(&mut self, database: &PostgresStore, link: &PostgresStore) -> Result<(), StoreError> {
+        // Where claims are asked for, so that what is asked for meanwhile is not ended.
+        match link.renew(self.claims.clone()).await {
+            // Sessions have kept it busy.
+            Err(StoreError::Away { .. }) if !link.lost().is_cancelled() => {}
+            renewed => renewed?,
+        }
         self.tell(database).await?;
-        database.renew(self.claims.clone()).await?;
         let (facts, next) = database.facts_since(self.facts_from).await?;
         for batch in facts.chunks(BATCH) {
             self.local.adopt(batch.to_vec()).await?;
@@ -167,8 +180,7 @@ impl Follower {
         self.take_jobs(database, last.unwrap_or_default().saturating_sub(TOLD_AGAIN))
             .await?;
         self.take_states(database).await?;
-        self.tell(database).await?;
-        database.renew(self.claims.clone()).await
+        self.tell(database).await
     }
 
     async fn tell(&mut self, database: &PostgresStore) -> Result<(), StoreError> {
@@ -240,9 +252,10 @@ impl Follower {
 
     /// The database is away.
     async fn part(&mut self, error: &StoreError) {
-        if let Some(database) = self.link.send_replace(None) {
+        for database in [self.own.take(), self.link.send_replace(None)].into_iter().flatten() {
             database.lost().cancel();
         }
+        self.claims.doubt();
         self.show(Some(error.to_string())).await;
     }
 

@@ -174,9 +174,11 @@ impl Store for SharedStore {
     }
 
     fn claim(&self, volume: VolumeName, storage: StorageName) -> Answer<Option<StorageName>> {
-        self.claims.ask(volume.clone(), storage.clone());
+        if !self.claims.ask(volume.clone(), storage.clone()) {
+            return Box::pin(std::future::ready(Ok(None)));
+        }
         let Some(database) = self.database() else {
-            self.claims.grant(&volume);
+            self.claims.assume(&volume);
             return Box::pin(std::future::ready(Ok(None)));
         };
         let (claims, behind) = (self.claims.clone(), Arc::clone(&self.behind));
@@ -193,7 +195,7 @@ impl Store for SharedStore {
                 }
                 // One that has gone away meanwhile is told of the claim when it is back.
                 Err(_) => {
-                    claims.grant(&volume);
+                    claims.assume(&volume);
                     behind.notify_one();
                     Ok(None)
                 }
