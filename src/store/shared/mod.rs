@@ -251,7 +251,7 @@ fn compared(database: Vec<Fact>, local: Vec<Fact>) -> (Vec<Fact>, Vec<Fact>) {
     for fact in database {
         match local.remove(fact.volume()) {
             Some(known) if known == fact => {}
-            Some(known) if known.at() > fact.at() && !known.agrees(&fact) => lacks.push(known),
+            Some(known) if known.at() > fact.at() => lacks.push(known),
             _ => news.push(fact),
         }
     }
@@ -276,4 +276,33 @@ fn conflicts(told: &[(Fact, Weight)], truth: &[Fact]) -> Vec<News> {
         })
     };
     told.iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Source;
+    use crate::types::PoolName;
+
+    fn held(pool: &str, updated: i64) -> Fact {
+        Fact::Held(VolumeRecord {
+            volume: VolumeName::new("V").unwrap(),
+            storage: StorageName::new("File4").unwrap(),
+            source: Source::Learned,
+            media_type: None,
+            pool: Some(PoolName::new(pool).unwrap()),
+            first_seen: 1,
+            updated,
+            updated_by: None,
+        })
+    }
+
+    #[test]
+    fn of_two_that_differ_the_newer_is_told_whatever_differs() {
+        let (older, newer) = (held("Scratch", 5), held("Full", 9));
+        let told = |database: &Fact, local: &Fact| compared(vec![database.clone()], vec![local.clone()]);
+        assert_eq!(told(&older, &newer), (vec![], vec![newer.clone()]));
+        assert_eq!(told(&newer, &older), (vec![newer.clone()], vec![]));
+        assert_eq!(told(&newer, &newer), (vec![], vec![]));
+    }
 }
