@@ -13,13 +13,13 @@ use tokio::net::UnixListener;
 /// For the user that sdgroup runs as, and for his group.
 const MODE: u32 = 0o660;
 
-/// A listening socket; dropped, its file is gone.
+/// A listening socket; dropped, its file is gone if it is this process's.
 #[derive(Debug)]
 pub struct AdminSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    /// Another process serves it now.
-    is_left: AtomicBool,
+    /// No other process serves it.
+    is_ours: AtomicBool,
 }
 
 impl AdminSocket {
@@ -40,14 +40,15 @@ impl AdminSocket {
         let socket = Self {
             listener,
             path: path.to_owned(),
-            is_left: AtomicBool::new(false),
+            is_ours: AtomicBool::new(true),
         };
         // Until here nobody but the owner can have been allowed to write: umask does not add.
         fs::set_permissions(path, Permissions::from_mode(MODE))?;
         Ok(socket)
     }
 
-    /// One that a predecessor listened on at `path`. Must be called within a tokio runtime.
+    /// One that a predecessor listens on at `path`, whose file it stays until [`AdminSocket::keep`]. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// When the system says so.
@@ -56,13 +57,18 @@ impl AdminSocket {
         Ok(Self {
             listener: UnixListener::from_std(listener)?,
             path: path.to_owned(),
-            is_left: AtomicBool::new(false),
+            is_ours: AtomicBool::new(false),
         })
     }
 
     /// Another process serves it from now on: its file stays.
     pub fn leave(&self) {
-        self.is_left.store(true, Ordering::Relaxed);
+        self.is_ours.store(false, Ordering::Relaxed);
+    }
+
+    /// No other process serves it any more.
+    pub fn keep(&self) {
+        self.is_ours.store(true, Ordering::Relaxed);
     }
 
     /// Where it is.
@@ -85,7 +91,7 @@ impl AsFd for AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        if !*self.is_left.get_mut() {
+        if *self.is_ours.get_mut() {
             // Somebody may have been quicker.
             let _ = fs::remove_file(&self.path);
         }
@@ -111,5 +117,25 @@ mod tests {
         fs::write(&path, "something else").unwrap();
         assert!(AdminSocket::bind(&path).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "something else");
+    }
+
+    #[tokio::test]
+    async fn the_file_is_the_predecessors_until_its_successor_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        let first = AdminSocket::bind(&path).unwrap();
+        let adopted = || {
+            let socket = first.as_fd().try_clone_to_owned().unwrap();
+            AdminSocket::adopt(socket.into(), &path).unwrap()
+        };
+        drop(adopted());
+        assert!(path.exists(), "the successor has given up");
+        let successor = adopted();
+        successor.keep();
+        first.leave();
+        drop(first);
+        assert!(path.exists());
+        drop(successor);
+        assert!(!path.exists());
     }
 }

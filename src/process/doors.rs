@@ -119,6 +119,11 @@ impl Doors {
         (passed, sockets)
     }
 
+    /// The predecessor, if there was one, has them no longer.
+    pub(super) fn keep(&self) {
+        self.socket.keep();
+    }
+
     /// Another process has them now: nothing of theirs is taken away when they are closed here.
     pub(super) fn leave(self) {
         self.socket.leave();

@@ -123,6 +123,7 @@ async fn serve(
     let attended = serving.doors.attend(&serving.house, &stop, &lost);
     if let Some(predecessor) = predecessor {
         predecessor.serving().await;
+        serving.doors.keep();
         let predecessors = serving.current.context().peers.predecessors().len();
         HandoverDone { predecessors }.emit();
     }
