@@ -78,15 +78,28 @@ impl Arrival {
         }
     }
 
+    /// Somebody who has called another process, which passes him on; `place` is his here.
+    pub(super) fn passed(peer: SocketAddr, kind: SessionKind, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            _place: place,
+            ..Self::called(peer, kind)
+        }
+    }
+
     /// The caller has logged in, or is let through: it is a stranger no longer.
     pub(super) fn known(self) -> LiveSession {
         self.session
     }
 }
 
+/// A place among the strangers, as soon as one is free.
+pub(super) async fn place(context: &Context) -> Option<OwnedSemaphorePermit> {
+    // The semaphore is never closed, so there is always one in the end.
+    Arc::clone(&context.strangers).acquire_owned().await.ok()
+}
+
 async fn accept(context: &Context, listener: &TcpListener) -> Result<(TcpStream, Arrival), AcceptError> {
-    // The semaphore is never closed, so there is always a place in the end.
-    let place = Arc::clone(&context.strangers).acquire_owned().await.ok();
+    let place = place(context).await;
     let (stream, peer) = listen::accept(listener).await?;
     let kind = SessionKind::Unknown;
     let session = SessionStarted { kind, peer }.emit();

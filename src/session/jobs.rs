@@ -225,11 +225,12 @@ impl Jobs {
         live.get(&(key(director), name.clone())).cloned()
     }
 
-    /// Whether any Director runs a job of that name: unlike storages, Directors give names without asking each other.
+    /// The job of that name which any Director runs: unlike storages, Directors give names without asking each other.
     #[must_use]
-    pub fn is_in_use(&self, name: &JobName) -> bool {
+    pub fn find_any(&self, name: &JobName) -> Option<Arc<Job>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.keys().any(|(_, entered)| entered == name)
+        let found = live.iter().find(|((_, entered), _)| entered == name);
+        found.map(|(_, job)| Arc::clone(job))
     }
 
     /// Every live job, in no order.
@@ -375,8 +376,8 @@ mod tests {
         let two = enter(&jobs, "two");
         assert_eq!(one.stopped(), None);
         assert_eq!(two.stopped(), None);
-        assert!(jobs.is_in_use(&one.facts.name));
+        assert!(jobs.find_any(&one.facts.name).is_some());
         drop((one, two));
-        assert!(!jobs.is_in_use(&JobName::new("J.1").unwrap()));
+        assert!(jobs.find_any(&JobName::new("J.1").unwrap()).is_none());
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rustix::process::Signal;
-use sdgroup::types::JobStatus;
+use sdgroup::types::{JobId, JobStatus};
 use tokio::task::JoinHandle;
 
 use crate::harness::binary::Binary;
 use crate::harness::bytes_of_jobs::{Amount, Record, files};
-use crate::harness::running::{Running, back_up};
-use crate::harness::site::{NAMES, POOL, Plot, catalog, director_at, storages};
+use crate::harness::running::{Running, back_up, refusal};
+use crate::harness::site::{NAMES, OTHER_DIRECTOR, POOL, Plot, catalog, director_at, storages};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client;
 use crate::peers::director::{Director, Plan, Report};
@@ -119,6 +119,36 @@ async fn what_a_predecessor_runs_is_found_counted_and_canceled_through_its_succe
         let series = format!("sdgroup_storage_jobs{{storage=\"{name}\"}}");
         place.binary.until_metric(&series, "0").await;
     }
+    place.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_its_predecessor_runs_may_begin_anew_in_the_successor_and_no_other_of_its_name() {
+    let mut place = place(Plot::listed()).await;
+    let running = Running::start(&place.director, "Again").await;
+    place.binary.hand_over();
+    place.binary.until_metric("sdgroup_predecessor_jobs", "1").await;
+
+    let plan = Plan::backup("Again", POOL);
+    let mut other = director_at(place.binary.address(), catalog());
+    OTHER_DIRECTOR.clone_into(&mut other.name);
+    let refused = other.begin_as(&plan, JobId(7), running.name.clone()).await;
+    let said = refusal(refused.map(drop).unwrap_err());
+    assert!(said.starts_with("3915 ") && said.contains("another Director"), "{said}");
+    let said = other.cancel(&running.name).await.unwrap();
+    assert!(!said.starts_with("3000 "), "{said}");
+
+    let again = place.director.begin_as(&plan, JobId(1), running.name.clone()).await;
+    let records = files(3, Amount::SMALL);
+    let (report, client) = soon("the later one", place.director.back_up_as(again.unwrap(), &records))
+        .await
+        .unwrap();
+    client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
+    assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
+    let earlier = soon("the earlier one", running.ends).await.unwrap();
+    assert!(earlier.told.says(&["same job again"]), "{:?}", earlier.told.log);
+    drop(running.link);
+    assert!(place.binary.ended().await.success(), "{}", place.binary.log());
     place.assert_clean().await;
 }
 

@@ -60,7 +60,8 @@ async fn elsewhere(caller: &Caller, name: &JobName, line: &[u8]) -> Option<Vec<F
         return Some(packets(&said.concat()));
     }
     // A storage does not tell two Directors' jobs of one name apart.
-    let is_anothers = caller.context.jobs.is_in_use(name);
+    let context = &caller.context;
+    let is_anothers = context.jobs.find_any(name).is_some() || context.peers.storage_of(None, name).await.is_some();
     if is_anothers { None } else { search(caller, line).await }
 }
 

@@ -101,7 +101,7 @@ async fn original(facts: &Facts, address: &Frame) -> Option<StorageName> {
     let context = &facts.context;
     match context.jobs.find(&facts.director, &address.job) {
         Some(job) => job.storage(),
-        None => context.peers.storage_of(&facts.director, &address.job).await,
+        None => context.peers.storage_of(Some(&facts.director), &address.job).await,
     }
 }
 

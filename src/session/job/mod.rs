@@ -118,7 +118,7 @@ impl Facts {
 
     /// What keeps the job from being begun at all. A run that is going on may go on: its next section, or its next
     /// attempt, has the same name.
-    fn obstacle(&self) -> Option<Unseated> {
+    async fn obstacle(&self) -> Option<Unseated> {
         let (context, job) = (&self.context, &self.command.job);
         let refused = |cause, reason: String| Some(Unseated::Refused { cause, reason });
         let is_new = || context.jobs.find(&self.director, job).is_none();
@@ -132,7 +132,9 @@ impl Facts {
                      sdgroup, or lower Maximum Concurrent Jobs in the Director"
                 ),
             ),
-            _ if context.routes.is_in_use(&self.director, job) => refused("name_in_use", NameInUse.to_string()),
+            _ if context.routes.is_in_use(&self.director, job) || context.peers.begins(&self.director, job).await => {
+                refused("name_in_use", NameInUse.to_string())
+            }
             _ => None,
         }
     }
@@ -157,7 +159,7 @@ impl Facts {
 pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSession) {
     let context = &facts.context;
     let mut ending = Ending::default();
-    if let Some(unseated) = facts.obstacle() {
+    if let Some(unseated) = facts.obstacle().await {
         unseated.tell(&facts, &mut director, &mut ending, Awaits::Job);
         end::part(director).await;
     } else {

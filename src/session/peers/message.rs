@@ -31,8 +31,8 @@ pub enum Request {
     },
     /// Where a job is.
     Whereabouts {
-        /// Whose job it is.
-        director: String,
+        /// Whose job it is; None is anybody's.
+        director: Option<String>,
         /// Its unique name.
         job: String,
     },
@@ -46,6 +46,13 @@ pub enum Request {
         job: String,
         /// The command as it came.
         line: Vec<u8>,
+    },
+    /// A Director begins a job: an earlier instance of it ends.
+    Begins {
+        /// Which Director.
+        director: String,
+        /// The job's unique name.
+        job: String,
     },
     /// The operator wants the process to end at once.
     Stop,
@@ -62,6 +69,8 @@ pub enum Reply {
     Nothing,
     /// To [`Request::Claimed`] and [`Request::Whereabouts`].
     Storage(String),
+    /// To [`Request::Begins`]: another Director has a job of that name there.
+    Anothers,
     /// To [`Request::Cancel`]: what the Director is to be told.
     Lines(Vec<Vec<u8>>),
 }

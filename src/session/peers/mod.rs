@@ -44,6 +44,9 @@ pub use serve::serve;
 /// How long another process may take to answer what it knows.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How long a job that has to make way may take, less than the answer about it.
+const ENDS: Duration = Duration::from_secs(4);
+
 /// How long it may take to have a storage cancel a job.
 const CANCEL: Duration = Duration::from_secs(60);
 
@@ -262,10 +265,25 @@ impl Peers {
         }
     }
 
-    /// The storage that has a job of another process.
-    pub(super) async fn storage_of(&self, director: &DirectorName, job: &JobName) -> Option<StorageName> {
-        let request = Request::Whereabouts {
+    /// A Director begins a job here: an earlier instance of it in another process ends. Whether another Director has a job of
+    /// that name there, from which it could not be told.
+    pub(super) async fn begins(&self, director: &DirectorName, job: &JobName) -> bool {
+        let request = Request::Begins {
             director: director.to_string(),
+            job: job.to_string(),
+        };
+        for peer in self.all() {
+            if let Ok((Reply::Anothers, _)) = ask(&peer.whom.socket, &request, ANSWER).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The storage that has a job of another process: one of this Director's, or anybody's.
+    pub(super) async fn storage_of(&self, director: Option<&DirectorName>, job: &JobName) -> Option<StorageName> {
+        let request = Request::Whereabouts {
+            director: director.map(DirectorName::to_string),
             job: job.to_string(),
         };
         for peer in self.all() {

@@ -10,13 +10,13 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Connection, Reply, Request};
-use super::{ANSWER, hear, join, lock, say};
+use super::{ANSWER, ENDS, hear, join, lock, say};
 use crate::channel::Channel;
 use crate::net::{deadline, pass};
 use crate::session::console::cancel;
 use crate::session::director::Caller;
 use crate::session::front::{self, Arrival};
-use crate::session::{Context, Current, data};
+use crate::session::{Context, Current, Stop, data};
 use crate::telemetry::event::SessionKind;
 use crate::types::{DirectorName, JobName, Release, StorageName, VolumeName};
 use crate::wire::hello::Hello;
@@ -66,7 +66,8 @@ pub(super) async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io
         }
         Request::Route { job, wait } => return route(context, stream, &job, Duration::from_millis(wait)).await,
         Request::Claimed { volume, here } => claimed(&context, &volume, &here),
-        Request::Whereabouts { director, job } => whereabouts(&context, &director, &job),
+        Request::Whereabouts { director, job } => whereabouts(&context, director.as_deref(), &job),
+        Request::Begins { director, job } => begins(&context, &director, &job).await,
         Request::Cancel {
             director,
             storage_version,
@@ -89,10 +90,29 @@ fn claimed(context: &Context, volume: &str, here: &str) -> Option<Reply> {
     (storage.as_str() != here).then(|| Reply::Storage(storage.to_string()))
 }
 
-fn whereabouts(context: &Context, director: &str, job: &str) -> Option<Reply> {
-    let (director, job) = (DirectorName::new(director).ok()?, JobName::new(job).ok()?);
-    let storage: StorageName = context.jobs.find(&director, &job)?.storage()?;
+fn whereabouts(context: &Context, director: Option<&str>, job: &str) -> Option<Reply> {
+    let job = JobName::new(job).ok()?;
+    let found = match director {
+        Some(director) => context.jobs.find(&DirectorName::new(director).ok()?, &job),
+        None => context.jobs.find_any(&job),
+    };
+    let storage: StorageName = found?.storage()?;
     Some(Reply::Storage(storage.to_string()))
+}
+
+async fn begins(context: &Context, director: &str, job: &str) -> Option<Reply> {
+    let (director, job) = (DirectorName::new(director).ok()?, JobName::new(job).ok()?);
+    if context.routes.is_in_use(&director, &job) {
+        return Some(Reply::Anothers);
+    }
+    let earlier = context.jobs.find(&director, &job)?;
+    earlier.stop(Stop::Replaced);
+    drop(earlier);
+    // Until then the later one's data connection would be taken for its.
+    let mut count = context.jobs.count();
+    let gone = async { while context.jobs.find(&director, &job).is_some() && count.changed().await.is_ok() {} };
+    let _ = deadline::within(ENDS, gone).await;
+    None
 }
 
 async fn cancel(
@@ -121,6 +141,8 @@ async fn route(context: Arc<Context>, mut stream: UnixStream, job: &str, wait: D
     if context.routes.find(&job, wait).await.is_none() {
         return say(&mut stream, &Reply::Nothing).await;
     }
+    // Until the caller has a place here he keeps the one that he has there.
+    let place = front::place(&context).await;
     say(&mut stream, &Reply::Ours).await?;
     let given = deadline::within(ANSWER, pass::receive(&mut stream)).await;
     let (text, passed) = given.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
@@ -144,7 +166,7 @@ async fn route(context: Arc<Context>, mut stream: UnixStream, job: &str, wait: D
         SessionKind::Client
     };
     let sessions = context.sessions.clone();
-    let arrival = Arrival::called(peer, kind);
+    let arrival = Arrival::passed(peer, kind, place);
     sessions.spawn(data::run(context, channel, hello, frame, arrival, kind));
     Ok(())
 }

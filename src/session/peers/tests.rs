@@ -8,9 +8,12 @@ use crate::config::{self, MachineSecrets};
 use crate::group::{Access, Directory, PlacementRequest, Tried};
 use crate::relay::PipePool;
 use crate::session::history::Recorder;
+use crate::session::routes::{Far, Route};
 use crate::session::{Context, Current, States, sharing};
 use crate::store::{JobRecord, MemoryStore, News, Store};
-use crate::types::{Bytes, ClientName, FileSetName, GroupName, JobId, JobLevel, JobResourceName, JobStatus, JobType};
+use crate::types::{
+    Bytes, ClientName, FileSetName, GroupName, JobId, JobLevel, JobResourceName, JobStatus, JobType, SessionKey,
+};
 use crate::volumes::Ledger;
 
 const CONFIG: &str = r#"
@@ -183,4 +186,50 @@ async fn a_process_that_hangs_is_named_and_one_that_is_gone_has_nothing() {
     drop(hangs);
     assert_eq!(peers.claimed_by(&volume, &here).await, Ok(None));
     peers.leave(&peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_is_passed_on_has_a_place_among_the_strangers() {
+    let current = current();
+    let context = current.context();
+    let job = JobName::new("Nightly.1").unwrap();
+    let route = Route {
+        director: DirectorName::new("lab-dir").unwrap(),
+        job_id: JobId(1),
+        job: job.clone(),
+        group: GroupName::new("Files").unwrap(),
+        client: ClientName::new("client").unwrap(),
+        connect_timeout: ANSWER,
+        login_timeout: ANSWER,
+        client_key: SessionKey::mint([7; 16]),
+        far: Far::InTurn {
+            version: 306,
+            turns: Mutex::default(),
+        },
+        tally: Arc::default(),
+        stop: CancellationToken::new(),
+        ended: Arc::default(),
+        over: CancellationToken::new(),
+    };
+    let announced = context.routes.announce(route, None).unwrap();
+    let places = context.strangers.available_permits();
+    let all = Arc::clone(&context.strangers).acquire_many_owned(u32::try_from(places).unwrap());
+    let all = all.await.unwrap();
+
+    let (mut asks, answers) = UnixStream::pair().unwrap();
+    let request = Request::Route {
+        job: job.to_string(),
+        wait: 10,
+    };
+    say(&mut asks, &request).await.unwrap();
+    let answering = tokio::spawn(async move { serve::answer(&current, answers).await });
+    let reply = tokio::time::timeout(ANSWER, hear::<Reply>(&mut asks)).await;
+    assert!(reply.is_err(), "{reply:?}");
+    drop(all);
+    assert!(matches!(hear(&mut asks).await.unwrap(), Reply::Ours));
+    assert_eq!(context.strangers.available_permits(), places - 1);
+    drop(asks);
+    answering.await.unwrap().unwrap_err();
+    assert_eq!(context.strangers.available_permits(), places);
+    drop(announced);
 }
