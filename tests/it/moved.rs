@@ -207,3 +207,20 @@ async fn a_director_that_vanishes_while_its_job_is_moved_leaves_no_trace() {
         .await
         .expect("the next job");
 }
+
+#[tokio::test]
+async fn all_that_is_written_has_one_session_time_in_a_group_of_one_as_well() {
+    let plot = Plot {
+        more: "[[Group]]\nName = \"One\"\nStorages = [\"File6\"]",
+        ..plot()
+    };
+    let mut site = Site::new(plot).await;
+    let time = site.sdgroup.context.identities.lineage().unwrap().time;
+    let (several, _) = back_up(&site.director, "Of several").await;
+    site.director.storage.address = site.sdgroup.listen(1).await;
+    let (alone, records) = back_up(&site.director, "Of one").await;
+    assert_eq!(site.storages[2].written_by(&alone.name), records);
+    assert_eq!([several.answer.sd_time, alone.answer.sd_time], [time; 2]);
+    assert!(alone.answer.sd_id > 1 << 30, "{} is no number of ours", alone.answer.sd_id);
+    site.until_quiet(&[&several, &alone]).await;
+}
