@@ -468,3 +468,7 @@ impl Guard {
 #[cfg(test)]
 #[path = "guard_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "guard_model_tests.rs"]
+mod model_tests;
