@@ -25,7 +25,7 @@ use crate::group::{Directory, PastJob};
 use crate::relay::{PipePool, PoolOptions};
 use crate::session::history::{self, Recorder};
 use crate::session::peers::{self, Introduction};
-use crate::session::{self, Context, Current, States};
+use crate::session::{self, Context, Current, Lineage, States};
 use crate::store::{Follower, News, SharedStore, SqliteStore, StateRecord, Store};
 use crate::telemetry::event::{HandoverFailed, StoreFailed};
 use crate::types::Moment;
@@ -118,7 +118,7 @@ pub(super) struct Serving {
     /// Where callers come in, and what they find.
     pub(super) doors: Doors,
     pub(super) house: House,
-    /// Ends the watch over states: a successor has it.
+    /// Cancelled when a successor serves: from then on it ends the states whose time is over.
     pub(super) departed: CancellationToken,
     /// What the successor's requests come out of.
     pub(super) handovers: mpsc::Receiver<Wanted>,
@@ -132,6 +132,7 @@ pub(super) struct Serving {
 pub(super) fn start(
     (model, file): (&Arc<Model>, &Path),
     opened: Opened,
+    lineage: Option<Lineage>,
     exposition: Exposition,
     phases: &Phases,
     program: Program,
@@ -150,7 +151,8 @@ pub(super) fn start(
         recorder,
         PipePool::new(PoolOptions::default()),
     )
-    .sharing(store_view);
+    .sharing(store_view)
+    .after(lineage);
     context.remember(&opened.history);
     let current = Current::new(context);
     let history = {

@@ -110,7 +110,8 @@ async fn serve(
     let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
     // Whatever makes this function return, nothing that it started outlives it.
     let _stopped = stop.clone().drop_guard();
-    let mut serving = boot::start(config, opened, exposition, &phases, program.clone(), &stop);
+    let lineage = predecessor.as_ref().and_then(|predecessor| predecessor.lineage);
+    let mut serving = boot::start(config, opened, lineage, exposition, &phases, program.clone(), &stop);
     let reloading = reload::on_demand(Arc::clone(&serving.reloader), reloads);
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reloading));
     if let Some(open_files) = open_files {
@@ -174,9 +175,6 @@ async fn serve(
 /// Gets everything from the predecessor, which serves nobody any more when this returns.
 async fn take_over(predecessor: &mut Predecessor, serving: &Serving) -> Result<(), ProcessError> {
     let context = serving.current.context();
-    if let Some(lineage) = predecessor.lineage {
-        context.identities.take_up(lineage);
-    }
     meet(&serving.current, &predecessor.peers).await;
     predecessor.ready().await?;
     // What its operator wanted since the states were read.

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use super::history::{Recorder, Told};
-use super::identity::Identities;
+use super::identity::{Identities, Lineage};
 use super::jobs::{Jobs, Stop};
 use super::listed::Sessions;
 use super::peers::Peers;
@@ -47,7 +47,7 @@ pub struct Context {
     pub jobs: Arc<Jobs>,
     /// The sessions whose callers are known.
     pub listed: Arc<Sessions>,
-    /// Where their data connections go.
+    /// Where the jobs' data connections go.
     pub routes: Arc<Routes>,
     /// The other processes, while a handover lasts.
     pub peers: Arc<Peers>,
@@ -105,6 +105,13 @@ impl Context {
     #[must_use]
     pub fn sharing(self, store_view: Option<watch::Receiver<StoreView>>) -> Self {
         Self { store_view, ..self }
+    }
+
+    /// In a process that has a predecessor.
+    #[must_use]
+    pub fn after(self, predecessor: Option<Lineage>) -> Self {
+        let identities = Arc::new(Identities::after(predecessor));
+        Self { identities, ..self }
     }
 
     /// What is to be said of that database, if anything is.

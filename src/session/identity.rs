@@ -22,7 +22,7 @@ const LEFT: u32 = 1 << 20;
 /// Where identities come from.
 #[derive(Debug)]
 pub struct Identities {
-    time: AtomicU32,
+    time: u32,
     next: AtomicU32,
 }
 
@@ -42,18 +42,27 @@ impl Default for Identities {
     fn default() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            time: AtomicU32::new(u32::try_from(now.as_secs()).unwrap_or(u32::MAX)),
+            time: u32::try_from(now.as_secs()).unwrap_or(u32::MAX),
             next: AtomicU32::new(FIRST + dice::below(FIRST / 4 * 3)),
         }
     }
 }
 
 impl Identities {
+    /// Those that go on where a predecessor was; without one, a line of their own.
+    #[must_use]
+    pub fn after(predecessor: Option<Lineage>) -> Self {
+        predecessor.map_or_else(Self::default, |Lineage { time, next }| Self {
+            time,
+            next: AtomicU32::new(next),
+        })
+    }
+
     /// A new one.
     pub(super) fn mint(&self) -> SessionIdentity {
         SessionIdentity {
             id: self.next.fetch_add(1, Ordering::Relaxed),
-            time: self.time.load(Ordering::Relaxed),
+            time: self.time,
         }
     }
 
@@ -61,16 +70,7 @@ impl Identities {
     #[must_use]
     pub fn lineage(&self) -> Option<Lineage> {
         let next = self.next.load(Ordering::Relaxed).checked_add(LEFT)?;
-        (next < LAST - LEFT).then(|| Lineage {
-            time: self.time.load(Ordering::Relaxed),
-            next,
-        })
-    }
-
-    /// Goes on where a predecessor was. To be called before there are sessions.
-    pub fn take_up(&self, lineage: Lineage) {
-        self.time.store(lineage.time, Ordering::Relaxed);
-        self.next.store(lineage.next, Ordering::Relaxed);
+        (next < LAST - LEFT).then_some(Lineage { time: self.time, next })
     }
 }
 
@@ -82,16 +82,14 @@ mod tests {
     fn a_successor_has_the_same_time_and_other_numbers() {
         let first = Identities::default();
         let before = first.mint();
-        let heir = Identities::default();
-        heir.take_up(first.lineage().unwrap());
+        let heir = Identities::after(first.lineage());
         let after = heir.mint();
         assert_eq!(after.time, before.time);
         assert!(after.id > before.id + LEFT / 2, "{} and {}", before.id, after.id);
         let mut generations = 0;
         let mut last = heir;
         while let Some(lineage) = last.lineage() {
-            last = Identities::default();
-            last.take_up(lineage);
+            last = Identities::after(Some(lineage));
             generations += 1;
         }
         assert!(generations > 200 && last.mint().id <= LAST, "{generations}");

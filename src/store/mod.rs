@@ -3,8 +3,7 @@
 //! [`Store`] is what the rest of the program sees; [`SqliteStore`] keeps the records in one file that the successor
 //! of this process and an operator's `sqlite3` can open at the same time, [`PostgresStore`] in a database that several
 //! sdgroups share, [`SharedStore`] in both; [`MemoryStore`] keeps them for tests.
-//! No store keeps a copy of its records in memory: each question is answered from where they are kept, so that what
-//! another process wrote is seen at once.
+//! None of those that outlive a process answers from a copy in memory: what another process wrote is seen at once.
 
 mod error;
 mod fact;
@@ -39,8 +38,8 @@ use crate::types::{StorageName, VolumeName};
 /// The answer of a store, as soon as it is there. Dropping it does not undo what was asked for.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// Keeps records. Those of volumes are truth and are asked for when they are needed; the history and the states are read
-/// once, when a process starts.
+/// Keeps records. Those of volumes are truth and are asked for when they are needed; the history is read once, when a process
+/// starts, and so are the states, which are read again where others may have put some.
 pub trait Store: Debug + Send + Sync {
     /// The records of those of `volumes` that are known, in no particular order.
     fn find(&self, volumes: Vec<VolumeName>) -> Answer<Vec<VolumeRecord>>;

@@ -221,6 +221,10 @@ async fn all_that_is_written_has_one_session_time_in_a_group_of_one_as_well() {
     let (alone, records) = back_up(&site.director, "Of one").await;
     assert_eq!(site.storages[2].written_by(&alone.name), records);
     assert_eq!([several.answer.sd_time, alone.answer.sd_time], [time; 2]);
-    assert!(alone.answer.sd_id > 1 << 30, "{} is no number of ours", alone.answer.sd_id);
+    assert!(
+        alone.answer.sd_id > 1 << 30,
+        "{} is no number of ours",
+        alone.answer.sd_id
+    );
     site.until_quiet(&[&several, &alone]).await;
 }

@@ -1,9 +1,9 @@
 //! The other processes of this sdgroup while a handover lasts: predecessors, whose last jobs run, and a successor.
 //!
 //! Each listens on a socket in the state directory ([`serve`]) and is joined to every other ([`join`]). What they need of each
-//! other is little: a data connection, or a cancel, goes to the process that has the job; a volume is not given to two
-//! storages; and each counts the places that the others' jobs have. Without a handover there is nobody to ask, and nothing
-//! here costs anything.
+//! other is little: a data connection, or a cancel, goes to the process that has the job; a job begins in one of them; a volume
+//! is not given to two storages; and each counts the places that the others' jobs have, and learns which have ended. Without a
+//! handover nobody is asked, and the last jobs that have ended are kept for whoever may join.
 
 mod join;
 mod message;

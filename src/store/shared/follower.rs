@@ -17,9 +17,10 @@ use crate::types::Moment;
 /// How often is looked for what others have told.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long after a failure the database is tried again, at first; each further failure doubles it up to
+/// How long after a failure the database is tried again, at first; each further failure doubles it.
 const SOON: Duration = Duration::from_secs(1);
-/// this.
+
+/// The longest that this becomes.
 const LATER: Duration = Duration::from_secs(5);
 
 /// Whatever became of a database's last transactions when another machine took over: jobs of this time are told again.
