@@ -108,20 +108,17 @@ impl States {
         let follows = |live: &&Arc<StorageLive>| !unkept.contains(live.name());
         for live in directory.storages().iter().filter(follows) {
             let current = live.view(Instant::now()).decision;
-            let wanted = records.iter().find(|record| record.storage == *live.name());
-            let wanted = wanted.map(|record| &record.decision);
-            let is_ready = current.as_ref().is_none_or(|decision| decision.state == State::Ready);
-            if wanted == current.as_deref() || (wanted.is_none() && is_ready) {
+            let Some(wanted) = records.iter().find(|record| record.storage == *live.name()) else {
+                continue;
+            };
+            let wanted = &wanted.decision;
+            let before = current.as_ref().map_or(State::Ready, |decision| decision.state);
+            let is_ready = before == State::Ready && wanted.state == State::Ready;
+            if is_ready || current.as_deref() == Some(wanted) {
                 continue;
             }
-            let decision = wanted.cloned().unwrap_or_else(|| Decision {
-                by: "another sdgroup".to_owned(),
-                since: now(),
-                ..Decision::default()
-            });
-            let before = current.map_or(State::Ready, |decision| decision.state);
-            tell(live.name(), before, &decision);
-            put(live, decision);
+            tell(live.name(), before, wanted);
+            put(live, wanted.clone());
         }
     }
 
@@ -247,13 +244,15 @@ mod tests {
         States::restore(&third, store.states().await.unwrap());
         states.tidy(&third).await;
         assert_eq!(state_of(&third, 0), State::Ready);
-        let kept = store.states().await.unwrap();
-        assert_eq!(kept.len(), 1);
-        assert_eq!(kept[0].storage.as_str(), "File5");
+        let kept = async || -> Vec<State> {
+            let kept = store.states().await.unwrap();
+            kept.iter().map(|record| record.decision.state).collect()
+        };
+        assert_eq!(kept().await, [State::Ready, State::Maintenance]);
         let ready = decision(State::Ready, None);
         states.decide(&third.storages()[1], ready).await.unwrap();
         assert_eq!(state_of(&third, 1), State::Ready);
-        assert_eq!(store.states().await.unwrap(), []);
+        assert_eq!(kept().await, [State::Ready; 2]);
     }
 
     #[tokio::test]

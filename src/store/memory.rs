@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::record::meet;
 use super::{Answer, Entry, JobRecord, Keep, Recorded, StateRecord, Store, VolumeRecord};
-use crate::types::{State, StorageName, VolumeName};
+use crate::types::{StorageName, VolumeName};
 
 /// A store that forgets when the process ends: for tests.
 #[derive(Debug, Default)]
@@ -89,12 +89,7 @@ impl Store for MemoryStore {
     }
 
     fn put_state(&self, record: StateRecord) -> Answer<()> {
-        let mut states = lock(&self.states);
-        if record.decision.state == State::Ready {
-            states.remove(&record.storage);
-        } else {
-            states.insert(record.storage.clone(), record);
-        }
+        lock(&self.states).insert(record.storage.clone(), record);
         answer(())
     }
 }

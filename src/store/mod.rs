@@ -73,9 +73,10 @@ pub trait Store: Debug + Send + Sync {
     /// they were placed.
     fn jobs(&self, since: i64, most: u64) -> Answer<Vec<JobRecord>>;
 
-    /// The states of the storages that are not ready.
+    /// The last state of every storage that was ever put into one, in the order of their names: that one is ready again is known
+    /// as well, and since when.
     fn states(&self) -> Answer<Vec<StateRecord>>;
 
-    /// Notes the state of one storage; that it is ready removes what is known of it.
+    /// Notes the state of one storage.
     fn put_state(&self, record: StateRecord) -> Answer<()>;
 }

@@ -91,10 +91,10 @@ pub(super) fn jobs(connection: &Connection, path: &str, since: i64, most: u64) -
     Ok(jobs)
 }
 
-/// The states of storages that are not ready.
+/// The states of storages.
 pub(super) fn states(connection: &Connection, path: &str) -> Result<Vec<StateRecord>, StoreError> {
     let failed = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    let query = format!("SELECT {STATE_COLUMNS} FROM states WHERE state <> 'ready' ORDER BY storage");
+    let query = format!("SELECT {STATE_COLUMNS} FROM states ORDER BY storage");
     let mut statement = connection.prepare_cached(&query).map_err(failed)?;
     let rows = statement.query_map([], |row| Ok(row::state(row))).map_err(failed)?;
     let mut states = Vec::new();
@@ -107,8 +107,7 @@ pub(super) fn states(connection: &Connection, path: &str) -> Result<Vec<StateRec
     Ok(states)
 }
 
-/// Notes the state of one storage, also that it is ready: another store may know of another state yet. One that is
-/// `unsent` is to be told to it.
+/// Notes the state of one storage. One that is `unsent` is to be told to another store.
 pub(super) fn put_state(
     connection: &Connection,
     path: &str,

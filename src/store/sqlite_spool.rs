@@ -151,15 +151,6 @@ impl SqliteStore {
         })
     }
 
-    /// Every state, that a storage is ready as well.
-    pub(super) fn all_states(&self) -> Answer<Vec<StateRecord>> {
-        self.read(|file| {
-            file.rows(&format!("SELECT {STATE_COLUMNS} FROM states"), |row| {
-                row::state(row).map_err(|unread| unread.at(&place(file.path), "states"))
-            })
-        })
-    }
-
     /// Takes over a state that the database has.
     pub(super) fn adopt_states(&self, states: Vec<StateRecord>) -> Answer<()> {
         self.write(move |file| {

@@ -161,7 +161,7 @@ async fn the_history_comes_back_as_it_was(store: &dyn Store) {
     assert_eq!(store.jobs(0, 1000).await.unwrap(), []);
 }
 
-async fn a_state_is_kept_until_the_storage_is_ready(store: &dyn Store) {
+async fn the_last_state_of_a_storage_is_kept(store: &dyn Store) {
     assert_eq!(store.states().await.unwrap(), []);
     let sealed = state("File5", State::Sealed, 100);
     let mut draining = state("File4", State::Draining, 100);
@@ -174,10 +174,11 @@ async fn a_state_is_kept_until_the_storage_is_ready(store: &dyn Store) {
     changed.decision.reason = None;
     store.put_state(changed.clone()).await.unwrap();
     assert_eq!(store.states().await.unwrap(), [draining, changed]);
-    for storage in ["File4", "File5"] {
-        store.put_state(state(storage, State::Ready, 100)).await.unwrap();
+    let ready = ["File4", "File5"].map(|storage| state(storage, State::Ready, 200));
+    for record in &ready {
+        store.put_state(record.clone()).await.unwrap();
     }
-    assert_eq!(store.states().await.unwrap(), [], "{store:?}");
+    assert_eq!(store.states().await.unwrap(), ready, "{store:?}");
 }
 
 #[tokio::test]
@@ -186,7 +187,7 @@ async fn every_store_does_the_same() {
     for kind in kinds(&machines).await {
         volumes_are_recorded(&*kind.store).await;
         the_history_comes_back_as_it_was(&*kind.store).await;
-        a_state_is_kept_until_the_storage_is_ready(&*kind.store).await;
+        the_last_state_of_a_storage_is_kept(&*kind.store).await;
     }
     let again = PostgresStore::migrate(&options(&[&machines[0]]), PATIENCE).await;
     assert_eq!(again.unwrap(), (2, 2));

@@ -230,7 +230,8 @@ async fn a_state_is_put_seen_and_kept() {
         (status, &shown["state"], &shown["by"]),
         (200, &json!("ready"), &Value::Null)
     );
-    assert!(site.desk.store.states().await.unwrap().is_empty());
+    let kept = site.desk.store.states().await.unwrap();
+    assert_eq!(kept[0].decision.state, crate::types::State::Ready);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::fact::Fact;
 use super::{Answer, Entry, JobRecord, Keep, Recorded, StateRecord, Store, StoreError, VolumeRecord, Weight};
 use crate::config::model::PostgreSql;
-use crate::types::{Moment, State, StorageName, VolumeName};
+use crate::types::{Moment, StorageName, VolumeName};
 
 /// A store in a PostgreSQL database.
 #[derive(Debug, Clone)]
@@ -156,11 +156,6 @@ impl PostgresStore {
         self.ask(move |client, place| async move { jobs::since(&client, &place, number, ended).await })
     }
 
-    /// Every state, that a storage is ready as well.
-    pub(super) fn all_states(&self) -> Answer<Vec<StateRecord>> {
-        self.ask(|client, place| async move { jobs::states(&client, &place).await })
-    }
-
     /// Claims a volume for a storage, noted in `claims` before; the storage that has it if that is another one.
     pub(super) fn claim(
         &self,
@@ -254,12 +249,7 @@ impl Store for PostgresStore {
     }
 
     fn states(&self) -> Answer<Vec<StateRecord>> {
-        let all = self.all_states();
-        Box::pin(async move {
-            let mut states = all.await?;
-            states.retain(|record| record.decision.state != State::Ready);
-            Ok(states)
-        })
+        self.ask(|client, place| async move { jobs::states(&client, &place).await })
     }
 
     fn put_state(&self, record: StateRecord) -> Answer<()> {

@@ -217,7 +217,7 @@ impl Follower {
             }
             if !unsent.states.is_empty() {
                 let told = |state: &StateRecord| unsent.states.iter().any(|told| told.storage == state.storage);
-                let mut truth = database.all_states().await?;
+                let mut truth = database.states().await?;
                 truth.retain(told);
                 self.local.adopt_states(truth).await?;
             }
@@ -237,9 +237,9 @@ impl Follower {
     }
 
     async fn take_states(&mut self, database: &PostgresStore) -> Result<(), StoreError> {
-        let mut states = database.all_states().await?;
+        let mut states = database.states().await?;
         let unsent = self.local.unsent().await?.states;
-        let known = self.local.all_states().await?;
+        let known = self.local.states().await?;
         states.retain(|state| {
             let waits = unsent.iter().any(|waiting| waiting.storage == state.storage);
             !waits && !known.contains(state)
