@@ -17,6 +17,7 @@ use super::live::StorageLive;
 use super::place::{Choice, Placement, Unplaced, UnplacedReason};
 use super::queue::{Asked, Refused, Waiting, Wish, now};
 use super::request::{PlacementRequest, Tried};
+use super::slot::Slot;
 use super::state::Standing;
 use super::table::{Board, Table};
 
@@ -187,6 +188,28 @@ impl Directory {
         now: Instant,
     ) -> Result<Placement, Unplaced> {
         self.place_at(&Choice::Of(Arc::clone(group)), request, tried, now)
+    }
+
+    /// As [`Directory::place`], for a job that has the place `left` and leaves it for the one that it gets, see
+    /// [`Slot::leave`]. Without another it stays.
+    ///
+    /// # Errors
+    /// When no member is eligible at `now`.
+    pub fn place_instead(
+        &self,
+        left: &Slot,
+        group: &Arc<Group>,
+        request: &PlacementRequest,
+        tried: &Tried,
+        now: Instant,
+    ) -> Result<Placement, Unplaced> {
+        let choice = Choice::Of(Arc::clone(group));
+        let placed = {
+            let mut table = self.board.lock();
+            let choice = table.in_force(&choice);
+            table.place_instead(left.place(), &choice, request, tried, now)
+        };
+        placed.map(Placement::new)
     }
 
     /// Takes a place on this very storage, because the job's volumes are there. It counts as one of `group`.

@@ -40,6 +40,8 @@ pub(super) struct Run {
     pub(super) moved: Arc<Moved>,
     /// It is a job of another process.
     pub(super) is_foreign: bool,
+    /// The job has left for another storage: what is left of it counts for this one alone.
+    pub(super) is_left: bool,
     /// What it had written when the last probe looked at the room.
     seen: u64,
     /// What it had moved when the pace was last looked at.
@@ -56,6 +58,7 @@ impl Run {
             expected,
             moved: Arc::default(),
             is_foreign: false,
+            is_left: false,
             seen: 0,
             paced: 0,
         }
@@ -175,6 +178,11 @@ impl Member {
 
     pub(super) fn runs(&self) -> &[Run] {
         &self.runs
+    }
+
+    /// The job in the place of this number.
+    pub(super) fn run_mut(&mut self, number: u64) -> Option<&mut Run> {
+        self.runs.iter_mut().find(|run| run.number == number)
     }
 
     /// Gives the place of this number back.

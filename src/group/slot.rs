@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::live::StorageLive;
+use super::member::MemberId;
 use super::queue::now;
 
 /// How many bytes a job has moved so far, each way.
@@ -58,6 +59,17 @@ impl Slot {
     pub fn moved(&self, to_storage: u64, from_storage: u64) {
         self.moved.to_storage.store(to_storage, Ordering::Relaxed);
         self.moved.from_storage.store(from_storage, Ordering::Relaxed);
+    }
+
+    /// The job has left for another storage: until the place is given back it counts for this one alone, no longer for the
+    /// job's group and Director.
+    pub fn leave(&self) {
+        self.live.board.lock().leave_place(self.live.id, self.number, now());
+    }
+
+    /// Where the place is in the table.
+    pub(super) fn place(&self) -> (MemberId, u64) {
+        (self.live.id, self.number)
     }
 
     /// Gives the place back at `now`, where that is not the present.

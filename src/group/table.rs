@@ -259,9 +259,9 @@ impl Table {
         self.groups.get(line).is_some_and(Counted::is_at_target)
     }
 
-    fn counted(&mut self, run: &Run) -> impl Iterator<Item = &mut Load> {
-        let group = self.groups.get_mut(run.group);
-        let director = run.director.and_then(|at| self.directors.get_mut(at));
+    fn counted(&mut self, group: usize, director: Option<usize>) -> impl Iterator<Item = &mut Load> {
+        let group = self.groups.get_mut(group);
+        let director = director.and_then(|at| self.directors.get_mut(at));
         [group, director].into_iter().flatten().map(|counted| &mut counted.load)
     }
 
@@ -288,7 +288,53 @@ impl Table {
     /// Counts a job for its group and its Director.
     pub(super) fn count(&mut self, run: &Run) {
         self.note_change();
-        self.counted(run).for_each(|load| load.add(run.access));
+        self.counted(run.group, run.director)
+            .for_each(|load| load.add(run.access));
+    }
+
+    /// Counts a job that has a place for the storage alone, no longer for its group and its Director, or for all again;
+    /// false if nothing changes by it.
+    fn mark_left(&mut self, id: MemberId, number: u64, is_left: bool) -> bool {
+        let run = self.members.get_mut(id.0).and_then(|member| member.run_mut(number));
+        let Some(run) = run.filter(|run| run.is_left != is_left) else {
+            return false;
+        };
+        run.is_left = is_left;
+        let (group, director, access) = (run.group, run.director, run.access);
+        self.counted(group, director).for_each(|load| {
+            if is_left {
+                load.remove(access);
+            } else {
+                load.add(access);
+            }
+        });
+        true
+    }
+
+    /// The job of this place goes on elsewhere; its storage is not rid of it yet.
+    pub(super) fn leave_place(&mut self, id: MemberId, number: u64, now: Instant) {
+        if self.mark_left(id, number, true) {
+            self.serve(now);
+        }
+    }
+
+    /// As [`Table::place`], for a job that leaves the place of this number for the one that it gets.
+    pub(super) fn place_instead(
+        &mut self,
+        (id, number): (MemberId, u64),
+        choice: &Choice,
+        request: &PlacementRequest,
+        tried: &Tried,
+        now: Instant,
+    ) -> Result<Taken, Unplaced> {
+        // Nobody is served in between: who waits for the group does not get what the job may take back.
+        self.settle(now);
+        let left = self.mark_left(id, number, true);
+        let placed = self.place(choice, request, tried, now);
+        if left && placed.is_err() {
+            self.mark_left(id, number, false);
+        }
+        placed
     }
 
     /// Takes a place at once, or says why there is none.
@@ -323,7 +369,10 @@ impl Table {
     pub(super) fn release(&mut self, id: MemberId, number: u64, now: Instant) {
         let run = self.members.get_mut(id.0).and_then(|member| member.release(number));
         if let Some(run) = run {
-            self.counted(&run).for_each(|load| load.remove(run.access));
+            if !run.is_left {
+                self.counted(run.group, run.director)
+                    .for_each(|load| load.remove(run.access));
+            }
             self.note_change();
         }
         self.serve(now);

@@ -645,3 +645,54 @@ fn a_shadow_is_asked_and_not_followed() {
     assert_eq!(copy.explanation.policy(), Some(PolicyName::RoundRobin));
     assert_eq!(copy.explanation.shadow, None, "the rule has a policy of its own");
 }
+
+#[test]
+fn a_job_that_leaves_its_place_for_another_is_not_in_its_own_way() {
+    let limit = |maximum| Limits {
+        maximum: Some(maximum),
+        ..Limits::default()
+    };
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| group.limits = limit(2));
+        model.directors[0].limits = limit(1);
+    }));
+    let request = place.request("dir", Access::Write);
+    let first = place.place_this(&request).expect("a free place");
+    let other = place.place("other").expect("the group may have two");
+    let waiting = place.request("other", Access::Write);
+    let Ok(Asked::Waits(queued)) = place.directory.ask(&place.group, &waiting, &Tried::new(), place.now) else {
+        panic!("the group has two");
+    };
+    let running = |place: &Place| ["File4", "File5"].map(|name| place.live(name).view(place.now).running);
+    let mut tried = Tried::new();
+    for name in ["File4", "File5", "File6"] {
+        tried.add(rig::storage_name(name), Trial::Busy, "no volume");
+    }
+    let instead = |place: &Place, tried| {
+        place
+            .directory
+            .place_instead(&first.slot, &place.group, &request, tried, place.now)
+    };
+    instead(&place, &tried).expect_err("there is no other");
+    assert_eq!(running(&place), [2, 0]);
+    assert_eq!(place.directory.granted(), [0; 0], "it has its place as before");
+    assert!(
+        place
+            .place("dir")
+            .expect_err("one")
+            .contains("group Files has 2 of 2 jobs")
+    );
+
+    let mut tried = Tried::new();
+    tried.add(rig::storage_name("File4"), Trial::Busy, "no volume");
+    let second = instead(&place, &tried).expect("nothing is in the way");
+    assert_eq!(running(&place), [2, 1], "File4 is not rid of it yet");
+    assert_eq!(place.directory.granted(), [0; 0], "the group has two");
+    first.slot.leave();
+    drop(first);
+    assert_eq!(place.directory.granted(), [0; 0], "it was counted once");
+    second.slot.leave();
+    assert_eq!(place.directory.granted(), [queued.number()]);
+    drop((second, other));
+    assert_eq!(running(&place), [1, 0]);
+}

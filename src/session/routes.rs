@@ -166,7 +166,7 @@ impl Routes {
         };
         Announced {
             entry: Arc::new(entry),
-            _slot: slot,
+            slot: slot,
             routes: Arc::clone(self),
         }
     }
@@ -222,7 +222,7 @@ impl Counted {
 #[derive(Debug)]
 pub struct Announced {
     entry: Arc<Entry>,
-    _slot: Option<Arc<Slot>>,
+    slot: Option<Arc<Slot>>,
     routes: Arc<Routes>,
 }
 
@@ -237,6 +237,12 @@ impl Announced {
     #[must_use]
     pub fn counted(&self) -> Counted {
         Counted(Arc::clone(&self.entry))
+    }
+
+    /// The job's place on the storage, if it was given here.
+    #[must_use]
+    pub fn slot(&self) -> Option<&Slot> {
+        self.slot.as_deref()
     }
 }
 

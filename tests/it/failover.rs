@@ -87,6 +87,20 @@ async fn a_job_goes_on_from_a_storage_that_refuses_it_and_the_storage_stays() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_all_that_its_group_may_have_does_not_wait_for_itself() {
+    let plot = Plot {
+        group: "MaximumConcurrentJobs = 1\nDownWait = \"0.5 seconds\"\nBusyWait = \"0.5 seconds\"\n\
+                LoginTimeout = \"0.5 seconds\"",
+        ..Plot::listed()
+    };
+    let (meters, site) = (Meters::new(), Site::new(plot).await);
+    site.storages[0].refuse_jobs(true);
+    let report = goes_on_to_the_next(&site, &meters, "refused").await;
+    assert_eq!(meters.sum(&["sdgroup_jobs_queued_total"]), 0);
+    site.until_quiet(&[&report]).await;
+}
+
+#[tokio::test]
 async fn a_job_goes_on_from_a_storage_that_falls_silent_over_its_announcement() {
     let (meters, site) = (Meters::new(), Site::new(Plot::listed()).await);
     site.storages[0].hold(Point::JobCommand);

@@ -90,6 +90,26 @@ async fn a_job_leaves_storages_that_refuse_the_device_and_nobody_blames_them() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_all_that_its_group_may_have_leaves_a_storage_at_once() {
+    let plot = Plot {
+        group: "MaximumConcurrentJobs = 1\nDownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"\n\
+                ReserveTimeout = \"0.3 seconds\"\nBusyWait = \"0.5 seconds\"",
+        ..plot()
+    };
+    let (meters, site) = (Meters::new(), Site::new(plot).await);
+    site.storages[0].refuse_devices(true);
+    // It is told to cancel the job, and its place is not free before it is.
+    site.storages[1].hold(Point::UseDevice);
+    let job = begin(&site, "Only one").await;
+
+    let (report, _) = ends_on(&site, job, "File6").await;
+
+    assert_eq!(meters.sum(&["sdgroup_jobs_queued_total"]), 0);
+    site.storages[1].release(Point::UseDevice);
+    site.until_quiet(&[&report]).await;
+}
+
+#[tokio::test]
 async fn a_job_leaves_a_storage_that_is_silent_over_its_devices_and_has_it_cancel_the_job() {
     let site = Site::new(plot()).await;
     site.storages[0].hold(Point::UseDevice);

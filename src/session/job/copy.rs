@@ -115,7 +115,7 @@ async fn seat(
     let Some(original) = original.filter(|original| facts.group.members.contains(original)) else {
         return search.next(director).await;
     };
-    if let Some(placement) = search.another(&original, HAS_ORIGINAL) {
+    if let Some(placement) = search.another(&original, HAS_ORIGINAL, None) {
         search.avoid(&original, HAS_ORIGINAL);
         return search.seat(director, placement).await;
     }

@@ -130,14 +130,17 @@ impl<'a> Search<'a> {
         self.seat(director, placement).await
     }
 
-    /// A place on another storage, if there is one at once.
-    pub(super) fn another(&self, than: &StorageName, because: &str) -> Option<Placement> {
+    /// A place on another storage, if there is one at once. The job leaves `place` for it, if it has one.
+    pub(super) fn another(&self, than: &StorageName, because: &str, place: Option<&Slot>) -> Option<Placement> {
+        if self.wanted != Wanted::Any {
+            return None;
+        }
         let mut tried = self.tried.clone();
         tried.add(than.clone(), Trial::Busy, because);
-        let directory = &self.facts.context.directory;
-        let placed = match &self.wanted {
-            Wanted::Any => directory.place(&self.group, &self.request, &tried, Instant::now()),
-            Wanted::This(..) => return None,
+        let (directory, now) = (&self.facts.context.directory, Instant::now());
+        let placed = match place {
+            Some(left) => directory.place_instead(left, &self.group, &self.request, &tried, now),
+            None => directory.place(&self.group, &self.request, &tried, now),
         };
         placed.ok()
     }
@@ -162,7 +165,10 @@ impl<'a> Search<'a> {
                     return Ok(self.seated(placement, link, frame, answer));
                 }
                 Err(error) => {
-                    self.fail_over(director, &placement.storage.name, Trial::Failed, &error);
+                    let Placement { storage, slot, .. } = placement;
+                    // Blamed first, it gives the place to nobody else.
+                    self.fail_over(director, &storage.name, Trial::Failed, &error);
+                    drop(slot);
                     placement = self.place(director).await?;
                 }
             }

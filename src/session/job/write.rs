@@ -221,6 +221,8 @@ impl<'a> Writing<'a> {
         director: &mut Channel,
         ending: &mut Ending,
     ) -> Result<Stint<'a>, Unseated> {
+        // Its group and its Director may have no other place.
+        stint.announced.slot().inspect(|slot| slot.leave());
         let left = stint.leave(self.facts, cancels);
         self.facts.context.sessions.spawn(left.part());
         let seat = match next {
@@ -269,7 +271,7 @@ impl<'a> Writing<'a> {
         if line.starts_with(b"3000 ") {
             if let Some(lack) = stint.traffic.lack().map(StorageError::Lacks)
                 && self.lacking.insert(name.clone())
-                && let Some(next) = self.search.another(&name, &lack.to_string())
+                && let Some(next) = self.search.another(&name, &lack.to_string(), stint.announced.slot())
             {
                 return Asked::Turned(lack, Trial::Busy, Some(next));
             }
