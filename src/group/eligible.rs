@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::explain::Spoken;
 use super::health::Availability;
-use super::live::StorageLive;
+use super::history::Keeps;
 use super::load::Full;
 use super::member::Member;
+use super::rank::Home;
 use super::request::{Access, Trial, Tried};
 use super::rule::Rule;
 use super::state::{Decision, allows};
@@ -49,8 +50,13 @@ pub enum Ineligible {
         /// How long it is left alone yet.
         left: Duration,
     },
-    /// The job waits for the storage that has its last full.
-    NotHome(StorageName),
+    /// The job waits for the storage to which it belongs.
+    NotHome {
+        /// Which that is.
+        home: StorageName,
+        /// Why.
+        keeps: Keeps,
+    },
     /// So large a share of its room is written, or will be by jobs that run.
     WaterMark {
         /// From 0.0 to 1.0.
@@ -86,7 +92,7 @@ impl Ineligible {
             Self::State(decision) => decision.state.as_str(),
             Self::Down { .. } => "down",
             Self::Ejected { .. } => "ejected",
-            Self::NotHome(_) => "not_home",
+            Self::NotHome { .. } => "not_home",
             Self::WaterMark { .. } => "water_mark",
             Self::NoRoom { .. } => "no_room",
             Self::Full(_) => "full",
@@ -116,7 +122,10 @@ impl Ineligible {
             Self::State(decision) => format!("is {decision}"),
             Self::Down { why, length } => format!("is down ({why}, for {})", Spoken(*length)),
             Self::Ejected { why, left } => format!("is left alone for another {} ({why})", Spoken(*left)),
-            Self::NotHome(home) => format!("is not {home}, which has the last full"),
+            Self::NotHome { home, keeps } => match keeps {
+                Keeps::FirstPart => format!("is not {home}, which has the first part"),
+                Keeps::LastFull => format!("is not {home}, which has the last full"),
+            },
             Self::WaterMark { fill } => format!("is {} full, or will be", percent(*fill)),
             Self::NoRoom { needs, takes } => format!("has room for {takes}, and {needs} are expected"),
             Self::Full(full) => format!("has {full}"),
@@ -138,7 +147,7 @@ impl fmt::Display for Ineligible {
             Self::State(decision) => decision.fmt(f),
             Self::Down { why, .. } => write!(f, "down, {why}"),
             Self::Ejected { why, left } => write!(f, "ejected for {}, {why}", Spoken(*left)),
-            Self::NotHome(_) => f.write_str("not its home"),
+            Self::NotHome { .. } => f.write_str("not its home"),
             Self::WaterMark { fill } => write!(f, "{} full", percent(*fill)),
             Self::NoRoom { needs, takes } => write!(f, "room for {takes} of {needs}"),
             Self::Full(full) => write!(f, "full, {full}"),
@@ -161,8 +170,8 @@ pub(super) struct Question<'a> {
     pub(super) is_bound: bool,
     /// The rule that the job falls under, where it may choose.
     pub(super) rule: Option<&'a Rule>,
-    /// The one storage for the job, where it waits for that.
-    pub(super) home: Option<&'a Arc<StorageLive>>,
+    /// The one storage for the job, where it waits for that; jobs that read have none.
+    pub(super) home: Option<Home<'a>>,
     /// What a storage must have room for.
     pub(super) needs: Option<Bytes>,
     /// What storages told of their room before is not believed any more.
@@ -180,39 +189,14 @@ pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -
     if member.is_removed && !question.is_bound {
         return Err(Ineligible::Removed);
     }
-    if let Some((trial, why)) = question.tried.trial(&member.name) {
-        let why = Arc::clone(why);
-        return Err(match trial {
-            Trial::Failed => Ineligible::Tried(why),
-            Trial::Busy => Ineligible::Busy(why),
-            Trial::Unfit => Ineligible::Unfit(why),
-        });
+    if let Some(Home { live, keeps }) = question.home.filter(|home| home.live.id != member.id) {
+        let home = live.name().clone();
+        return Err(Ineligible::NotHome { home, keeps });
     }
-    if let Some(version) = member
-        .gauges()
-        .storage_version()
-        .filter(|version| question.tried.excludes(*version))
-    {
-        return Err(Ineligible::Release { version });
+    if let Some(why) = barred(member, question.access, question.tried, question.now) {
+        return Err(why);
     }
-    if let Some(decision) = member
-        .tenure
-        .decision()
-        .filter(|decision| !allows(decision.state, question.access))
-    {
-        return Err(Ineligible::State(Arc::clone(decision)));
-    }
-    let availability = member.health.availability();
-    if availability == Availability::Down {
-        return Err(Ineligible::Down {
-            why: member
-                .health
-                .failure()
-                .map_or_else(|| Arc::from("was not answering"), |failure| Arc::clone(&failure.text)),
-            length: question.now.saturating_duration_since(member.health.since()),
-        });
-    }
-    let overlooked = question.pardon && availability == Availability::Up;
+    let overlooked = question.pardon && member.health.availability() == Availability::Up;
     if let Some(ejected) = member.ejection.active(question.now).filter(|_| !overlooked) {
         return Err(Ineligible::Ejected {
             why: Arc::clone(&ejected.cause.text),
@@ -220,9 +204,6 @@ pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -
         });
     }
     if question.access == Access::Write {
-        if let Some(home) = question.home.filter(|home| home.id != member.id) {
-            return Err(Ineligible::NotHome(home.name().clone()));
-        }
         if let Some(fill) = member.room.closed() {
             return Err(Ineligible::WaterMark { fill });
         }
@@ -241,6 +222,33 @@ pub(super) fn eligible(member: &Member, listed: usize, question: Question<'_>) -
     Ok(())
 }
 
+/// What keeps the job from `member` whatever comes of ejections, limits and room.
+fn barred(member: &Member, access: Access, tried: &Tried, now: Instant) -> Option<Ineligible> {
+    if let Some((trial, why)) = tried.trial(&member.name) {
+        let why = Arc::clone(why);
+        return Some(match trial {
+            Trial::Failed => Ineligible::Tried(why),
+            Trial::Busy => Ineligible::Busy(why),
+            Trial::Unfit => Ineligible::Unfit(why),
+        });
+    }
+    let version = member.gauges().storage_version();
+    if let Some(version) = version.filter(|version| tried.excludes(*version)) {
+        return Some(Ineligible::Release { version });
+    }
+    let decision = member.tenure.decision();
+    if let Some(decision) = decision.filter(|decision| !allows(decision.state, access)) {
+        return Some(Ineligible::State(Arc::clone(decision)));
+    }
+    let health = &member.health;
+    (health.availability() == Availability::Down).then(|| Ineligible::Down {
+        why: health
+            .failure()
+            .map_or_else(|| Arc::from("was not answering"), |failure| Arc::clone(&failure.text)),
+        length: now.saturating_duration_since(health.since()),
+    })
+}
+
 /// Whether ejections are to be overlooked: when all that could serve the job is ejected, and probes see some of
 /// it up. If all are banned, none is; a storage that may work is better than a refusal that is certain.
 pub(super) fn pardon<'a>(
@@ -251,21 +259,13 @@ pub(super) fn pardon<'a>(
 ) -> bool {
     let mut some_up = false;
     for member in members {
-        let availability = member.health.availability();
-        let out = availability == Availability::Down
-            || !allows(member.tenure.state(), access)
-            || tried.trial(&member.name).is_some()
-            || member
-                .gauges()
-                .storage_version()
-                .is_some_and(|version| tried.excludes(version));
-        if out {
+        if barred(member, access, tried, now).is_some() {
             continue;
         }
         if member.ejection.active(now).is_none() {
             return false;
         }
-        some_up |= availability == Availability::Up;
+        some_up |= member.health.availability() == Availability::Up;
     }
     some_up
 }

@@ -120,6 +120,15 @@ pub(super) struct History {
     typical: Vec<Typical>,
 }
 
+/// What makes a job belong to a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keeps {
+    /// The job is resumed, and its first part is there.
+    FirstPart,
+    /// The last full of it is there.
+    LastFull,
+}
+
 /// What history says of a job that is to be placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Foretold {

@@ -48,7 +48,7 @@ pub use eligible::Ineligible;
 pub use explain::{Explanation, Judged, Obstacle, Spoken};
 pub use group::Group;
 pub use health::{Availability, Flip, Layer, ProbeFailure, Probed};
-pub use history::PastJob;
+pub use history::{Keeps, PastJob};
 pub use line::Condition;
 pub use live::{Observed, Room, StorageLive, StorageView};
 pub use load::{Full, Kind};

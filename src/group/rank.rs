@@ -9,7 +9,7 @@ use crate::types::{Bytes, JobLevel, JobType, State, StorageName};
 use super::eligible::{Question, eligible, pardon};
 use super::explain::{Explanation, Judged, Obstacle};
 use super::group::Group;
-use super::history::Foretold;
+use super::history::{Foretold, Keeps};
 use super::live::StorageLive;
 use super::member::{Member, MemberId, Run};
 use super::place::{Choice, Taken};
@@ -26,10 +26,8 @@ pub(super) struct Case<'a> {
     /// What keeps the job from every member.
     pub(super) obstacle: Option<Obstacle>,
     foretold: Foretold,
-    /// The member that has its last full, where that counts.
-    home: Option<MemberId>,
-    /// The member that has its first part, if it is resumed.
-    part: Option<MemberId>,
+    /// The member to which the job belongs, where that counts.
+    home: Option<Home<'a>>,
     /// What a member should have room for.
     wants: Option<Bytes>,
 }
@@ -43,15 +41,23 @@ struct Best {
     shadow: Option<(PolicyName, StorageName)>,
 }
 
+/// The one member to which a job belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Home<'a> {
+    pub(super) live: &'a Arc<StorageLive>,
+    /// Why there.
+    pub(super) keeps: Keeps,
+}
+
 /// What moves a member back behind others whatever the policy says.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct Setbacks {
     lacks_room: bool,
     is_away: bool,
     is_at_target: bool,
 }
 
-impl Standing {
+impl Setbacks {
     /// A job that does not fit is worse off than one away from home, and that worse than one on a busy storage.
     fn tier(self) -> u8 {
         u8::from(self.lacks_room) * 4 + u8::from(self.is_away) * 2 + u8::from(self.is_at_target)
@@ -59,13 +65,19 @@ impl Standing {
 }
 
 impl Case<'_> {
-    fn standing(&self, member: &Member) -> Standing {
+    fn setbacks(&self, member: &Member) -> Setbacks {
         let takes = self.wants.zip(member.room.takes(self.question.fresh));
-        Standing {
+        Setbacks {
             lacks_room: takes.is_some_and(|(wants, takes)| wants > takes),
-            is_away: self.part.or(self.home).is_some_and(|home| home != member.id),
+            is_away: self.home.is_some_and(|home| home.live.id != member.id),
             is_at_target: member.load.is_at_target(&member.limits),
         }
+    }
+
+    /// Whether `member` has this of the job, and that counts.
+    fn has(&self, member: &Member, keeps: Keeps) -> bool {
+        self.home
+            .is_some_and(|home| home.live.id == member.id && home.keeps == keeps)
     }
 }
 
@@ -103,12 +115,14 @@ impl Table {
         let foretold = self.history.foretell(request);
         let may_choose = access == Access::Write && !is_bound;
         let (locality, room) = (group.locality(rule), group.room_for_job(rule));
-        let home = foretold
+        let home_at = |at: Option<MemberId>, keeps| {
+            let live = self.home_among(choice.members(), at.filter(|_| may_choose)?, &allowed)?;
+            Some(Home { live, keeps })
+        };
+        let full = foretold
             .home
-            .filter(|_| may_choose && locality != Locality::Off && is_based_on_a_full(request));
-        let home = home.and_then(|home| self.home_among(choice.members(), home, &allowed));
-        let part = foretold.first_part.filter(|_| may_choose);
-        let part = part.and_then(|part| self.home_among(choice.members(), part, &allowed));
+            .filter(|_| locality != Locality::Off && is_based_on_a_full(request));
+        let home = home_at(foretold.first_part, Keeps::FirstPart).or_else(|| home_at(full, Keeps::LastFull));
         let size = foretold.size.filter(|_| may_choose);
         Case {
             choice,
@@ -126,14 +140,13 @@ impl Table {
             },
             obstacle: self.obstacle(choice, request),
             foretold,
-            home: home.map(|home| home.id),
-            part: part.map(|part| part.id),
+            home,
             wants: size.filter(|_| room != RoomForJob::Ignore),
         }
     }
 
-    /// The member that has a job's last full or its first part, if the job may go there at all. A sealed one is not gone back to: that is
-    /// what it was sealed for.
+    /// The member to which a job belongs, if the job may go there at all. A sealed one is not gone back to: that is what it
+    /// was sealed for.
     fn home_among<'a>(
         &self,
         members: &'a [Arc<StorageLive>],
@@ -142,10 +155,10 @@ impl Table {
     ) -> Option<&'a Arc<StorageLive>> {
         let listed = members.iter().position(|live| live.id == home)?;
         let live = members.get(listed)?;
-        let is_sealed = self
+        let is_closed = self
             .member(live)
-            .is_none_or(|member| member.tenure.state() == State::Sealed);
-        (allowed(listed) && !is_sealed).then_some(live)
+            .is_none_or(|member| member.is_removed || member.tenure.state() == State::Sealed);
+        (allowed(listed) && !is_closed).then_some(live)
     }
 
     fn obstacle(&self, choice: &Choice, request: &PlacementRequest) -> Option<Obstacle> {
@@ -182,7 +195,7 @@ impl Table {
                 let left = member.room.left(case.question.fresh);
                 self.ranked.push(Candidate {
                     listed,
-                    tier: case.standing(member).tier(),
+                    tier: case.setbacks(member).tier(),
                     running: member.load.total(),
                     limit: member.limits.maximum.unwrap_or(u32::MAX),
                     weight: member.weight,
@@ -229,16 +242,16 @@ impl Table {
         let members = listed.filter_map(|(listed, live)| Some((listed, self.member(live)?)));
         let mut members: Vec<Judged> = members
             .map(|(listed, member)| {
-                let standing = case.standing(member);
+                let setbacks = case.setbacks(member);
                 Judged {
                     storage: member.name.clone(),
                     running: member.load.total(),
                     reading: member.load.reads,
                     limit: member.limits.maximum.unwrap_or(u32::MAX),
-                    is_at_target: standing.is_at_target,
-                    is_home: case.home == Some(member.id),
-                    has_part: case.part == Some(member.id),
-                    lacks_room: standing.lacks_room,
+                    is_at_target: setbacks.is_at_target,
+                    is_home: case.has(member, Keeps::LastFull),
+                    has_part: case.has(member, Keeps::FirstPart),
+                    lacks_room: setbacks.lacks_room,
                     free: member.room.left(question.fresh).map(|space| space.free),
                     pace: member.pacer.pace(question.now),
                     weight: member.weight,
@@ -270,16 +283,10 @@ impl Table {
     }
 
     /// Ranks, and takes a place on the best.
-    pub(super) fn take_best(
-        &mut self,
-        choice: &Choice,
-        request: &PlacementRequest,
-        tried: &Tried,
-        now: Instant,
-    ) -> Option<Taken> {
-        let case = self.case(choice, request, tried, now);
-        let best = self.rank(&case)?;
-        let explanation = self.explain(&case, Some(&best));
+    pub(super) fn take_best(&mut self, case: &Case<'_>) -> Option<Taken> {
+        let best = self.rank(case)?;
+        let (choice, request, now) = (case.choice, case.request, case.question.now);
+        let explanation = self.explain(case, Some(&best));
         let Best { live, turn, .. } = best;
         self.placements += 1;
         let number = self.placements;
@@ -322,6 +329,12 @@ impl Table {
     }
 
     /// Every member and what is against it.
+    pub(super) fn objections(&mut self, case: &Case<'_>) -> Arc<Explanation> {
+        self.ranked.clear();
+        self.explain(case, None)
+    }
+
+    /// As [`Table::objections`], where the job was not judged yet.
     pub(super) fn why_not(
         &mut self,
         choice: &Choice,
@@ -329,9 +342,8 @@ impl Table {
         tried: &Tried,
         now: Instant,
     ) -> Arc<Explanation> {
-        self.ranked.clear();
         let case = self.case(choice, request, tried, now);
-        self.explain(&case, None)
+        self.objections(&case)
     }
 }
 

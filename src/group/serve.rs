@@ -92,9 +92,8 @@ impl Table {
             if plain && hopeless.contains(&kind) {
                 continue;
             }
-            found = self
-                .take_best(&waiter.choice, &waiter.request, &waiter.tried, now)
-                .map(|taken| (number, taken));
+            let case = self.case(&waiter.choice, &waiter.request, &waiter.tried, now);
+            found = self.take_best(&case).map(|taken| (number, taken));
             if found.is_some() {
                 break;
             }
@@ -221,9 +220,14 @@ pub(super) fn condition(explanation: &Explanation) -> Condition {
     if busy { Condition::Busy } else { Condition::Down }
 }
 
-/// Whether no time and no recovery can give the job a place.
+/// Whether no time and no recovery can give the job a place: also not at its home, where it waits for that.
 pub(super) fn is_hopeless(explanation: &Explanation) -> bool {
-    let never = |why: &Ineligible| matches!(why, Ineligible::Unfit(_) | Ineligible::Rule(_) | Ineligible::Removed);
+    let never = |why: &Ineligible| {
+        matches!(
+            why,
+            Ineligible::Unfit(_) | Ineligible::Rule(_) | Ineligible::Removed | Ineligible::NotHome { .. }
+        )
+    };
     let mut members = explanation.members.iter();
     !explanation.members.is_empty() && members.all(|member| member.ineligible.as_ref().is_some_and(never))
 }

@@ -346,7 +346,8 @@ impl Table {
         now: Instant,
     ) -> Result<Taken, Unplaced> {
         self.settle(now);
-        if let Some(taken) = self.take_best(choice, request, tried, now) {
+        let case = self.case(choice, request, tried, now);
+        if let Some(taken) = self.take_best(&case) {
             let next = self
                 .members
                 .get(taken.live.id.0)
@@ -354,7 +355,7 @@ impl Table {
             self.next_change = self.next_change.into_iter().chain(next).min();
             return Ok(taken);
         }
-        let explanation = self.why_not(choice, request, tried, now);
+        let explanation = self.objections(&case);
         let reason = if condition(&explanation) == Condition::Busy {
             UnplacedReason::AllBusy
         } else if tried.is_empty() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::model::{self, Limits, Model, PolicyName};
-use crate::types::{Bytes, Glob, JobLevel, JobResourceName, JobType, Space};
+use crate::types::{Bytes, Glob, GroupName, JobLevel, JobResourceName, JobType, Space};
 
 const GB: u64 = 1_000_000_000;
 
@@ -465,6 +465,76 @@ fn runs_based_on_a_full_go_where_it_is_while_they_may() {
             "the full has moved"
         );
     }
+}
+
+#[test]
+fn a_job_whose_home_cannot_run_it_does_not_wait_for_it() {
+    let place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| group.locality = model::Locality::Require);
+    }));
+    place.ended("Nightly", JobLevel::Full, "File6", 1);
+    place.probe("File4", false);
+    let mut request = rig::request("dir", 1);
+    (request.job_resource, request.level) = (JobResourceName::new("Nightly").expect("a name"), JobLevel::Incremental);
+    let mut tried = Tried::new();
+    tried.add(rig::storage_name("File6"), Trial::Unfit, "no such device");
+    let refused = place.directory.ask(&place.group, &request, &tried, place.now);
+    let refused = refused.expect_err("no time helps");
+    assert_eq!(refused.reason, RefusedReason::Unfit);
+    assert!(refused.to_string().contains("File6 cannot run this job"), "{refused}");
+}
+
+#[test]
+fn a_storage_that_was_taken_out_is_no_home() {
+    let locality = |model: &mut Model| group(model, |group| group.locality = model::Locality::Require);
+    let mut place = Place::of(&model(PolicyName::ListedOrder, locality));
+    place.ended("Mail", JobLevel::Full, "File6", 1);
+    // A session that began before it keeps its group, which is there no more.
+    let _renewed = place.directory.renewed(
+        &model(PolicyName::ListedOrder, |model| {
+            locality(model);
+            model.storages.truncate(2);
+            group(model, |group| {
+                group.members.truncate(2);
+                group.name = GroupName::new("Other").expect("a name");
+            });
+        }),
+        Vec::new(),
+    );
+    assert_eq!(storage_of(place.run("Mail", JobLevel::Incremental)), "File4");
+}
+
+#[test]
+fn a_run_that_is_resumed_belongs_where_its_first_part_is() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| group.locality = model::Locality::Require);
+    }));
+    place.ended("Nightly", JobLevel::Full, "File6", 1);
+    let mut request = rig::request("dir", 1);
+    (request.level, request.is_resumed) = (JobLevel::Incremental, true);
+    let part = PastJob {
+        director: request.director.clone(),
+        job: request.job.clone(),
+        resource: request.job_resource.clone(),
+        job_type: JobType::Backup,
+        level: request.level,
+        storage: rig::storage_name("File5"),
+        is_ok: false,
+        bytes: Bytes(GB),
+    };
+    place.directory.observe_end(&part, place.now);
+    let placed = place.place_this(&request).expect("free");
+    assert!(
+        placed
+            .explanation
+            .to_string()
+            .starts_with("File5 by ListedOrder (0 of 2 jobs, has its first part;"),
+        "{}",
+        placed.explanation
+    );
+    place.probe("File5", false);
+    let why = place.place_this(&request).expect_err("it waits for the first part");
+    assert!(why.contains("File6 is not File5, which has the first part"), "{why}");
 }
 
 #[test]
