@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sdgroup::config::model::PolicyName;
 use sdgroup::config::{self, MachineSecrets};
-use sdgroup::group::{Access, Directory, Group, Placement, PlacementRequest, Probed, Tried};
+use sdgroup::group::{Access, Directory, Group, Origin, Placement, PlacementRequest, Probed, Tried};
 use sdgroup::types::{
     Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, Space,
 };
@@ -54,7 +54,7 @@ fn request() -> PlacementRequest {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").unwrap(),
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     }
 }
 

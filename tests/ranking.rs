@@ -6,7 +6,7 @@ use std::alloc::System;
 
 use sdgroup::config::model::{PolicyName, Threshold};
 use sdgroup::group::policy::{Candidate, Dice, Settings, hash_of, policy};
-use sdgroup::group::{Access, Pace, PlacementRequest};
+use sdgroup::group::{Access, Origin, Pace, PlacementRequest};
 use sdgroup::types::{ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -24,7 +24,7 @@ fn request() -> PlacementRequest {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").unwrap(),
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     }
 }
 

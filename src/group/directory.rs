@@ -146,6 +146,7 @@ impl Directory {
                 table.remember(job, live.id);
             }
         }
+        table.serve(now());
     }
 
     /// The states that have ended by themselves by `now`, each told once. To be called every second or so.

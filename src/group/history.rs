@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::types::{Bytes, DirectorName, JobLevel, JobName, JobResourceName, JobType, StorageName};
+use crate::types::{Bytes, DirectorName, JobLevel, JobName, JobResourceName, JobType, Moment, StorageName};
 
 use super::member::MemberId;
-use super::request::PlacementRequest;
+use super::request::{Origin, PlacementRequest};
 
 /// How many Job resources are remembered. Beyond it the tenth that ran the longest ago is forgotten.
 const MOST_JOBS: usize = 50_000;
@@ -30,16 +30,25 @@ pub struct PastJob {
     pub job: JobName,
     /// The Job resource.
     pub resource: JobResourceName,
-    /// Backup, restore and so on.
+    /// Backup, restore and so on; [`JobType::JOB_COPY`] for a copy, which leaves what is known of the original as it is.
     pub job_type: JobType,
     /// Full, incremental and so on.
     pub level: JobLevel,
     /// Where it was.
     pub storage: StorageName,
+    /// When it was placed there.
+    pub placed: Moment,
     /// Whether it ended well, with or without warnings.
     pub is_ok: bool,
     /// What it wrote.
     pub bytes: Bytes,
+}
+
+impl PastJob {
+    /// Whether it put data on its storage.
+    pub(super) fn wrote(&self) -> bool {
+        matches!(self.job_type, JobType::Backup | JobType::JOB_COPY)
+    }
 }
 
 /// The runs of one job at one level.
@@ -57,8 +66,8 @@ pub(super) struct LevelPast {
 #[derive(Debug, Default)]
 struct JobPast {
     levels: Vec<LevelPast>,
-    /// Where its last good full is.
-    home: Option<MemberId>,
+    /// Where its last good full is, and when that was placed.
+    home: Option<(MemberId, Moment)>,
     /// Where the runs were that did not end well, the oldest first.
     parts: Vec<(JobName, MemberId)>,
     /// The number of its last placement.
@@ -196,9 +205,12 @@ impl History {
         Foretold {
             size: size.map(Bytes),
             set_aside: Bytes(size.or_else(typical).unwrap_or(UNKNOWN_SIZE)),
-            home: past.and_then(|past| past.home),
+            home: past
+                .filter(|_| request.origin != Origin::Copy)
+                .and_then(|past| past.home)
+                .map(|(home, _)| home),
             first_part: past
-                .filter(|_| request.is_resumed)
+                .filter(|_| request.origin == Origin::Resumed)
                 .and_then(|past| past.part(&request.job)),
         }
     }
@@ -241,8 +253,9 @@ impl History {
             past.parts.drain(..surplus);
             return;
         }
-        if is_full(job.level) {
-            past.home = Some(member);
+        // One that began before the last full and ended after it is not the last.
+        if is_full(job.level) && past.home.is_none_or(|(_, placed)| placed <= job.placed) {
+            past.home = Some((member, job.placed));
         }
         let level = past.level_mut(job.level);
         level.sizes.rotate_right(1);
@@ -282,6 +295,7 @@ mod tests {
             job_type: JobType::Backup,
             level,
             storage: rig::storage_name("File4"),
+            placed: Moment(0),
             is_ok,
             bytes: Bytes(bytes),
         }
@@ -334,10 +348,25 @@ mod tests {
         assert_eq!(home(&history), Some(FIRST));
         history.ended(&past(JobLevel::VirtualFull, 1, true), SECOND);
         assert_eq!(home(&history), Some(SECOND));
+        for (placed, at) in [(7, FIRST), (5, SECOND)] {
+            let full = PastJob {
+                placed: Moment(placed),
+                ..past(JobLevel::Full, 1, true)
+            };
+            history.ended(&full, at);
+        }
+        assert_eq!(home(&history), Some(FIRST), "the second began before it");
+        let mut copy = past(JobLevel::Full, 1, true);
+        (copy.job_type, copy.placed) = (JobType::JOB_COPY, Moment(9));
+        history.ended(&copy, SECOND);
+        assert_eq!(home(&history), Some(FIRST), "the original stays where it is");
+        let mut of_copy = rig::request("dir", 1);
+        of_copy.origin = Origin::Copy;
+        assert_eq!(history.foretell(&of_copy).home, None, "a copy is to be elsewhere");
         let mut restore = past(JobLevel::Full, 1, true);
         restore.job_type = JobType::Restore;
-        history.ended(&restore, FIRST);
-        assert_eq!(home(&history), Some(SECOND));
+        history.ended(&restore, SECOND);
+        assert_eq!(home(&history), Some(FIRST));
     }
 
     #[test]
@@ -347,26 +376,26 @@ mod tests {
             job: JobName::new(&format!("Nightly.{number}")).unwrap(),
             ..past(JobLevel::Full, 1, is_ok)
         };
-        let part = |history: &History, number, is_resumed| {
+        let part = |history: &History, number, origin| {
             let mut request = rig::request("dir", 1);
             request.job = run(number, false).job;
-            request.is_resumed = is_resumed;
+            request.origin = origin;
             history.foretell(&request).first_part
         };
         history.ended(&run(1, false), FIRST);
         history.ended(&run(2, false), SECOND);
-        assert_eq!(part(&history, 1, true), Some(FIRST));
-        assert_eq!(part(&history, 2, true), Some(SECOND));
-        assert_eq!(part(&history, 1, false), None, "another job of the same name");
+        assert_eq!(part(&history, 1, Origin::Resumed), Some(FIRST));
+        assert_eq!(part(&history, 2, Origin::Resumed), Some(SECOND));
+        assert_eq!(part(&history, 1, Origin::New), None, "another job of the same name");
         history.ended(&run(1, false), SECOND);
-        assert_eq!(part(&history, 1, true), Some(SECOND), "the last part counts");
+        assert_eq!(part(&history, 1, Origin::Resumed), Some(SECOND), "the last part counts");
         history.ended(&run(2, true), FIRST);
-        assert_eq!(part(&history, 2, true), None, "it is whole");
+        assert_eq!(part(&history, 2, Origin::Resumed), None, "it is whole");
         for number in 3..3 + PARTS {
             history.ended(&run(number, false), FIRST);
         }
-        assert_eq!(part(&history, 1, true), None, "too long ago");
-        assert_eq!(part(&history, 3, true), Some(FIRST));
+        assert_eq!(part(&history, 1, Origin::Resumed), None, "too long ago");
+        assert_eq!(part(&history, 3, Origin::Resumed), Some(FIRST));
     }
 
     #[test]

@@ -69,9 +69,10 @@ impl Gauges {
         Some(self.storage_version.load(Ordering::Relaxed)).filter(|version| *version > 0)
     }
 
-    /// What it said of its release was said elsewhere.
-    pub(super) fn forget_release(&self) {
+    /// What it said of itself was said elsewhere.
+    pub(super) fn forget(&self) {
         self.storage_version.store(0, Ordering::Relaxed);
+        self.space.store(None);
     }
 
     pub(super) fn released(&self, load: Load) {

@@ -129,7 +129,9 @@ impl Member {
         if is_elsewhere {
             self.health = Health::new(now);
             self.ejection = Ejection::default();
-            self.gauges.forget_release();
+            self.room.forget();
+            self.pacer = Pacer::default();
+            self.gauges.forget();
         }
         self.publish(now);
     }
@@ -219,10 +221,11 @@ impl Member {
         }
     }
 
-    /// When something about it changes by itself next, after `now`.
-    pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
+    /// When something about it changes by itself next, after `now`, where what it told of its room is believed for so long.
+    pub(super) fn next_change(&self, now: Instant, room_lasts: Duration) -> Option<Instant> {
         let readmitted = self.ejection.active(now).map(|ejected| ejected.until);
-        [readmitted, self.slow_start.next(), self.tenure.ends()]
+        let stale = self.room.stale_at(room_lasts).filter(|at| *at > now);
+        [readmitted, self.slow_start.next(), self.tenure.ends(), stale]
             .into_iter()
             .flatten()
             .min()

@@ -57,6 +57,6 @@ pub use place::{Placement, Unplaced, UnplacedReason};
 pub use places::Place;
 pub use queue::{Asked, Looked, Queued, Refused, RefusedReason, Waiting};
 pub use releases::Releases;
-pub use request::{Access, PlacementRequest, Trial, Tried};
+pub use request::{Access, Origin, PlacementRequest, Trial, Tried};
 pub use slot::Slot;
 pub use state::{Decision, Standing, State};

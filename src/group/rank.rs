@@ -88,7 +88,8 @@ fn is_based_on_a_full(request: &PlacementRequest) -> bool {
 
 /// Whether the job puts data on its storage.
 fn writes(request: &PlacementRequest) -> bool {
-    request.access == Access::Write || request.level == JobLevel::VirtualFull
+    let is_virtual_full = request.job_type == JobType::Backup && request.level == JobLevel::VirtualFull;
+    request.access == Access::Write || is_virtual_full
 }
 
 impl Table {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::queue::now;
 use super::*;
 use crate::config::model::{self, Limits, Model, PolicyName};
+use crate::types::{Bytes, Space};
 
 fn site(model: &Model) -> (Arc<Directory>, Arc<Group>) {
     let directory = Directory::seeded(model, 1);
@@ -115,13 +116,36 @@ fn what_was_seen_of_a_storage_stays_until_it_is_called_in_another_way() {
     };
     let _ = first.storages()[0].observe_probe(Err(failure), now());
     let _ = first.storages()[1].observe_failure(Cause::new("dial", "refused"), now());
+    let full = Probed {
+        storage_version: 306,
+        space: Some(Space {
+            free: Bytes(1),
+            total: Bytes(100),
+        }),
+        took: Duration::ZERO,
+    };
+    change_storage(&mut model, 2, |storage| {
+        storage.water_marks = Some(model::WaterMarks { high: 0.9, low: 0.8 });
+    });
+    let first = first.renewed(&model, Vec::new());
+    let _ = first.storages()[2].observe_probe(Ok(full), now());
+    let file6 = |directory: &Directory| {
+        let group = directory.group(&rig::group_name()).unwrap();
+        let explained = directory.explain(&group, &rig::request("dir", 1), now());
+        (explained.members[2].ineligible.is_none(), explained.members[2].free)
+    };
+    assert_eq!(file6(&first), (false, Some(Bytes(1))));
     change_storage(&mut model, 0, |storage| storage.weight = 7);
     let second = first.renewed(&model, Vec::new());
     assert_eq!(second.storages()[0].view(now()).availability, Availability::Down);
     assert!(second.storages()[1].view(now()).ejected_for.is_some());
+    assert_eq!(file6(&second), (false, Some(Bytes(1))));
     change_storage(&mut model, 0, |storage| storage.port += 1);
     change_storage(&mut model, 1, |storage| "other".clone_into(&mut storage.address));
+    change_storage(&mut model, 2, |storage| storage.port += 1);
     let third = second.renewed(&model, Vec::new());
+    assert_eq!(file6(&third), (true, None), "those were other disks");
+    assert!(third.storages()[2].view(now()).room.is_none());
     assert_eq!(third.storages()[0].view(now()).availability, Availability::Unknown);
     assert!(third.storages()[1].view(now()).ejected_for.is_none());
     assert_eq!(third.storages()[1].storage().address, "other");

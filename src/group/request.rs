@@ -16,6 +16,18 @@ pub enum Access {
     Read,
 }
 
+/// What there is of a job already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Origin {
+    /// Nothing.
+    #[default]
+    New,
+    /// A part of it is on some storage: it was stopped, and goes on.
+    Resumed,
+    /// All of it: it is the writing half of a copy or a migration. It has no home, since it is to be elsewhere.
+    Copy,
+}
+
 /// A job that needs a storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacementRequest {
@@ -37,8 +49,8 @@ pub struct PlacementRequest {
     pub fileset: FileSetName,
     /// Whether it writes or reads.
     pub access: Access,
-    /// A part of it is on some storage already: it was stopped, and goes on.
-    pub is_resumed: bool,
+    /// What there is of it already.
+    pub origin: Origin,
 }
 
 /// What trying a storage has shown.

@@ -15,7 +15,7 @@ use super::ejection::{Cause, EjectionRule};
 use super::health::{Layer, ProbeFailure, RiseAndFall};
 use super::live::Gauges;
 use super::member::{Member, MemberId};
-use super::request::{Access, PlacementRequest};
+use super::request::{Access, Origin, PlacementRequest};
 use super::state::{Decision, State};
 
 /// Three storages with two places each, in one group.
@@ -137,7 +137,7 @@ pub(crate) fn request(director: &str, job_id: u32) -> PlacementRequest {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").expect("a name"),
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     }
 }
 

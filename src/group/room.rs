@@ -1,7 +1,7 @@
 //! The room on a storage: what its last probe told, less what running jobs are still expected to write, and the water
 //! marks that close it to jobs which write.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::model;
 use crate::types::{Bytes, Space};
@@ -63,6 +63,13 @@ impl Room {
         self.look();
     }
 
+    /// What was told is of another storage. Jobs that run are expected to write as before.
+    pub(super) fn forget(&mut self) {
+        self.told = None;
+        self.unseen = Bytes(0);
+        self.is_above = false;
+    }
+
     /// A job begins that is expected to write so much.
     pub(super) fn begin(&mut self, expected: Bytes) {
         self.expected = self.expected.saturating_add(expected);
@@ -83,6 +90,12 @@ impl Room {
             free: space.free.saturating_sub(self.expected).saturating_sub(self.unseen),
             total: space.total,
         })
+    }
+
+    /// From when on what was told is not believed any more, if it is believed for so long.
+    pub(super) fn stale_at(&self, lasts: Duration) -> Option<Instant> {
+        let (_, at) = self.told?;
+        at.checked_add(lasts)?.checked_add(Duration::from_nanos(1))
     }
 
     /// How much more may be written before it is closed: up to the high mark, or all of it.
@@ -196,7 +209,7 @@ mod tests {
         let now = Instant::now();
         let mut room = room(0.90, 0.80);
         room.tell(space(5), Bytes(0), now);
-        let later = now + std::time::Duration::from_secs(1);
+        let later = now + Duration::from_secs(1);
         assert_eq!((room.left(Some(later)), room.takes(Some(later))), (None, None));
         assert!(room.left(Some(now)).is_some());
         assert!(room.closed().is_some(), "what closed it is not forgotten");

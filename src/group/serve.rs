@@ -62,7 +62,11 @@ impl Table {
         if !self.lines.iter().all(Line::is_empty) {
             self.serve_all(now);
         }
-        self.next_change = self.members.iter().filter_map(|member| member.next_change(now)).min();
+        self.next_change = self
+            .members
+            .iter()
+            .filter_map(|member| member.next_change(now, self.room_lasts))
+            .min();
     }
 
     fn serve_all(&mut self, now: Instant) {
@@ -151,7 +155,9 @@ impl Table {
             Ok(()) => case.obstacle.is_some(),
             Err(why) => why.is_busy(),
         });
-        let next_change = members().filter_map(|(_, member)| member.next_change(now)).min();
+        let next_change = members()
+            .filter_map(|(_, member)| member.next_change(now, self.room_lasts))
+            .min();
         let forgiven_at = waiter.tried.can_be_forgiven().then_some(waiter.forgiven_at);
         let ahead = self.ahead(line, number);
         let Some(waiter) = self.lines.get_mut(line).and_then(|line| line.waiter_mut(number)) else {

@@ -351,7 +351,7 @@ impl Table {
             let next = self
                 .members
                 .get(taken.live.id.0)
-                .and_then(|member| member.next_change(now));
+                .and_then(|member| member.next_change(now, self.room_lasts));
             self.next_change = self.next_change.into_iter().chain(next).min();
             return Ok(taken);
         }
@@ -386,7 +386,9 @@ impl Table {
         if let Some(member) = self.members.get_mut(id.0) {
             member.last_placed = number;
         }
-        self.history.placed(&job.director, &job.resource, job.level, id, number);
+        if job.wrote() {
+            self.history.placed(&job.director, &job.resource, job.level, id, number);
+        }
         self.history.ended(job, id);
     }
 
@@ -434,7 +436,11 @@ impl Table {
         let rule = self.ejection_rule;
         let member = self.members.get_mut(id.0)?;
         member.slow_start.fail();
-        let ejected = member.ejection.failed(cause, rule, now)?.clone();
+        let Some(ejected) = member.ejection.failed(cause, rule, now).cloned() else {
+            // Its slow start may have begun again, and take a job now.
+            self.serve(now);
+            return None;
+        };
         member.slow_start.close();
         member.gauges().ejected();
         member.publish(now);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::model::{self, Limits, Model, PolicyName};
-use crate::types::{Bytes, Glob, GroupName, JobLevel, JobResourceName, JobType, Space};
+use crate::types::{Bytes, Glob, GroupName, JobLevel, JobResourceName, JobType, Moment, Space};
 
 const GB: u64 = 1_000_000_000;
 
@@ -66,19 +66,24 @@ impl Place {
         placed.map_err(|unplaced| unplaced.to_string())
     }
 
-    /// It ended well, and wrote so many GB.
-    fn ended(&self, job: &str, level: JobLevel, storage: &str, written: u64) {
+    /// A job that ended well, and wrote so many GB.
+    fn past(job: &str, level: JobLevel, storage: &str, written: u64) -> PastJob {
         let request = rig::request("dir", 1);
-        let past = PastJob {
+        PastJob {
             director: request.director,
             job: request.job,
             resource: JobResourceName::new(job).expect("a name"),
             job_type: JobType::Backup,
             level,
             storage: rig::storage_name(storage),
+            placed: Moment(0),
             is_ok: true,
             bytes: Bytes(written * GB),
-        };
+        }
+    }
+
+    fn ended(&self, job: &str, level: JobLevel, storage: &str, written: u64) {
+        let past = Self::past(job, level, storage, written);
         self.directory.observe_end(&past, self.now);
     }
 
@@ -348,18 +353,8 @@ fn storage_of(placed: Result<Placement, String>) -> String {
 #[test]
 fn a_job_is_spread_over_the_storages_that_had_it_the_longest_ago() {
     let mut place = Place::of(&rig::model(PolicyName::LastBackedUpTo));
-    let past = |storage: &str, level| PastJob {
-        director: rig::request("dir", 1).director,
-        job: rig::request("dir", 1).job,
-        resource: JobResourceName::new("Mail").expect("a name"),
-        job_type: JobType::Backup,
-        level,
-        storage: rig::storage_name(storage),
-        is_ok: true,
-        bytes: Bytes(GB),
-    };
     // What earlier processes did, the last of it last; one storage is gone.
-    let history = ["File5", "File9", "File4", "File5"].map(|storage| past(storage, JobLevel::Full));
+    let history = ["File5", "File9", "File4", "File5"].map(|storage| Place::past("Mail", JobLevel::Full, storage, 1));
     place.directory.remember(&history);
     let order: Vec<_> = (0..4).map(|_| storage_of(place.run("Mail", JobLevel::Full))).collect();
     assert_eq!(order, ["File6", "File4", "File5", "File6"]);
@@ -511,16 +506,10 @@ fn a_run_that_is_resumed_belongs_where_its_first_part_is() {
     }));
     place.ended("Nightly", JobLevel::Full, "File6", 1);
     let mut request = rig::request("dir", 1);
-    (request.level, request.is_resumed) = (JobLevel::Incremental, true);
+    (request.level, request.origin) = (JobLevel::Incremental, Origin::Resumed);
     let part = PastJob {
-        director: request.director.clone(),
-        job: request.job.clone(),
-        resource: request.job_resource.clone(),
-        job_type: JobType::Backup,
-        level: request.level,
-        storage: rig::storage_name("File5"),
         is_ok: false,
-        bytes: Bytes(GB),
+        ..Place::past("Nightly", request.level, "File5", 1)
     };
     place.directory.observe_end(&part, place.now);
     let placed = place.place_this(&request).expect("free");
@@ -591,6 +580,77 @@ fn a_job_goes_where_it_fits() {
     drop(first);
     let again = required.run("Mail", JobLevel::Full).expect("File5 has 40 again");
     assert_eq!(again.storage.name.as_str(), "File5");
+}
+
+#[test]
+fn a_job_waits_for_room_only_while_what_was_told_of_it_is_believed() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| group.room_for_job = model::RoomForJob::Require);
+    }));
+    place.ended("Nightly", JobLevel::Full, "File4", 50);
+    place.tell_all([10, 10, 10]);
+    let request = rig::request("dir", 1);
+    let asked = place.directory.ask(&place.group, &request, &Tried::new(), place.now);
+    let Ok(Asked::Waits(queued)) = asked else {
+        panic!("it fits nowhere: {asked:?}");
+    };
+    let Looked::Until(at) = queued.look(place.now) else {
+        panic!("nothing has changed");
+    };
+    assert_eq!(at, place.now + Duration::from_secs(300) + Duration::from_nanos(1));
+    place.pass(301);
+    assert!(matches!(queued.look(place.now), Looked::Placed(..)));
+}
+
+#[test]
+fn who_waits_is_served_when_history_is_remembered() {
+    let place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        group(model, |group| group.locality = model::Locality::Require);
+    }));
+    place.ended("Nightly", JobLevel::Full, "File6", 1);
+    place.probe("File6", false);
+    let mut request = rig::request("dir", 1);
+    request.level = JobLevel::Incremental;
+    let asked = place.directory.ask(&place.group, &request, &Tried::new(), place.now);
+    let Ok(Asked::Waits(queued)) = asked else {
+        panic!("its home is down: {asked:?}");
+    };
+    let full = Place::past("Nightly", JobLevel::Full, "File5", 1);
+    place.directory.remember(&[full]);
+    assert_eq!(place.directory.granted(), [queued.number()]);
+}
+
+#[test]
+fn a_restore_is_no_run_of_the_job() {
+    let mut place = Place::of(&rig::model(PolicyName::LastBackedUpTo));
+    let mut restore = Place::past("Mail", JobLevel::Full, "File4", 1);
+    restore.job_type = JobType::Restore;
+    let others = ["File5", "File6"].map(|storage| Place::past("Web", JobLevel::Full, storage, 1));
+    place.directory.remember([&restore].into_iter().chain(&others));
+    assert_eq!(storage_of(place.run("Mail", JobLevel::Full)), "File4");
+}
+
+#[test]
+fn a_trial_that_failed_leaves_its_place_to_the_next() {
+    let mut model = model(PolicyName::ListedOrder, |model| {
+        storages(model, |storage| storage.slow_start_jobs = 3);
+        group(model, |group| group.members.truncate(1));
+    });
+    model.ejection.failures = 2;
+    let mut place = Place::of(&model);
+    place.probe("File4", false);
+    place.probe("File4", true);
+    let _trial = place.place("dir").expect("the first job");
+    let request = place.request("dir", Access::Write);
+    let asked = place.directory.ask(&place.group, &request, &Tried::new(), place.now);
+    let Ok(Asked::Waits(queued)) = asked else {
+        panic!("one is on trial: {asked:?}");
+    };
+    let ejected = place
+        .live("File4")
+        .observe_failure(Cause::new("reset", "connection reset"), place.now);
+    assert!(ejected.is_none());
+    assert_eq!(place.directory.granted(), [queued.number()]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub fn past(record: &JobRecord) -> PastJob {
         job_type: record.job_type,
         level: record.level,
         storage: record.storage.clone(),
+        placed: Moment(record.placed),
         is_ok: matches!(record.status, JobStatus::Terminated | JobStatus::Warnings),
         bytes: record.bytes,
     }

@@ -166,7 +166,7 @@ impl Routes {
         };
         Announced {
             entry: Arc::new(entry),
-            slot: slot,
+            slot,
             routes: Arc::clone(self),
         }
     }
@@ -325,7 +325,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, MachineSecrets};
-    use crate::group::{Access, Directory, PlacementRequest, Tried};
+    use crate::group::{Access, Directory, Origin, PlacementRequest, Tried};
     use crate::types::{FileSetName, JobLevel, JobResourceName, JobType};
 
     const CONFIG: &str = r#"
@@ -354,7 +354,7 @@ mod tests {
             level: JobLevel::Full,
             fileset: FileSetName::new("Docs").unwrap(),
             access: Access::Write,
-            is_resumed: false,
+            origin: Origin::New,
         }
     }
 

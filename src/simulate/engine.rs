@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{self, Model, PolicyName};
 use crate::group::{
-    Access, Asked, Cause, Directory, Group, Layer, Looked, PastJob, Placement, PlacementRequest, ProbeFailure, Probed,
-    Queued, Slot, StorageLive, Trial, Tried,
+    Access, Asked, Cause, Directory, Group, Layer, Looked, Origin, PastJob, Placement, PlacementRequest, ProbeFailure,
+    Probed, Queued, Slot, StorageLive, Trial, Tried,
 };
-use crate::types::{Bytes, GroupName, JobId, JobName, NameError, Space};
+use crate::types::{Bytes, GroupName, JobId, JobName, Moment, NameError, Space};
 
 use super::disk::{Disk, Next, Time};
 use super::hardware::{Hardware, Machine};
@@ -45,7 +45,8 @@ struct Running {
     job: usize,
     at: usize,
     slot: Slot,
-    /// What the disk had served when it began.
+    began: f64,
+    /// What the disk had served by then.
     from: f64,
 }
 
@@ -144,6 +145,11 @@ pub fn run(
 )]
 fn whole(bytes: f64) -> u64 {
     bytes.max(0.0) as u64
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a second more or less is of no account")]
+fn whole_seconds(at: f64) -> i64 {
+    at as i64
 }
 
 impl Engine<'_> {
@@ -353,7 +359,7 @@ impl Engine<'_> {
         let Some(job) = self.jobs.get(running.job) else { return };
         let at = running.at;
         running.slot.moved(job.bytes.0, 0);
-        self.note_end(job, at, true, now);
+        self.note_end(job, &running, now);
         running.slot.end(self.now(now));
         self.gathering.ended(job, at, now - (job.start - self.zero), now);
         let bytes = job.bytes.0;
@@ -367,8 +373,10 @@ impl Engine<'_> {
         }
     }
 
-    fn note_end(&self, job: &Job, at: usize, is_ok: bool, now: f64) {
-        let Some(live) = self.members.get(at) else { return };
+    fn note_end(&self, job: &Job, running: &Running, now: f64) {
+        let Some(live) = self.members.get(running.at) else {
+            return;
+        };
         let past = PastJob {
             director: job.director.clone(),
             job: self.name.clone(),
@@ -376,7 +384,8 @@ impl Engine<'_> {
             job_type: job.job_type,
             level: job.level,
             storage: live.name().clone(),
-            is_ok,
+            placed: Moment(whole_seconds(self.zero + running.began)),
+            is_ok: true,
             bytes: job.bytes,
         };
         self.directory.observe_end(&past, self.now(now));
@@ -407,7 +416,7 @@ impl Engine<'_> {
             level: job.level,
             fileset: job.fileset.clone(),
             access: Access::Write,
-            is_resumed: false,
+            origin: Origin::New,
         }
     }
 
@@ -481,6 +490,7 @@ impl Engine<'_> {
                 job,
                 at,
                 slot: placement.slot,
+                began: now,
                 from,
             });
         }

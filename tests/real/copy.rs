@@ -5,6 +5,7 @@ use crate::lab::catalog::JobReport;
 use crate::lab::resources::{ARCHIVE, COPIES, GROUP};
 use crate::lab::tree::checksum;
 use crate::lab::{CopyJob, Lab, Plan};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// File4 and File5 are the group, File6 is as `plan` has it.
@@ -77,4 +78,27 @@ fn a_copy_comes_from_a_storage_apart_into_the_group() {
     assert_eq!(original.must_be_ok().only_storage(), "File6");
 
     assert_eq!(duplicate(&lab, &original, &source).only_storage(), "File4");
+}
+
+/// Where an incremental goes, by `Locality`, after the full on File4 was duplicated on File5.
+fn incremental_after(kind: &'static str) -> String {
+    let (mut plan, source) = plan(kind, GROUP, COPIES);
+    plan.storages = 2;
+    plan.settings.group.push_str("Locality = \"prefer\"\n");
+    let lab = plan.start(SDGROUP);
+    let original = lab.job("Docs", "Full");
+    assert_eq!(original.must_be_ok().only_storage(), "File4");
+    assert_eq!(duplicate(&lab, &original, &source).only_storage(), "File5");
+    fs::write(source.join("later"), "changed").expect("one more file");
+    lab.job("Docs", "Incremental").must_be_ok().only_storage().to_owned()
+}
+
+#[test]
+fn incrementals_stay_with_a_full_that_was_copied() {
+    assert_eq!(incremental_after("Copy"), "File4");
+}
+
+#[test]
+fn incrementals_follow_a_full_that_was_migrated() {
+    assert_eq!(incremental_after("Migrate"), "File5");
 }

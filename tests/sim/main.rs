@@ -26,11 +26,11 @@ use std::time::{Duration, Instant};
 
 use sdgroup::group::policy::Dice;
 use sdgroup::group::{
-    Availability, Cause, Decision, Directory, Group, Layer, PastJob, Placement, PlacementRequest, ProbeFailure, Probed,
-    Refused, RefusedReason, State, StorageView, Tried,
+    Availability, Cause, Decision, Directory, Group, Layer, Origin, PastJob, Placement, PlacementRequest, ProbeFailure,
+    Probed, Refused, RefusedReason, State, StorageView, Tried,
 };
 use sdgroup::types::{
-    Bytes, ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, Space,
+    Bytes, ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, Moment, Space,
     StorageName,
 };
 use tokio::task::LocalSet;
@@ -201,6 +201,7 @@ impl Sim {
             job_type: JobType::Backup,
             level,
             storage: self.names[at].clone(),
+            placed: Moment(0),
             is_ok: true,
             bytes: Bytes(world::bytes(level)),
         };
@@ -661,7 +662,7 @@ fn request(kind: Kind, number: u32) -> PlacementRequest {
         level: kind.level(),
         fileset: FileSetName::new("All").unwrap(),
         access: kind.access(),
-        is_resumed: false,
+        origin: Origin::New,
     }
 }
 

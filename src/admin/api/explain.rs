@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::explanation::ExplanationShown;
 use super::{ApiError, Desk, ErrorShown};
 use crate::config::spelling::did_you_mean;
-use crate::group::{Access, Group, PlacementRequest};
+use crate::group::{Access, Group, Origin, PlacementRequest};
 use crate::store::JobRecord;
 use crate::types::{
     ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, NameError,
@@ -180,7 +180,7 @@ fn request(desk: &Desk, wanted: ExplainWanted, last: Option<&JobRecord>) -> Resu
             FileSetName::new,
         )?,
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     })
 }
 

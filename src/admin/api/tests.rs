@@ -13,7 +13,7 @@ use crate::admin::server::{Bounds, serve};
 use crate::admin::socket::AdminSocket;
 use crate::admin::{NotReloaded, Outcome, Reloaded};
 use crate::config::{self, MachineSecrets};
-use crate::group::{Access, Cause, Directory, PlacementRequest, Tried};
+use crate::group::{Access, Cause, Directory, Origin, PlacementRequest, Tried};
 use crate::relay::PipePool;
 use crate::session::history::Recorder;
 use crate::session::{JobFacts, States};
@@ -379,7 +379,7 @@ async fn jobs_are_listed_with_their_reasons() {
         level: JobLevel::Full,
         fileset: FileSetName::new("All").unwrap(),
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     };
     let jobs = site.get("/api/v1/jobs").await;
     assert_eq!(jobs["running"][0]["storage"], Value::Null);

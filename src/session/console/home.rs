@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::call;
 use crate::config::model;
-use crate::group::{Access, PlacementRequest, Slot, Trial, Tried};
+use crate::group::{Access, Origin, PlacementRequest, Slot, Trial, Tried};
 use crate::session::director::Caller;
 use crate::session::storage::StorageLink;
 use crate::types::{
@@ -117,7 +117,7 @@ fn request(caller: &Caller, volume: &VolumeName) -> Result<PlacementRequest, Nam
         level: JobLevel::None,
         fileset: FileSetName::new("**Dummy**")?,
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     })
 }
 

@@ -18,7 +18,7 @@ use crate::session::couple::Coupled;
 use crate::session::error::Stage;
 use crate::session::jobs::Job;
 use crate::telemetry::codes;
-use crate::types::{Severity, StorageName};
+use crate::types::{JobType, Severity, StorageName};
 use crate::wire::command::StorageAddress;
 use crate::wire::packet::Frame;
 
@@ -65,7 +65,11 @@ async fn copy(
     };
     let mut search = Search::new(facts, live, Wanted::Any)?;
     search.impose(asked.identity);
-    let seat = seat(facts, director, &mut search, original(facts, address).await).await?;
+    let original = original(facts, address).await;
+    // A migrated job takes its original's place. One whose reading half is not known here is taken for a copy.
+    ending.is_copy = !original.as_ref().is_some_and(|original| original.is_migrated);
+    let original = original.and_then(|original| original.storage);
+    let seat = seat(facts, director, &mut search, original).await?;
     let stint = Stint::begin(facts, seat, &asked.key, director, ending)?;
     let mut writing = Writing::new(facts, live, search, asked.key.clone());
     let (stint, coupled) = match writing.reserve(stint, None, block, director, ending).await? {
@@ -93,15 +97,32 @@ async fn copy(
     Ok(finish.run(director, coupled))
 }
 
-/// The storage that has the original, if sdgroup has given the reading job to one.
-async fn original(facts: &Facts, address: &Frame) -> Option<StorageName> {
+/// What is copied.
+struct Original {
+    /// Where it is, if the reading job has a storage.
+    storage: Option<StorageName>,
+    is_migrated: bool,
+}
+
+/// What is copied, if the reading job is one of sdgroup's.
+async fn original(facts: &Facts, address: &Frame) -> Option<Original> {
     let mut scratch = Vec::new();
     let text = address.text(&mut scratch).ok()??;
     let address = StorageAddress::parse(text).ok()?;
     let context = &facts.context;
     match context.jobs.find(&facts.director, &address.job) {
-        Some(job) => job.storage(),
-        None => context.peers.storage_of(Some(&facts.director), &address.job).await,
+        Some(job) => Some(Original {
+            storage: job.storage(),
+            is_migrated: job.facts.job_type == JobType::Migrate,
+        }),
+        None => context
+            .peers
+            .storage_of(Some(&facts.director), &address.job)
+            .await
+            .map(|name| Original {
+                storage: Some(name),
+                is_migrated: false,
+            }),
     }
 }
 

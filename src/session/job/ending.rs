@@ -10,7 +10,7 @@ use crate::session::history::{now, past};
 use crate::session::jobs::Job;
 use crate::store::JobRecord;
 use crate::telemetry::event::{JobRefused, SessionEnded, SessionKind};
-use crate::types::{Bytes, JobStatus, StorageName};
+use crate::types::{Bytes, JobStatus, JobType, StorageName};
 
 /// What is known of the end so far.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub(super) struct Ending {
     pub(super) tally: Option<Arc<Tally>>,
     /// The status that the storage reported, or that was reported in its place.
     pub(super) status: Option<JobStatus>,
+    /// It is a copy of a job that stays.
+    pub(super) is_copy: bool,
     end: &'static str,
     error: Option<String>,
 }
@@ -63,7 +65,11 @@ impl Ending {
             resource: command.job_name.clone(),
             client: command.client.clone(),
             fileset: command.file_set.clone(),
-            job_type: command.job_type,
+            job_type: if self.is_copy {
+                JobType::JOB_COPY
+            } else {
+                command.job_type
+            },
             level: command.level,
             group: facts.group.name.clone(),
             storage: storage.clone(),

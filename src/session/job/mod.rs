@@ -35,7 +35,7 @@ use super::routes::NameInUse;
 use super::{end, history};
 use crate::channel::Channel;
 use crate::config::model;
-use crate::group::{Access, PlacementRequest};
+use crate::group::{Access, Origin, PlacementRequest};
 use crate::telemetry::event::{JobRef, LiveSession, SessionKind};
 use crate::types::{DirectorName, JobLevel, JobType, Release};
 use crate::wire::job::JobCommand;
@@ -112,7 +112,15 @@ impl Facts {
             level: self.command.level,
             fileset: self.command.file_set.clone(),
             access,
-            is_resumed: self.command.rerunning,
+            origin: self.origin(),
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        match &self.command {
+            command if command.sd_client => Origin::Copy,
+            command if command.rerunning => Origin::Resumed,
+            _ => Origin::New,
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::group::{Access, PastJob, Place};
-use crate::types::{Bytes, DirectorName, GroupName, JobLevel, JobName, JobResourceName, JobType, StorageName};
+use crate::types::{Bytes, DirectorName, GroupName, JobLevel, JobName, JobResourceName, JobType, Moment, StorageName};
 
 /// The first message on a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -150,6 +150,8 @@ pub(super) struct EndedShown {
     job_type: u8,
     level: u8,
     storage: String,
+    #[serde(default)]
+    placed: i64,
     is_ok: bool,
     bytes: u64,
 }
@@ -163,6 +165,7 @@ impl EndedShown {
             job_type: job.job_type.code(),
             level: job.level.code(),
             storage: job.storage.to_string(),
+            placed: job.placed.0,
             is_ok: job.is_ok,
             bytes: job.bytes.0,
         }
@@ -177,6 +180,7 @@ impl EndedShown {
             job_type: JobType::from_code(self.job_type),
             level: JobLevel::from_code(self.level),
             storage: StorageName::new(&self.storage).ok()?,
+            placed: Moment(self.placed),
             is_ok: self.is_ok,
             bytes: Bytes(self.bytes),
         })

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::{self, MachineSecrets};
-use crate::group::{Access, Directory, PlacementRequest, Tried};
+use crate::group::{Access, Directory, Origin, PlacementRequest, Tried};
 use crate::relay::PipePool;
 use crate::session::history::Recorder;
 use crate::session::routes::{Far, Route};
@@ -93,7 +93,7 @@ fn next_goes_to(context: &Context) -> String {
         level: record.level,
         fileset: record.fileset,
         access: Access::Write,
-        is_resumed: false,
+        origin: Origin::New,
     };
     let group = context.directory.group(&record.group).unwrap();
     let placed = context.directory.place(&group, &request, &Tried::new(), Instant::now());
