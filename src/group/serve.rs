@@ -6,6 +6,7 @@ use super::eligible::{Ineligible, eligible};
 use super::explain::Explanation;
 use super::line::{Condition, Line, Waiter};
 use super::place::Taken;
+use super::rank::Case;
 use super::request::{Access, Tried};
 use super::table::Table;
 
@@ -15,6 +16,15 @@ pub(super) struct Grant {
     pub(super) taken: Taken,
     /// The waiter's, its clock charged to it.
     pub(super) tried: Tried,
+}
+
+/// The job of a queue that is served next.
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    /// The place of the queue.
+    line: usize,
+    number: u64,
+    priority: u32,
 }
 
 /// What a waiting job finds when it looks.
@@ -53,8 +63,9 @@ impl Table {
         }
     }
 
-    /// Gives places to waiting jobs until no more can have one. Groups take turns, those below their target before
-    /// the others, and those with the most urgent jobs before others; then Directors, then age.
+    /// Gives places to waiting jobs until no more can have one, one after the other. Groups below their target come before
+    /// the others, of these the one whose next job is the most urgent, and else they take turns; within a group it is as its
+    /// queue has it.
     pub(super) fn serve(&mut self, now: Instant) {
         for member in &mut self.members {
             member.settle(now);
@@ -62,55 +73,88 @@ impl Table {
         if !self.lines.iter().all(Line::is_empty) {
             self.serve_all(now);
         }
-        self.next_change = self
-            .members
-            .iter()
-            .filter_map(|member| member.next_change(now, self.room_lasts))
-            .min();
+        let lasts = self.room_lasts;
+        let members = self.members.iter();
+        self.next_change = members.filter_map(|member| member.next_change(now, lasts)).min();
     }
 
     fn serve_all(&mut self, now: Instant) {
         let mut lines = std::mem::take(&mut self.lines);
-        let mut hungry: Vec<(usize, &mut Line)> = lines
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty())
+        let mut nexts: Vec<Next> = (0..lines.len())
+            .filter_map(|at| self.next_of(at, &lines, now))
             .collect();
-        while !hungry.is_empty() {
-            hungry.sort_by_key(|(at, line)| (self.is_group_at_target(*at), line.priority(), line.served));
-            hungry.retain_mut(|(_, line)| self.serve_one(line, now));
+        while let Some(first) = self.first_of(&nexts, &lines) {
+            let next = nexts.swap_remove(first);
+            let granted = self.grant(&mut lines, next, now);
+            // What another group has taken meanwhile, this one has not: its next job is another.
+            let again = self.next_of(next.line, &lines, now);
+            nexts.extend(again.filter(|again| granted || again.number != next.number));
         }
         self.lines = lines;
     }
 
-    /// Gives a place to the first job in `queue` that can have one; false if there is none.
-    fn serve_one(&mut self, queue: &mut Line, now: Instant) -> bool {
+    /// Which of `nexts` is served first.
+    fn first_of(&self, nexts: &[Next], lines: &[Line]) -> Option<usize> {
+        let order = |next: &Next| {
+            let served = lines.get(next.line).map_or(0, |line| line.served);
+            (self.is_group_at_target(next.line), next.priority, served, next.line)
+        };
+        let first = nexts.iter().enumerate().min_by_key(|(_, next)| order(next));
+        first.map(|(at, _)| at)
+    }
+
+    /// The first job of a queue that can have a place.
+    fn next_of(&self, line: usize, lines: &[Line], now: Instant) -> Option<Next> {
         // Jobs of one Director and one rule that have tried nothing and may go anywhere are alike: when one cannot be
         // placed, the next cannot either.
         let mut hopeless: Vec<(Access, Option<usize>, Option<usize>)> = Vec::new();
-        let mut found = None;
-        for (number, waiter) in queue.in_turn(&|director| self.is_director_at_target(director)) {
-            let plain = waiter.tried.is_empty() && !waiter.choice.is_particular(&waiter.request);
-            let director = self.director(&waiter.request.director);
-            let kind = (waiter.request.access, director, waiter.rule);
+        let mut waiters = lines
+            .get(line)?
+            .in_turn(&|director| self.is_director_at_target(director));
+        let (number, waiter) = waiters.find(|(_, waiter)| {
+            let Waiter { choice, request, .. } = waiter;
+            let plain = waiter.tried.is_empty() && !choice.is_particular(request);
+            let kind = (request.access, self.director(&request.director), waiter.rule);
             if plain && hopeless.contains(&kind) {
-                continue;
+                return false;
             }
-            let case = self.case(&waiter.choice, &waiter.request, &waiter.tried, now);
-            found = self.take_best(&case).map(|taken| (number, taken));
-            if found.is_some() {
-                break;
-            }
-            if plain {
+            let can = self.can_be_placed(&self.case(choice, request, &waiter.tried, now));
+            if plain && !can {
                 hopeless.push(kind);
             }
-        }
-        let Some((number, taken)) = found else {
+            can
+        })?;
+        Some(Next {
+            line,
+            number,
+            priority: waiter.priority,
+        })
+    }
+
+    /// Whether some member may take the job.
+    fn can_be_placed(&self, case: &Case<'_>) -> bool {
+        let mut members = case.choice.members().iter().enumerate();
+        case.obstacle.is_none()
+            && members.any(|(listed, live)| {
+                let member = self.member(live);
+                member.is_some_and(|member| eligible(member, listed, case.question).is_ok())
+            })
+    }
+
+    /// Gives the job a place; false if it cannot have one any more.
+    fn grant(&mut self, lines: &mut [Line], next: Next, now: Instant) -> bool {
+        let Some(line) = lines.get_mut(next.line) else {
+            return false;
+        };
+        let Some(taken) = line.waiter(next.number).and_then(|waiter| {
+            let case = self.case(&waiter.choice, &waiter.request, &waiter.tried, now);
+            self.take_best(&case)
+        }) else {
             return false;
         };
         self.turns += 1;
-        queue.served = self.turns;
-        let Some(mut waiter) = queue.serve(number) else {
+        line.served = self.turns;
+        let Some(mut waiter) = line.serve(next.number) else {
             return false;
         };
         waiter.clock.turn(waiter.clock.condition(), now);
@@ -119,9 +163,9 @@ impl Table {
             taken,
             tried: waiter.tried,
         };
-        self.grants.insert(number, grant);
+        self.grants.insert(next.number, grant);
         waiter.wake.notify_one();
-        !queue.is_empty()
+        true
     }
 
     /// How many jobs wait in this queue.
