@@ -32,7 +32,7 @@ pub enum RefusedReason {
     Down,
     /// Everything was full for as long as the group's `BusyWait`.
     Busy,
-    /// Every storage has said that it will not run the job.
+    /// No storage can ever run the job: each has said that it will not, or is none of those that are left to it.
     Unfit,
     /// The wait was cancelled.
     Cancelled,
@@ -73,7 +73,7 @@ pub struct Refused {
     subject: String,
     /// How long the job has waited in all.
     pub waited: Duration,
-    /// How many jobs were waiting when it came, it not among them.
+    /// How many others waited when it was refused.
     pub queued: usize,
     /// Every member and what was against it.
     pub explanation: Arc<Explanation>,
@@ -117,7 +117,7 @@ pub struct Waiting {
     subject: String,
     /// What it waits for.
     pub condition: Condition,
-    /// How long it has waited in all.
+    /// How long it has waited in all, earlier rounds with it; nothing in what is told first.
     pub waited: Duration,
     /// For how long at most yet, unless that changes.
     pub at_most: Duration,

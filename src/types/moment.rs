@@ -28,7 +28,10 @@ impl Moment {
             && (0..24).contains(&hour)
             && (0..60).contains(&minute)
             && (0..=60).contains(&second);
-        valid.then(|| Self(days(year, month, day) * DAY + hour * 3_600 + minute * 60 + second))
+        let date = valid.then(|| days(year, month, day))?;
+        // The 31st of February is no day.
+        let is_a_day = civil(date) == (year, month, day);
+        is_a_day.then(|| Self(date * DAY + hour * 3_600 + minute * 60 + second))
     }
 
     /// As programs write it: `2026-11-23T00:20:37Z`.
@@ -146,6 +149,8 @@ mod tests {
         for text in [
             "",
             "soon",
+            "2026-02-31 00:20:37",
+            "2026-02-29 00:20:37",
             "2026-11-23",
             "2026-13-01 00:00",
             "2026-01-01 24:00",

@@ -57,7 +57,7 @@ pub struct Candidate {
     pub turn: u64,
     /// The room on it in bytes once its jobs have ended, as far as that is foreseen; none if it is not known.
     pub free: Option<u64>,
-    /// How fast it was seen to be; none if it was not for a while.
+    /// How fast it was seen to be, now or when it had jobs last; none if it never was.
     pub pace: Option<Pace>,
     /// The [`hash_of`] its name.
     pub hash: u64,
