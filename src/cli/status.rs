@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 
 use super::client::Client;
-use super::storages::decision;
+use super::storages::{TOO_FULL, decision};
 use super::{Failure, counted, print_json};
 use crate::admin::api::groups::GroupShown;
 use crate::admin::api::overview::OverviewShown;
@@ -298,6 +298,9 @@ fn notes(storage: &StorageShown) -> Vec<(Mood, String)> {
     if let Some(left) = storage.ejected_seconds {
         notes.push((Mood::Fair, format!("failed jobs and gets none for {left} s")));
     }
+    if storage.too_full {
+        notes.push((Mood::Fair, TOO_FULL.to_owned()));
+    }
     if let Some(trouble) = &storage.trouble {
         notes.push((Mood::Bad, trouble.clone()));
     }
@@ -326,6 +329,7 @@ mod tests {
             availability: "up".to_owned(),
             ejected_seconds: None,
             trouble: None,
+            too_full: false,
             gets_jobs: true,
             jobs: 3,
             reading_jobs: 0,
@@ -350,6 +354,7 @@ mod tests {
             ..storage("File5")
         };
         let draining = StorageShown {
+            too_full: true,
             state: "draining".to_owned(),
             by: Some("ann".to_owned()),
             reason: Some("new disks".to_owned()),
@@ -401,6 +406,7 @@ mod tests {
               connection refused by 192.0.2.5:9103
           Archive  draining  up            3    112.3        0.0  69.7 GB  270.6 GB  15.0
               draining by ann (new disks) since 2026-11-24T08:00:00Z
+              is too full: it has reached its high water mark and gets no jobs that write
         ");
     }
 

@@ -12,6 +12,9 @@ use crate::admin::api::storages::StorageShown;
 use crate::table::{Side, columns};
 use crate::types::Bytes;
 
+/// What there is to say of a storage that its water mark closes.
+pub(super) const TOO_FULL: &str = "is too full: it has reached its high water mark and gets no jobs that write";
+
 #[derive(Debug, Args)]
 pub(super) struct Storages {
     /// As a JSON list.
@@ -46,6 +49,9 @@ pub(super) fn run(command: &Storages, config: &Path, out: &mut dyn Write) -> Res
         }
         if let Some(left) = storage.ejected_seconds {
             writeln!(out, "{} gets no jobs for {left} s", storage.name)?;
+        }
+        if storage.too_full {
+            writeln!(out, "{} {TOO_FULL}", storage.name)?;
         }
         if let Some(trouble) = &storage.trouble {
             writeln!(out, "{}: {trouble}", storage.name)?;

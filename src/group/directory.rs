@@ -479,13 +479,11 @@ mod tests {
              reset)"
         );
         let views: Vec<_> = directory.storages().iter().map(|live| live.view(later)).collect();
-        assert_eq!(
-            views
-                .iter()
-                .map(super::super::StorageView::is_usable)
-                .collect::<Vec<_>>(),
-            [false, false, true]
-        );
+        let usable = |now| -> Vec<String> {
+            let usable = group.usable(now).into_iter();
+            usable.map(|live| live.name().to_string()).collect()
+        };
+        assert_eq!(usable(later), ["File6"]);
         assert_eq!(views[0].trouble.as_ref().expect("a cause").label, "connect");
         assert_eq!(views[1].ejected_for, Some(Duration::from_secs(6)));
         assert_eq!(views[1].ejections_total, 1);
@@ -498,8 +496,14 @@ mod tests {
         );
 
         file6.decide(rig::decision(State::Maintenance), None, later);
-        assert!(!group.is_usable(later));
-        assert!(group.is_usable(now + Duration::from_secs(10)));
+        assert!(usable(later).is_empty());
+        assert_eq!(usable(now + Duration::from_secs(10)), ["File5"]);
+        assert!(file5.observe_probe(Ok(probed), later).flip.is_some());
+        assert_eq!(
+            usable(later),
+            ["File5"],
+            "all that are open are ejected, and it may work"
+        );
     }
 
     #[test]

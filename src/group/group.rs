@@ -7,7 +7,8 @@ use std::time::Instant;
 use crate::config::model::{self, DEFAULT_PRIORITY, Locality, PolicyName, RoomForJob};
 use crate::types::GroupName;
 
-use super::live::StorageLive;
+use super::health::Availability;
+use super::live::{StorageLive, StorageView};
 use super::policy::{self, Policy, Settings};
 use super::releases::Releases;
 use super::request::PlacementRequest;
@@ -83,10 +84,18 @@ impl Group {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether at least one member could take a writing job at `now` but for its limit, without the lock.
+    /// The members that could take a writing job at `now` but for their limits, without the lock. Ejections are overlooked as
+    /// they are in placement: when all that are open are ejected, those that probes see up are tried.
     #[must_use]
-    pub fn is_usable(&self, now: Instant) -> bool {
-        self.members.iter().any(|member| member.view(now).is_usable())
+    pub fn usable(&self, now: Instant) -> Vec<&Arc<StorageLive>> {
+        let views = self.members.iter().map(|member| (member, member.view(now)));
+        let open: Vec<_> = views.filter(|(_, view)| view.is_open()).collect();
+        let pardon = open.iter().all(|(_, view)| view.ejected_for.is_some());
+        let pardoned = |view: &StorageView| pardon && view.availability == Availability::Up;
+        open.into_iter()
+            .filter(|(_, view)| !view.too_full && (view.ejected_for.is_none() || pardoned(view)))
+            .map(|(member, _)| member)
+            .collect()
     }
 
     /// The releases of its members, as far as probes have seen them, without the lock.

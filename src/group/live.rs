@@ -1,7 +1,7 @@
 //! A storage from outside the lock: where observations are handed in, and what metrics and status read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -32,6 +32,7 @@ pub(super) struct Gauges {
     since: AtomicU64,
     ejected_until: AtomicU64,
     ejections: AtomicU64,
+    too_full: AtomicBool,
     storage_version: AtomicU32,
     space: ArcSwapOption<(Space, Instant)>,
     trouble: ArcSwapOption<Cause>,
@@ -49,6 +50,7 @@ impl Gauges {
             since: AtomicU64::new(0),
             ejected_until: AtomicU64::new(NEVER),
             ejections: AtomicU64::new(0),
+            too_full: AtomicBool::new(false),
             storage_version: AtomicU32::new(0),
             space: ArcSwapOption::empty(),
             trouble: ArcSwapOption::empty(),
@@ -78,6 +80,11 @@ impl Gauges {
     pub(super) fn released(&self, load: Load) {
         self.writes.store(load.writes, Ordering::Relaxed);
         self.reads.store(load.reads, Ordering::Relaxed);
+    }
+
+    /// Whether its water mark closes it to jobs that write.
+    pub(super) fn too_full(&self, too_full: bool) {
+        self.too_full.store(too_full, Ordering::Relaxed);
     }
 
     pub(super) fn ejected(&self) {
@@ -140,6 +147,8 @@ pub struct StorageView {
     pub ejected_for: Option<Duration>,
     /// Ejections since the start.
     pub ejections_total: u64,
+    /// It reached its high water mark, or will by the jobs that run, and gets none that write until it is at the low one.
+    pub too_full: bool,
     /// The version number of its last `3000 OK Hello` to a probe, if one got that far.
     pub storage_version: Option<u32>,
     /// The room on its file systems at the last probe that it told it to, if it ever did.
@@ -162,10 +171,9 @@ impl StorageView {
         decision.filter(|decision| !allows(decision.state, Access::Read))
     }
 
-    /// Whether a writing job could be placed there but for the limit.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.state() == State::Ready && self.availability != Availability::Down && self.ejected_for.is_none()
+    /// Whether neither the operator nor a probe keeps writing jobs away.
+    pub(super) fn is_open(&self) -> bool {
+        allows(self.state(), Access::Write) && self.availability != Availability::Down
     }
 }
 
@@ -262,6 +270,7 @@ impl StorageLive {
             availability_length: Duration::from_nanos(since_epoch.saturating_sub(gauges.since.load(Ordering::Relaxed))),
             ejected_for,
             ejections_total: gauges.ejections.load(Ordering::Relaxed),
+            too_full: gauges.too_full.load(Ordering::Relaxed),
             storage_version: gauges.storage_version(),
             room: gauges.space.load().as_deref().map(|(space, at)| Room {
                 space: *space,

@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub(super) access: Access,
     /// The place in the directory of the group that it came by.
     pub(super) group: usize,
-    /// The place in the directory of its Director, if that one has limits.
+    /// The place in the directory of its Director, if the configuration has it.
     pub(super) director: Option<usize>,
     /// What it is expected to write in all.
     pub(super) expected: Bytes,
@@ -169,6 +169,7 @@ impl Member {
         self.room.begin(run.expected);
         self.runs.push(run);
         self.gauges.placed(self.load);
+        self.publish_room();
     }
 
     /// Counts a job of another process, which says nothing of whose turn it is.
@@ -198,6 +199,7 @@ impl Member {
         self.pacer.end(run.moved.in_all().saturating_sub(run.paced));
         self.slow_start.ended(number);
         self.gauges.released(self.load);
+        self.publish_room();
         Some(run)
     }
 
@@ -249,6 +251,11 @@ impl Member {
             self.ejection.active(now).map(|ejected| ejected.until),
             self.trouble(now),
         );
+        self.publish_room();
+    }
+
+    fn publish_room(&self) {
+        self.gauges.too_full(self.room.closed().is_some());
     }
 
     pub(super) fn gauges(&self) -> &Arc<Gauges> {

@@ -654,6 +654,30 @@ fn a_trial_that_failed_leaves_its_place_to_the_next() {
 }
 
 #[test]
+fn a_storage_above_its_water_mark_is_seen_to_get_no_jobs() {
+    let mut place = Place::of(&model(PolicyName::ListedOrder, |model| {
+        model.storages.truncate(1);
+        group(model, |group| group.members.truncate(1));
+        storages(model, |storage| {
+            storage.water_marks = Some(model::WaterMarks { high: 0.9, low: 0.8 });
+        });
+    }));
+    let seen = |place: &Place| {
+        let usable = !place.group.usable(place.now).is_empty();
+        (usable, place.live("File4").view(place.now).too_full)
+    };
+    place.ended("Nightly", JobLevel::Full, "File4", 30);
+    place.tell("File4", 35);
+    assert_eq!(seen(&place), (true, false));
+    let job = place.place("dir").expect("free");
+    assert_eq!(seen(&place), (false, true), "the job will fill it");
+    drop(job);
+    assert_eq!(seen(&place), (true, false));
+    place.tell("File4", 5);
+    assert_eq!(seen(&place), (false, true));
+}
+
+#[test]
 fn ten_jobs_in_one_second_do_not_fill_the_emptiest() {
     let mut place = Place::of(&model(PolicyName::FreeSpace, |model| {
         storages(model, |storage| {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::phase::Phase;
 use crate::admin::Vitals;
-use crate::group::{Availability, Directory, Group, StorageLive, StorageView};
+use crate::group::{Availability, Directory, Group, State, StorageLive, StorageView};
 use crate::session::Current;
 use crate::telemetry::meters::{GroupMeters, GroupReading, PredecessorMeters, StorageMeters, StorageReading};
 use crate::types::{GroupName, StorageName};
@@ -59,10 +59,9 @@ impl Shown {
 
     fn group(&mut self, group: &Group, now: Instant) {
         let meters = self.groups.entry(group.name().clone());
-        let usable = group.members().iter().filter(|member| member.view(now).is_usable());
         meters.or_insert_with_key(GroupMeters::new).show(&GroupReading {
             queued_jobs: group.waiting(),
-            usable_storages: usable.count(),
+            usable_storages: group.usable(now).len(),
             releases: group.releases().count(),
         });
     }
@@ -115,7 +114,7 @@ impl Vitals for Signs {
         let context = self.current.context();
         let groups = context.directory.groups().iter();
         let stuck = groups
-            .filter(|group| !group.is_usable(now))
+            .filter(|group| group.usable(now).is_empty())
             .map(|group| stuck(group, now));
         phase.into_iter().chain(stuck).collect()
     }
@@ -139,6 +138,7 @@ fn stuck(group: &Group, now: Instant) -> String {
 fn condition(view: &StorageView) -> String {
     let mut text = match (view.availability, view.ejected_for) {
         (Availability::Down, _) => "is down".to_owned(),
+        _ if view.too_full && view.state() == State::Ready => "is too full (HighWaterMark)".to_owned(),
         (_, Some(left)) => format!("failed jobs and gets none for {} s", left.as_secs() + 1),
         _ => format!("is {}", view.state()),
     };

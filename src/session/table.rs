@@ -142,6 +142,9 @@ fn state(view: &StorageView) -> String {
     if let Some(left) = view.ejected_for {
         let _ = write!(state, ", ejected for {}", Spoken(left));
     }
+    if view.too_full {
+        state.push_str(", too full");
+    }
     state
 }
 
@@ -171,6 +174,7 @@ mod tests {
             availability_length: Duration::from_secs(70),
             ejected_for: None,
             ejections_total: 0,
+            too_full: false,
             storage_version: Some(30_008),
             room: Some(Room {
                 space: Space {

@@ -59,7 +59,7 @@ fn one(desk: &Desk, group: &Group) -> GroupShown {
         shadow_policy: group.config().shadow_policy.map(|policy| policy.to_string()),
         addresses: listeners.map(|listener| listener.address.to_string()).collect(),
         storages: members.iter().map(|member| member.name().to_string()).collect(),
-        usable_storages: members.iter().filter(|member| member.view(now).is_usable()).count(),
+        usable_storages: group.usable(now).len(),
         jobs: placed.count(),
         waiting_jobs: group.waiting(),
         warning: group.releases().warning(),

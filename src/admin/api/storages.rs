@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{ApiError, Desk, ErrorShown};
 use crate::config::spelling::did_you_mean;
-use crate::group::{Availability, StorageLive};
+use crate::group::{Availability, Group, StorageLive};
 use crate::types::{self, Decision, Moment, Release, StorageName};
 
 /// How long a reason may be: it goes into job logs.
@@ -42,6 +42,8 @@ pub struct StorageShown {
     pub ejected_seconds: Option<u64>,
     /// What is wrong with it.
     pub trouble: Option<String>,
+    /// Whether it has reached its high water mark, or will by the jobs that run, and gets no jobs that write.
+    pub too_full: bool,
     /// Whether it gets jobs that write, when it has room for them in number.
     pub gets_jobs: bool,
     /// The jobs on it.
@@ -202,9 +204,11 @@ pub(super) fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
     let decision = view.decision.as_deref();
     let groups = desk.context.directory.groups().iter();
     let groups = groups.filter(|group| group.members().iter().any(|member| member.name() == live.name()));
+    let groups: Vec<_> = groups.collect();
+    let usable = |group: &Arc<Group>| group.usable(now).iter().any(|member| member.name() == live.name());
     StorageShown {
         name: view.storage.to_string(),
-        groups: groups.map(|group| group.name().to_string()).collect(),
+        groups: groups.iter().map(|group| group.name().to_string()).collect(),
         state: view.state().to_string(),
         by: decision.map(|decision| decision.by.clone()),
         reason: decision.and_then(|decision| decision.reason.clone()),
@@ -213,7 +217,8 @@ pub(super) fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
         availability: word(view.availability).to_owned(),
         ejected_seconds: view.ejected_for.map(|left| left.as_secs()),
         trouble: view.trouble.as_ref().map(|trouble| trouble.text.to_string()),
-        gets_jobs: view.is_usable(),
+        too_full: view.too_full,
+        gets_jobs: groups.iter().any(|group| usable(group)),
         jobs: view.running,
         reading_jobs: view.reading,
         jobs_limit: Some(view.limit).filter(|limit| *limit != u32::MAX),

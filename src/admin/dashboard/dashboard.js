@@ -75,6 +75,7 @@ const condition = (storage) => {
   if (storage.availability === "down") return ["down", "bad"];
   if (storage.state !== "ready") return [storage.state, "fair"];
   if (storage.ejected_seconds !== null) return ["ejected", "fair"];
+  if (storage.too_full) return ["too full", "fair"];
   return storage.availability === "up" ? ["ready", "good"] : ["not probed yet", "fair"];
 };
 
@@ -87,6 +88,7 @@ const note = (storage) => {
     parts.push(line);
   }
   if (storage.ejected_seconds !== null) parts.push(`it failed jobs and gets none for ${storage.ejected_seconds} s`);
+  if (storage.too_full) parts.push("it has reached its high water mark and gets no jobs that write");
   return parts.join("; ");
 };
 
