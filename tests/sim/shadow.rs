@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub(crate) tried: BTreeSet<usize>,
     pub(crate) first_began: Instant,
     pub(crate) began: Instant,
+    /// When it joined those that it waits among now.
+    pub(crate) lined: Instant,
 }
 
 /// What is known of a storage that came back and is to prove itself.
@@ -214,7 +216,7 @@ impl Shadow<'_> {
             return Sure::Yes;
         }
         if !known.is_fresh(self.now) {
-            return Sure::Unknown;
+            return Sure::Yes;
         }
         let kept = marks.map_or(0.0, |marks| SIZE as f64 * (1.0 - marks.high)) as u64;
         let fits = |left: u64| left.saturating_sub(kept) >= job.kind.expected();
