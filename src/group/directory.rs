@@ -10,16 +10,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::model::{self, Model};
 use crate::types::{Decision, GroupName, StorageName};
 
+use super::clock::now;
 use super::explain::Explanation;
 use super::group::Group;
 use super::history::PastJob;
 use super::live::StorageLive;
 use super::place::{Choice, Placement, Unplaced, UnplacedReason};
-use super::queue::{Asked, Refused, Waiting, Wish, now};
+use super::queue::{Asked, Wish};
 use super::request::{PlacementRequest, Tried};
 use super::slot::Slot;
 use super::state::Standing;
 use super::table::{Board, Table};
+use super::waiting::{Refused, Waiting};
 
 /// Every storage and every group of one configuration, alive.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! ([`State`]), what probes see ([`Availability`]) and what traffic met (ejection); [`policy`] orders those that
 //! may, and [`Explanation`] keeps the reasons.
 
+mod clock;
 mod directory;
 mod ejection;
 mod eligible;
@@ -25,6 +26,8 @@ mod place;
 mod places;
 pub mod policy;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod rank;
 mod releases;
 #[cfg(test)]
@@ -41,7 +44,9 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
+pub use clock::Condition;
 pub use directory::Directory;
 pub use ejection::{Cause, Ejected};
 pub use eligible::Ineligible;
@@ -49,14 +54,14 @@ pub use explain::{Explanation, Judged, Obstacle, Spoken};
 pub use group::Group;
 pub use health::{Availability, Flip, Layer, ProbeFailure, Probed};
 pub use history::{Keeps, PastJob};
-pub use line::Condition;
 pub use live::{Observed, Room, StorageLive, StorageView};
 pub use load::{Full, Kind};
 pub use pace::Pace;
 pub use place::{Placement, Unplaced, UnplacedReason};
 pub use places::Place;
-pub use queue::{Asked, Looked, Queued, Refused, RefusedReason, Waiting};
+pub use queue::{Asked, Looked, Queued};
 pub use releases::Releases;
 pub use request::{Access, Origin, PlacementRequest, Trial, Tried};
 pub use slot::Slot;
 pub use state::{Decision, Standing, State};
+pub use waiting::{Refused, RefusedReason, Waiting};

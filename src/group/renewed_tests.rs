@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::queue::now;
+use super::clock::now;
 use super::*;
 use crate::config::model::{self, Limits, Model, PolicyName};
 use crate::types::{Bytes, Space};

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::clock::Condition;
 use super::eligible::{Ineligible, eligible};
 use super::explain::Explanation;
-use super::line::{Condition, Line, Waiter};
+use super::line::{Line, Waiter};
 use super::place::Taken;
 use super::rank::Case;
 use super::request::{Access, Tried};

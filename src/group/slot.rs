@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::clock::now;
 use super::live::StorageLive;
 use super::member::MemberId;
-use super::queue::now;
 
 /// How many bytes a job has moved so far, each way.
 #[derive(Debug, Default)]

@@ -12,12 +12,13 @@ use tokio::sync::Notify;
 use crate::config::model::{self, Limits, Model};
 use crate::types::{DirectorName, GroupName};
 
+use super::clock::Condition;
 use super::directory::Directory;
 use super::ejection::{Cause, Ejected, EjectionRule};
 use super::group::Entry;
 use super::health::{Availability, ProbeFailure, Probed, RiseAndFall};
 use super::history::{History, PastJob};
-use super::line::{Condition, Line};
+use super::line::Line;
 use super::live::{Gauges, Observed, StorageLive};
 use super::load::Load;
 use super::member::{Member, MemberId, Run};
