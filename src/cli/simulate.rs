@@ -75,9 +75,12 @@ pub(super) fn run(command: &Simulate, config: &Path, out: &mut dyn Write) -> Res
         return Ok(());
     }
     let played = counted(jobs.jobs.len(), "job");
-    match jobs.reads {
+    match jobs.left_out {
         0 => writeln!(out, "{played}\n")?,
-        reads => writeln!(out, "{played}; {reads} that read are left out\n")?,
+        others => writeln!(
+            out,
+            "{played}; {others} are left out, since what they read says where they go\n"
+        )?,
     }
     write!(out, "{}", report::text(&outcomes))?;
     Ok(())

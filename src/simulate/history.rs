@@ -35,8 +35,8 @@ pub struct Job {
 pub struct Jobs {
     /// Those that write.
     pub jobs: Vec<Job>,
-    /// How many were left out, since they read: where that is is not a policy's choice.
-    pub reads: usize,
+    /// How many were left out, since what they read says where they go: restores, verifies, copies, VirtualFulls.
+    pub left_out: usize,
 }
 
 /// Why a table is no history.
@@ -57,10 +57,10 @@ fn shown(problems: &[Problem]) -> String {
 impl Jobs {
     fn sorted(mut jobs: Vec<Job>) -> Self {
         let all = jobs.len();
-        jobs.retain(|job| job.job_type == JobType::Backup);
+        jobs.retain(|job| job.job_type == JobType::Backup && job.level != JobLevel::VirtualFull);
         jobs.sort_by(|one, next| one.start.total_cmp(&next.start));
         Self {
-            reads: all - jobs.len(),
+            left_out: all - jobs.len(),
             jobs,
         }
     }
@@ -185,7 +185,7 @@ impl Names {
             resource: once(&mut self.resources, cell(columns.job), JobResourceName::new)?,
             client: once(&mut self.clients, told(columns.client, "client"), ClientName::new)?,
             fileset: once(&mut self.filesets, told(columns.fileset, "fileset"), FileSetName::new)?,
-            job_type: JobType::from_word(told(columns.job_type, "B"))
+            job_type: job_type(told(columns.job_type, "B"))
                 .ok_or_else(|| format!("\"{}\" is no type of a job", told(columns.job_type, "")))?,
             level: JobLevel::from_word(cell(columns.level))
                 .ok_or_else(|| format!("\"{}\" is no level", cell(columns.level)))?,
@@ -195,6 +195,15 @@ impl Names {
                     .map_err(|_| format!("\"{bytes}\" is no number of bytes"))?,
             ),
         })
+    }
+}
+
+/// The catalog has two types more than Directors announce: a copy, and a backup that was migrated later (`JT_MIGRATED_JOB`).
+fn job_type(word: &str) -> Option<JobType> {
+    match word {
+        "C" => Some(JobType::JOB_COPY),
+        "M" => Some(JobType::Backup),
+        _ => JobType::from_word(word),
     }
 }
 
@@ -274,12 +283,21 @@ mod tests {
 
     #[test]
     fn a_history_comes_back_from_csv() {
-        let text = "start,job,level,bytes,type\n100,A,F,5,B\n200,B,virtual full,7,\n150,R,,9,Restore\n";
+        let text = "start,job,level,bytes,type\n100,A,F,5,B\n200,B,differential,7,\n150,R,,9,Restore\n";
         let read_once = read(text.as_bytes()).unwrap();
-        assert_eq!((read_once.jobs.len(), read_once.reads), (2, 1));
+        assert_eq!((read_once.jobs.len(), read_once.left_out), (2, 1));
         let mut written = Vec::new();
         write(&read_once.jobs, &mut written).unwrap();
         assert_eq!(read(&written).unwrap().jobs, read_once.jobs);
+    }
+
+    #[test]
+    fn what_goes_where_its_parts_are_is_left_out() {
+        let text = "start,job,level,bytes,type\n100,A,F,5,M\n200,A,f,7,B\n300,A,F,5,C\n400,A,I,1,B\n";
+        let jobs = read(text.as_bytes()).unwrap();
+        let levels: Vec<_> = jobs.jobs.iter().map(|job| job.level).collect();
+        assert_eq!(levels, [JobLevel::Full, JobLevel::Incremental]);
+        assert_eq!(jobs.left_out, 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::outcome::Outcome;
+use super::report::{has_several_layouts, title};
 
 const LEFT: f64 = 190.0;
 const PANEL: f64 = 200.0;
@@ -62,17 +63,10 @@ pub fn svg(outcomes: &[Outcome]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} \
          {height:.0}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
-    let several = outcomes
-        .windows(2)
-        .any(|pair| matches!(pair, [one, next] if one.layout != next.layout));
+    let several = has_several_layouts(outcomes);
     for (at, outcome) in outcomes.iter().enumerate() {
         let y = TOP + at as f64 * ROW + BAR - 3.0;
-        let layout = if several {
-            format!("{} ", outcome.layout)
-        } else {
-            String::new()
-        };
-        let name = escaped(&format!("{layout}{}", outcome.policy));
+        let name = escaped(&title(outcome, several));
         let _ = writeln!(
             svg,
             "<text x=\"{:.0}\" y=\"{y:.0}\" text-anchor=\"end\">{name}</text>",

@@ -28,7 +28,7 @@ fn bytes(bytes: f64) -> String {
 }
 
 /// What an outcome is called: its policy, and its group where there are several.
-fn title(outcome: &Outcome, several: bool) -> String {
+pub(super) fn title(outcome: &Outcome, several: bool) -> String {
     if several {
         format!("{} {}", outcome.layout, outcome.policy)
     } else {
@@ -36,7 +36,7 @@ fn title(outcome: &Outcome, several: bool) -> String {
     }
 }
 
-fn has_several_layouts(outcomes: &[Outcome]) -> bool {
+pub(super) fn has_several_layouts(outcomes: &[Outcome]) -> bool {
     outcomes
         .windows(2)
         .any(|pair| matches!(pair, [one, next] if one.layout != next.layout))

@@ -66,7 +66,9 @@ fn a_storage_sealed_during_a_backup_finishes_it_serves_a_restore_and_gets_no_new
     // What it has seen is a history that can be played: the restores are no part of it.
     wait::until("the last job to be in the history", JOB_WITHIN, || {
         let printed = sdgroup(&mut lab, &["simulate", "--policy", "LeastUsed"]);
-        printed.starts_with("5 jobs; 2 that read are left out\n").then_some(())
+        printed
+            .starts_with("5 jobs; 2 are left out, since what they read says where they go\n")
+            .then_some(())
     });
     let metrics = lab.sdgroup().metrics();
     assert!(metrics.sum("sdgroup_shadow_choices_total", &[]) > 0.5, "{metrics:?}");
