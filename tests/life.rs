@@ -27,6 +27,9 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+/// What opens the operator's interface on the network.
+const TOKEN: &str = "0123456789abcdef";
+
 /// A configuration whose only storage is not there.
 fn configuration(folder: &Path, state: &Path, listen: SocketAddr, metrics: SocketAddr) -> std::path::PathBuf {
     let mut text = String::new();
@@ -65,8 +68,16 @@ impl Process {
     }
 
     fn start_in(folder: &Arc<TempDir>) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    /// With more of `[Sdgroup]`.
+    fn start_with(folder: &Arc<TempDir>, more: &str) -> Self {
         let (listen, metrics) = (free(), free());
         let configuration = configuration(folder.path(), &folder.path().join("state"), listen, metrics);
+        let text = std::fs::read_to_string(&configuration).unwrap();
+        let text = text.replacen("[Sdgroup]\n", &format!("[Sdgroup]\n{more}"), 1);
+        std::fs::write(&configuration, text).unwrap();
         let socket = folder.path().join("notify");
         let _ = std::fs::remove_file(&socket);
         let systemd = UnixDatagram::bind(&socket).unwrap();
@@ -152,13 +163,22 @@ impl Process {
     }
 
     fn page(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.metrics).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        page(self.metrics, path, "")
     }
+}
+
+/// What is at an address, with further lines in the head of the request.
+fn page(address: SocketAddr, path: &str, lines: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 impl Drop for Process {
@@ -166,6 +186,29 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn without_the_token_the_network_sees_an_empty_page() {
+    let admin = free();
+    let text = format!("AdminAddress = \"{admin}\"\nAdminToken = \"{TOKEN}\"\n");
+    let process = Process::start_with(&Arc::new(TempDir::new().unwrap()), &text);
+    process.tells_systemd("READY=1");
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    for path in ["/metrics", "/livez", "/readyz", "/api/v1/process", "/nothing"] {
+        let refused = page(admin, path, "");
+        assert!(refused.starts_with("HTTP/1.1 401 "), "{path}: {refused}");
+        let shown = page(admin, path, &token);
+        assert!(!shown.starts_with("HTTP/1.1 401 "), "{path}: {shown}");
+    }
+    let metrics = page(admin, "/metrics", &token);
+    assert!(metrics.contains("sdgroup_phase"), "{metrics}");
+    assert!(page(admin, "/", "").starts_with("HTTP/1.1 200 "));
+    assert!(
+        process.page("/metrics").contains("sdgroup_phase"),
+        "they are open there"
+    );
+    process.stop();
 }
 
 #[test]

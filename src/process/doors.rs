@@ -169,7 +169,8 @@ pub(super) struct House {
 }
 
 impl House {
-    /// With the interface `api` where the operator is, and where somebody shows the token of the configuration in force.
+    /// With the interface `api` where the operator is, and where somebody shows the token of the configuration in force:
+    /// there nobody else sees anything but the dashboard's empty page.
     pub(super) fn new(current: &Arc<Current>, pages: Router, api: Router) -> Self {
         let token = {
             let current = Arc::clone(current);
@@ -178,9 +179,7 @@ impl House {
         Self {
             current: Arc::clone(current),
             own: pages.clone().merge(api.clone()),
-            guarded: pages
-                .clone()
-                .merge(admin::token::guarded(api, Arc::new(token)))
+            guarded: admin::token::guarded(pages.clone().merge(api), Arc::new(token))
                 .merge(admin::dashboard::dashboard()),
             pages,
         }
