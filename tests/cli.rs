@@ -1,6 +1,8 @@
 //! The command line, with the real binary: what it prints, where, and the exit code.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -256,6 +258,72 @@ fn a_volume_is_assigned_moved_by_force_and_forgotten() {
         "Vol-1 is forgotten; it was on File5\n"
     );
     assert_eq!(list(&site), "");
+}
+
+/// A configuration with a database at `listener`, whose password is what `secret` says.
+fn with_database(listener: &TcpListener, secret: &str) -> Site {
+    let address = listener.local_addr().unwrap();
+    Site::new(&format!("{GOOD}[Store]\nDbAddress = [\"{address}\"]\n{secret}\n"))
+}
+
+#[test]
+fn a_database_whose_password_only_the_service_gets_is_not_called() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let site = with_database(&listener, "PasswordCredential = \"db\"");
+    let director = site.directory.path().join("bacula-dir.conf");
+    let storage = "Storage {\n Name = S\n Address = 192.0.2.4\n Password = x\n Device = D\n Media Type = M\n}\n";
+    std::fs::write(
+        &director,
+        format!("Director {{ Name = lab-dir }}\nPool {{ Name = P }}\n{storage}"),
+    )
+    .unwrap();
+    let words = ["check", "--director", director.to_str().unwrap()];
+    let why = "which only the service gets, and there is no copy of it in ";
+
+    let ran = site.sdgroup(&["volumes", "list"]);
+    assert!(ran.code == 1 && ran.err.contains(why), "{ran:?}");
+    let ran = site.sdgroup(&words);
+    assert!(ran.code == 0 && ran.err.contains(why), "{ran:?}");
+    assert!(
+        ran.err.contains("leads straight to File4, with the Media Type M\n"),
+        "nothing is said of a ledger that was not read: {ran:?}"
+    );
+    assert!(!site.directory.path().join("sdgroup.db").exists());
+
+    let told = "the database of [Store] was not asked, since its password is a credential, which only the service gets: what \
+                is known here is used, and what is changed is told to it by the daemon\n";
+    let ran = site.sdgroup(&["volumes", "assign", "Vol-1", "File5"]);
+    assert_eq!(ran.out, "Vol-1 is on File5\n", "{ran:?}");
+    assert!(ran.err.contains(told), "{ran:?}");
+    let ran = site.sdgroup(&["volumes", "list"]);
+    assert!(
+        ran.code == 0 && ran.out.contains("Vol-1   File5") && ran.err.contains(told),
+        "{ran:?}"
+    );
+    let ran = site.sdgroup(&words);
+    assert!(
+        ran.err.contains("and the ledger knows none of its Volumes\n"),
+        "{ran:?}"
+    );
+    let called = listener.accept();
+    assert!(
+        called.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+        "somebody called"
+    );
+}
+
+#[test]
+fn looking_at_a_ledger_does_not_make_one_beside_a_database_either() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = with_database(&listener, "Password = \"hunter2\"");
+    // Nobody is there.
+    drop(listener);
+    for words in [&["volumes", "list"][..], &["volumes", "forget", "Vol-1"]] {
+        let ran = site.sdgroup(words);
+        assert!(ran.code == 1 && ran.err.contains("Connection refused"), "{ran:?}");
+    }
+    assert!(!site.directory.path().join("sdgroup.db").exists());
 }
 
 #[test]

@@ -16,9 +16,14 @@ use crate::types::StorageName;
 const LONG: Duration = Duration::from_secs(5 * 60);
 
 /// What is probably not meant in the Director's configuration `file`, which is read as `director`. `known` are the storages
-/// of which the ledger knows a Volume.
+/// of which the ledger knows a Volume, if it could be asked.
 #[must_use]
-pub fn traps(model: &Model, director: &DirectorFile, file: &Path, known: &BTreeSet<StorageName>) -> Vec<Problem> {
+pub fn traps(
+    model: &Model,
+    director: &DirectorFile,
+    file: &Path,
+    known: Option<&BTreeSet<StorageName>>,
+) -> Vec<Problem> {
     let mut found = Traps {
         file,
         problems: Vec::new(),
@@ -96,7 +101,7 @@ impl Traps<'_> {
         director: &DirectorFile,
     ) {
         let name = &storage.name;
-        if storage.password != own.password {
+        if !own.password.is_stand_in() && storage.password != own.password {
             self.add(
                 format!(
                     "the Storage {name} has the port of the group {}, and another password than [[Director]]",
@@ -188,7 +193,7 @@ impl Traps<'_> {
     }
 
     /// Storages that the Director reaches itself although they are sdgroup's.
-    fn past_sdgroup(&mut self, model: &Model, director: &DirectorFile, known: &BTreeSet<StorageName>) {
+    fn past_sdgroup(&mut self, model: &Model, director: &DirectorFile, known: Option<&BTreeSet<StorageName>>) {
         for storage in &director.storages {
             let Some(member) = member_at(model, storage) else {
                 continue;
@@ -198,7 +203,7 @@ impl Traps<'_> {
                     "the Storage {} leads straight to {member}, with the Media Type {}{}",
                     storage.name,
                     storage.media_type,
-                    if known.contains(member) {
+                    if known.is_none_or(|known| known.contains(member)) {
                         ""
                     } else {
                         ", and the ledger knows none of its Volumes"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Failure, counted, summed, tell};
 use crate::bacula::{self, Daemon};
-use crate::config::{self, Loaded, MachineSecrets, Model, Problem, SecretReader, model};
+use crate::config::{self, Loaded, MachineSecrets, Model, Problem, SecretReader, Severity, model};
 use crate::group::Releases;
 use crate::probe::{self, Outcome, Questioner};
 use crate::types::{Release, StorageName};
@@ -41,7 +41,16 @@ pub(super) fn check(path: &Path, connect: bool, director: Option<&Path>, out: &m
 /// What does not go together with the Director's configuration.
 fn beside(model: &Model, file: &Path) -> Result<Vec<Problem>, Failure> {
     match bacula::read(file).map_err(|error| Failure::text(error.to_string()))? {
-        Daemon::Director(director) => Ok(bacula::traps(model, &director, file, &known_to_ledger(model)?)),
+        Daemon::Director(director) => {
+            let (known, unread) = match known_to_ledger(model) {
+                Ok(known) => (Some(known), None),
+                Err(Failure::Text(why)) => (None, Some(unread(model, &why))),
+                Err(other) => return Err(other),
+            };
+            let mut problems = bacula::traps(model, &director, file, known.as_ref());
+            problems.extend(unread);
+            Ok(problems)
+        }
         Daemon::Storage(_) => {
             let file = file.display();
             Err(Failure::text(format!(
@@ -64,6 +73,16 @@ fn known_to_ledger(model: &Model) -> Result<BTreeSet<StorageName>, Failure> {
         let records = store.all(None).await?;
         Ok(records.into_iter().map(|record| record.storage).collect())
     })
+}
+
+/// The configuration can be good although its ledger cannot be read from here.
+fn unread(model: &Model, why: &str) -> Problem {
+    let text = format!("the ledger cannot be read: {why}");
+    let advice = "it is not looked whether the storages' Volumes are known";
+    Problem {
+        severity: Severity::Warning,
+        ..Problem::of_file(&model.state_file(), text, advice)
+    }
 }
 
 fn contents(model: &Model) -> String {

@@ -197,8 +197,7 @@ impl Resolver<'_> {
             Ok(content) => accept(&content.bytes, &format!("{key}Credential"), span, problems),
             Err(error @ CredentialError::NotLookedAt) => {
                 problems.warning(span, format!("{key}Credential {name}: {error}"), "");
-                // Stands for it in a model that is checked and thrown away.
-                Some(Secret::new(format!("the credential {name}")))
+                Some(Secret::stand_in())
             }
             Err(error) => {
                 let advice = format!("add LoadCredential={name}:/path/to/the/file to the unit, or use {key}File");
@@ -334,7 +333,8 @@ mod tests {
         );
         let (secret, problems) = resolve(lab(), &secrets(None, true), file);
         assert!(
-            secret.is_some() && problems.contains("warning: PasswordCredential lab: the credential was not looked at")
+            secret.is_some_and(|secret| secret.is_stand_in())
+                && problems.contains("warning: PasswordCredential lab: the credential was not looked at")
         );
         let climb = SecretSource::Credential("../lab".into());
         let (secret, problems) = resolve(climb, &secrets(Some(directory.path()), false), file);

@@ -128,6 +128,10 @@ fn the_operators_address_needs_a_token_that_cannot_be_guessed() {
     assert_eq!(loaded.warnings, Vec::new());
     let token = loaded.model.admin_token.unwrap();
     assert_eq!(token.reveal(), "0123456789abcdef");
+    // What only the service gets cannot be judged here.
+    let left = at("AdminAddress = \"127.0.0.1:9106\"\nAdminTokenCredential = \"tök\"");
+    let left = compile(&left, Path::new("sdgroup.toml"), &MachineSecrets::only_checking()).unwrap();
+    assert!(left.model.admin_token.unwrap().is_stand_in());
     for (lines, told) in [
         (
             "AdminAddress = \"127.0.0.1:9106\"",

@@ -8,25 +8,38 @@ use zeroize::Zeroizing;
 
 /// A password as the operator wrote it.
 #[derive(Clone)]
-pub struct Secret(Arc<Zeroizing<String>>);
+pub struct Secret(Option<Arc<Zeroizing<String>>>);
 
 impl Secret {
     /// Takes `text` as a secret.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(Arc::new(Zeroizing::new(text)))
+        Self(Some(Arc::new(Zeroizing::new(text))))
     }
 
-    /// The text itself. Only what proves or checks the secret may call this.
+    /// What stands for a secret that this process does not get, in a model that nobody logs in with.
+    #[must_use]
+    pub fn stand_in() -> Self {
+        Self(None)
+    }
+
+    /// Whether it only stands for one.
+    #[must_use]
+    pub fn is_stand_in(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The text itself, empty where something stands for it. Only what proves or checks the secret may call this.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        self.0.as_ref().map_or("", |text| text.as_str())
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+        let is_equal = self.reveal().as_bytes().ct_eq(other.reveal().as_bytes());
+        self.is_stand_in() == other.is_stand_in() && is_equal.into()
     }
 }
 
@@ -85,6 +98,13 @@ mod tests {
     fn a_secret_is_not_shown() {
         assert_eq!(format!("{:?}", Secret::new("hush".into())), "Secret(..)");
         assert_eq!(format!("{:?}", SessionKey::new("hush".into())), "SessionKey(..)");
+    }
+
+    #[test]
+    fn what_stands_for_a_secret_is_none() {
+        assert!(Secret::stand_in().is_stand_in() && !Secret::new(String::new()).is_stand_in());
+        assert_ne!(Secret::stand_in(), Secret::new(String::new()));
+        assert_ne!(Secret::stand_in(), Secret::new("hush".into()));
     }
 
     #[test]

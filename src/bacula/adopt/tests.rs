@@ -138,7 +138,7 @@ fn the_traps_of_a_directors_configuration_are_told() {
     let (Loaded { model, .. }, _) = adopted(&director(""), &[], &wishes());
     let known = [StorageName::new("Disk-2").unwrap()].into();
     let told = |more: &str| {
-        let problems = super::super::traps(&model, &director(more), Path::new("dir.conf"), &known);
+        let problems = super::super::traps(&model, &director(more), Path::new("dir.conf"), Some(&known));
         problems.iter().map(ToString::to_string).collect::<String>()
     };
     let bare = told("");

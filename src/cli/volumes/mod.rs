@@ -14,13 +14,17 @@ use clap::{Args, Subcommand};
 
 use super::store::PATIENCE;
 use super::{Failure, counted, summed};
-use crate::config::model::Model;
+use crate::config::model::{Model, PostgreSql};
 use crate::config::spelling::did_you_mean;
 use crate::config::{self, MachineSecrets};
-use crate::store::{Recorded, SharedStore, SqliteStore, Store, StoreError, VolumeRecord};
-use crate::types::{MediaType, PoolName, StorageName, VolumeName};
+use crate::store::{PostgresStore, Recorded, SharedStore, SqliteStore, Store, StoreError, VolumeRecord};
+use crate::types::{MediaType, PoolName, Secret, StorageName, VolumeName};
 use crate::volumes::import::{self, Rules};
 use crate::volumes::{Assignment, Ledger};
+
+/// Why the shared database cannot be asked from a terminal.
+const UNKNOWN_PASSWORD: &str =
+    "the database of [Store] was not asked, since its password is a credential, which only the service gets";
 
 /// A table of volumes is never larger; it is read before it is looked at.
 const MAX_TABLE_BYTES: u64 = 256 * 1024 * 1024;
@@ -112,30 +116,45 @@ pub(super) fn run(command: &Command, path: &Path, out: &mut dyn Write) -> Result
 
 /// The store, if there is one yet: looking at a ledger does not make one.
 pub(super) async fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Failure> {
-    if model.store.is_some() {
+    let path = model.state_file();
+    let there = path.try_exists();
+    if there.map_err(|error| Failure::text(format!("cannot look at {}: {error}", path.display())))? {
         return existing_or_new(model).await.map(Some);
     }
-    let path = model.state_file();
-    match path.try_exists() {
-        Ok(false) => Ok(None),
-        Ok(true) => Ok(Some(Arc::new(SqliteStore::open(&path)?))),
-        Err(error) => Err(Failure::text(format!("cannot look at {}: {error}", path.display()))),
+    match &model.store {
+        None => Ok(None),
+        Some(options) if lacks_password(options) => Err(Failure::text(format!(
+            "{UNKNOWN_PASSWORD}, and there is no copy of it in {}: start sdgroup, which makes one",
+            path.display()
+        ))),
+        Some(options) => Ok(Some(Arc::new(PostgresStore::connect(options, PATIENCE).await?))),
     }
 }
 
-/// The store, made if there is none, with the shared database if there is one. What root makes belongs to the owner of the directory, who is the daemon's user.
+/// The store, made if there is none, with the shared database if there is one. What root makes belongs to the owner of the
+/// directory, who is the daemon's user.
 async fn existing_or_new(model: &Model) -> Result<Arc<dyn Store>, Failure> {
     let file = file(model)?;
     let Some(options) = &model.store else {
         return Ok(Arc::new(file));
     };
     let (store, mut follower, _) = SharedStore::new(file, options.clone(), PATIENCE);
-    follower.begin().await;
-    if let Some(trouble) = &follower.view().borrow().trouble {
+    let trouble = if lacks_password(options) {
+        Some(UNKNOWN_PASSWORD.to_owned())
+    } else {
+        follower.begin().await;
+        follower.view().borrow().trouble.clone()
+    };
+    if let Some(trouble) = trouble {
         let told = "what is known here is used, and what is changed is told to it by the daemon";
         writeln!(io::stderr().lock(), "warning: {trouble}: {told}")?;
     }
     Ok(Arc::new(store))
+}
+
+/// Whether the database wants a password that this process does not get.
+fn lacks_password(options: &PostgreSql) -> bool {
+    options.password.as_ref().is_some_and(Secret::is_stand_in)
 }
 
 fn file(model: &Model) -> Result<SqliteStore, Failure> {
