@@ -179,8 +179,17 @@ fn resources_to_paste_show_passwords_only_where_they_may() {
         let ran = site.sdgroup(&["print", what, "--hide-passwords"]);
         assert!(ran.out.contains("(hidden)") && !ran.out.contains("hunter2"), "{ran:?}");
     }
-    let ran = site.sdgroup(&["print", "storage", "Fiel5"]);
-    assert!(ran.code == 1 && ran.err.contains("did you mean \"File5\"?"), "{ran:?}");
+    for (words, near) in [
+        (&["print", "storage", "Fiel5"][..], "File5"),
+        (&["print", "director", "Filse"], "Files"),
+        (&["print", "director", "--director", "lap-dir"], "lab-dir"),
+    ] {
+        let ran = site.sdgroup(words);
+        assert!(
+            ran.code == 4 && ran.err.contains(&format!("did you mean \"{near}\"?")),
+            "{ran:?}"
+        );
+    }
 }
 
 #[test]
@@ -250,9 +259,9 @@ fn a_volume_is_assigned_moved_by_force_and_forgotten() {
     let ran = site.sdgroup(&["volumes", "assign", "Vol-1", "File5", "--force"]);
     assert_eq!(ran.out, "Vol-1 is on File5, no longer on File4\n");
     let ran = site.sdgroup(&["volumes", "assign", "Vol-2", "Fiel5"]);
-    assert!(ran.code == 1 && ran.err.contains("did you mean \"File5\"?"), "{ran:?}");
+    assert!(ran.code == 4 && ran.err.contains("did you mean \"File5\"?"), "{ran:?}");
     let ran = site.sdgroup(&["volumes", "forget", "Vol1"]);
-    assert!(ran.code == 1 && ran.err.contains("did you mean \"Vol-1\"?"), "{ran:?}");
+    assert!(ran.code == 4 && ran.err.contains("did you mean \"Vol-1\"?"), "{ran:?}");
     assert_eq!(
         site.sdgroup(&["volumes", "forget", "Vol-1"]).out,
         "Vol-1 is forgotten; it was on File5\n"
@@ -341,6 +350,8 @@ fn a_table_is_imported_whole_or_not_at_all() {
         "{ran:?}"
     );
     assert_eq!(list(&site), "");
+    let ran = import("volume,storage\nA,File4\nB,Tape\n", &["--map", "Tape=Fiel5"]);
+    assert!(ran.code == 4 && ran.err.contains("did you mean \"File5\"?"), "{ran:?}");
     let ran = import("volume,storage\nA,File4\nB,Tape\n", &["--map", "Tape=File5"]);
     assert_eq!(
         ran.out, "2 Volumes: 2 new, 0 as known, 0 moved, 0 kept elsewhere\n",
@@ -448,7 +459,10 @@ fn what_cannot_be_played_is_told() {
         "{ran:?}"
     );
     let ran = site.sdgroup(&[&words[..], &["--group", "File"]].concat());
-    assert!(ran.code == 1 && ran.err.contains("did you mean"), "{ran:?}");
+    assert!(
+        ran.code == 4 && ran.err.contains("\"File\"; did you mean \"Files\"?"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -29,6 +29,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::Problem;
+use crate::config::spelling::did_you_mean;
 use crate::types::State;
 
 /// Where the configuration is when nothing is said.
@@ -40,7 +41,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  It failed; standard error says why.
   2  The command line cannot be understood.
   3  The daemon cannot be asked: it is not running, or somebody else may ask it.
-  4  What was named is not there: no such storage, job, group or session.
+  4  What was named is not there: no such storage, group, Director, job, session or Volume.
   5  What was waited for, or checked with --check, is not so.";
 
 /// A storage-group load-balancing proxy for Bacula.
@@ -229,6 +230,11 @@ fn tell(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> {
 fn print_json(what: &impl Serialize, out: &mut dyn Write) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(what).map_err(|error| Failure::text(error.to_string()))?;
     Ok(writeln!(out, "{text}")?)
+}
+
+/// There is no `what` of this name; `all` are the names that there are.
+fn missing<'n>(what: &str, name: &str, all: impl IntoIterator<Item = &'n str>) -> Failure {
+    Failure::Missing(format!("there is no {what} \"{name}\"; {}", did_you_mean(name, all)))
 }
 
 /// `1 storage`, `2 storages`.

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, summed};
+use super::{Failure, missing, summed};
 use crate::bacula::{Address, Paste, director_resources, storage_resources};
 use crate::config::model::Model;
-use crate::config::spelling::did_you_mean;
 use crate::config::{self, MachineSecrets};
 use crate::types::DirectorName;
 
@@ -74,8 +73,8 @@ pub(super) fn run(command: &Command, config: &Path, out: &mut dyn Write) -> Resu
     };
     let text = match command {
         Command::Director(command) => {
-            let groups = || model.groups.iter().map(|group| group.name.as_str());
-            known("group", command.group.as_deref(), groups().collect())?;
+            let groups = model.groups.iter().map(|group| group.name.as_str());
+            known("group", command.group.as_deref(), groups.collect())?;
             let host = command.address.clone().map_or_else(own_name, Ok)?;
             let address = Address {
                 host: &host,
@@ -102,20 +101,12 @@ fn director<'m>(model: &'m Model, name: &str) -> Result<&'m DirectorName, Failur
     };
     let names: Vec<_> = known().map(DirectorName::as_str).collect();
     let found = known().find(|it| it.as_str().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| {
-        Failure::text(format!(
-            "there is no Director \"{name}\": {}",
-            did_you_mean(name, names)
-        ))
-    })
+    found.ok_or_else(|| missing("Director", name, names))
 }
 
 fn known(what: &str, wanted: Option<&str>, names: Vec<&str>) -> Result<(), Failure> {
     match wanted {
-        Some(name) if !names.contains(&name) => Err(Failure::text(format!(
-            "there is no {what} \"{name}\": {}",
-            did_you_mean(name, names)
-        ))),
+        Some(name) if !names.contains(&name) => Err(missing(what, name, names)),
         _ => Ok(()),
     }
 }

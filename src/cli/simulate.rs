@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, counted, summed};
+use super::{Failure, counted, missing, summed};
 use crate::config::model::{Model, PolicyName};
 use crate::config::spelling::did_you_mean;
 use crate::config::{self, MachineSecrets};
@@ -127,10 +127,10 @@ fn layout(file: &Path, group: Option<&str>) -> Result<Layout, Failure> {
     let model = loaded(file)?;
     let names = || model.groups.iter().map(|group| group.name.as_str());
     let found = match (group, model.groups.as_slice()) {
-        (Some(name), _) => model.group(name).ok_or_else(|| {
-            let advice = did_you_mean(name, names());
-            Failure::text(format!("{}: there is no group \"{name}\"; {advice}", file.display()))
-        })?,
+        (Some(name), _) => {
+            let group = format!("group in {}", file.display());
+            model.group(name).ok_or_else(|| missing(&group, name, names()))?
+        }
         (None, [only]) => only,
         (None, _) => {
             let all = names().collect::<Vec<_>>().join(", ");

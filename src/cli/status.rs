@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::client::Client;
 use super::storages::{TOO_FULL, decision};
-use super::{Failure, counted, print_json};
+use super::{Failure, counted, missing, print_json};
 use crate::admin::api::groups::GroupShown;
 use crate::admin::api::overview::OverviewShown;
 use crate::admin::api::process::ProcessShown;
@@ -110,10 +110,11 @@ fn draw(text: &str, out: &mut dyn Write) -> Result<(), Failure> {
 fn ask(command: &Status, client: &Client) -> Result<OverviewShown, Failure> {
     let mut overview: OverviewShown = client.get("/api/v1/overview")?;
     if let Some(name) = &command.group {
-        overview.groups.retain(|group| group.name == *name);
-        if overview.groups.is_empty() {
-            return Err(Failure::Missing(format!("there is no group \"{name}\"")));
+        if !overview.groups.iter().any(|group| group.name == *name) {
+            let all = overview.groups.iter().map(|group| group.name.as_str());
+            return Err(missing("group", name, all));
         }
+        overview.groups.retain(|group| group.name == *name);
         overview.storages.retain(|storage| storage.groups.contains(name));
     }
     Ok(overview)

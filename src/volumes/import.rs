@@ -150,11 +150,8 @@ fn assignment(row: &Cells, columns: &Columns, rules: &Rules) -> Result<Assignmen
     })
 }
 
-/// The storage that `word` means. Public for `sdgroup volumes assign`, which takes the same words.
-///
-/// # Errors
-/// A text that names the storages that come near.
-pub fn find_storage(word: &str, rules: &Rules) -> Result<StorageName, String> {
+/// The storage that `word` means, or a text that names the storages that come near.
+fn find_storage(word: &str, rules: &Rules) -> Result<StorageName, String> {
     let own = rules.storages.iter().find(|storage| storage.as_str() == word);
     if let Some(storage) = own.or_else(|| rules.names.get(word)) {
         return Ok(storage.clone());

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::store::PATIENCE;
-use super::{Failure, counted, summed};
+use super::{Failure, counted, missing, summed};
 use crate::config::model::{Model, PostgreSql};
-use crate::config::spelling::did_you_mean;
+use crate::config::spelling::nearest;
 use crate::config::{self, MachineSecrets};
 use crate::store::{PostgresStore, Recorded, SharedStore, SqliteStore, Store, StoreError, VolumeRecord};
 use crate::types::{MediaType, PoolName, Secret, StorageName, VolumeName};
@@ -211,9 +211,15 @@ async fn record_of(store: &Arc<dyn Store>, volume: &VolumeName) -> Result<Option
     Ok(store.find(vec![volume.clone()]).await?.pop())
 }
 
+fn storage_of(name: &str, model: &Model) -> Result<StorageName, Failure> {
+    let all = model.storages.iter().map(|storage| storage.name.as_str());
+    let storage = model.storage(name).ok_or_else(|| missing("storage", name, all))?;
+    Ok(storage.name.clone())
+}
+
 async fn assign(command: &Assign, model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
     let volume = volume_name(&command.volume)?;
-    let storage = import::find_storage(&command.storage, &rules(model)).map_err(Failure::Text)?;
+    let storage = storage_of(&command.storage, model)?;
     let told = |what: &str, error| Failure::text(format!("that is no {what}: {error}"));
     let media_type = command.media_type.as_deref().map(MediaType::new).transpose();
     let pool = command.pool.as_deref().map(PoolName::new).transpose();
@@ -250,7 +256,7 @@ async fn assign(command: &Assign, model: &Model, out: &mut dyn Write) -> Result<
 async fn forget(command: &Forget, model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
     let volume = volume_name(&command.volume)?;
     let Some(store) = existing(model).await? else {
-        return Err(Failure::text(format!(
+        return Err(Failure::Missing(format!(
             "nothing is known of {volume}: the ledger is empty"
         )));
     };
@@ -260,11 +266,11 @@ async fn forget(command: &Forget, model: &Model, out: &mut dyn Write) -> Result<
         return Ok(());
     }
     let known = ledger.list(None).await?;
-    let advice = match config::spelling::nearest(volume.as_str(), known.iter().map(|record| record.volume.as_str())) {
+    let advice = match nearest(volume.as_str(), known.iter().map(|record| record.volume.as_str())) {
         Some(near) => format!("; did you mean \"{near}\"?"),
         None => String::new(),
     };
-    Err(Failure::text(format!("nothing is known of {volume}{advice}")))
+    Err(Failure::Missing(format!("nothing is known of {volume}{advice}")))
 }
 
 async fn import(command: &Import, model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
@@ -323,14 +329,7 @@ async fn import(command: &Import, model: &Model, out: &mut dyn Write) -> Result<
 fn words(command: &Import, model: &Model) -> Result<HashMap<String, StorageName>, Failure> {
     let mut names = HashMap::new();
     for (word, storage) in &command.map {
-        let storage = model.storage(storage).ok_or_else(|| {
-            let known = model.storages.iter().map(|known| known.name.as_str());
-            Failure::text(format!(
-                "--map {word}={storage}: there is no storage \"{storage}\"; {}",
-                did_you_mean(storage, known)
-            ))
-        })?;
-        names.insert(word.clone(), storage.name.clone());
+        names.insert(word.clone(), storage_of(storage, model)?);
     }
     Ok(names)
 }
