@@ -76,6 +76,14 @@ pub enum AdoptError {
     },
 }
 
+/// The Storage resource that the operator has named.
+pub(super) fn named<'d>(director: &'d DirectorFile, name: &str) -> Result<&'d DirectorStorage, AdoptError> {
+    director.storage(name).ok_or_else(|| AdoptError::UnknownStorage {
+        name: name.to_owned(),
+        advice: did_you_mean(name, director.storages.iter().map(|it| it.name.as_str())),
+    })
+}
+
 /// A group to be.
 struct Group<'d> {
     name: String,
@@ -193,11 +201,7 @@ fn groups<'d>(director: &'d DirectorFile, wishes: &Wishes) -> Result<Vec<Group<'
     for (name, members) in sets {
         let mut storages = Vec::new();
         for member in &members {
-            let storage = director.storage(member).ok_or_else(|| AdoptError::UnknownStorage {
-                name: member.clone(),
-                advice: did_you_mean(member, director.storages.iter().map(|it| it.name.as_str())),
-            })?;
-            storages.push(storage);
+            storages.push(named(director, member)?);
         }
         while director
             .storages

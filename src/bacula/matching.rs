@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::adopt::AdoptError;
+use super::adopt::{AdoptError, named};
 use super::director::{DirectorFile, DirectorStorage};
 use super::storage::StorageFile;
 use crate::config::spelling::folded;
@@ -90,11 +90,10 @@ fn differences(director: &DirectorFile, storage: &DirectorStorage, daemon: &Stor
 
 /// A configuration that belongs to no storage at all is probably not the one that was meant.
 fn leads_somewhere(director: &DirectorFile, input: &StorageInput) -> Result<(), AdoptError> {
-    let named = input.storage.as_deref();
-    let candidates = director
-        .storages
-        .iter()
-        .filter(|storage| named.is_none_or(|name| name == storage.name.as_str()));
+    let candidates = match &input.storage {
+        Some(name) => std::slice::from_ref(named(director, name)?),
+        None => &director.storages,
+    };
     let mut why = Vec::new();
     for storage in candidates {
         let differences = differences(director, storage, &input.daemon);

@@ -123,6 +123,12 @@ fn what_does_not_fit_says_why() {
             && strange.contains("Tape: it has no Device LTO"),
         "{strange}"
     );
+    let mut misspelled = daemon("x-sd", "p9", "");
+    misspelled.storage = Some("Disk1".to_owned());
+    assert_eq!(
+        error(&[misspelled], &wishes()),
+        "the Director has no Storage \"Disk1\"; did you mean \"Disk-1\"?"
+    );
     let mut unknown = wishes();
     unknown.groups = vec![("A".to_owned(), vec!["Disk1".to_owned()])];
     assert!(error(&[], &unknown).contains("did you mean \"Disk-1\"?"));
