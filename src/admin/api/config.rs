@@ -1,6 +1,6 @@
 //! The configuration that is in force, without its secrets. What was left out of the file is there with its default.
 
-use std::time::Duration;
+mod shown;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Desk;
-use crate::config::Model;
-use crate::config::model::{self, Locality, RoomForJob, Threshold};
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -24,8 +22,18 @@ pub struct ConfigShown {
     pub admin_address: Option<String>,
     /// The socket where this interface is served.
     pub admin_socket: String,
+    /// `text` or `json`: how the log is written.
+    pub log_format: String,
     /// The least severe level that is logged.
     pub log_level: String,
+    /// How long a new connection may take to send its first packet.
+    pub first_packet_timeout_seconds: f64,
+    /// How long a Director's or a Client's login may take.
+    pub login_timeout_seconds: f64,
+    /// How long a Client that is quicker than its job is kept waiting.
+    pub route_wait_seconds: f64,
+    /// TLS on data connections that sdgroup is one end of.
+    pub tls: TlsShown,
     /// Where Directors and Clients call.
     pub listeners: Vec<ListenerShown>,
     /// Who may log in as a Director.
@@ -38,6 +46,33 @@ pub struct ConfigShown {
     pub probe: ProbeShown,
     /// How storages are ejected by what traffic sees.
     pub ejection: EjectionShown,
+    /// How much is remembered of jobs that have ended.
+    pub history: HistoryShown,
+    /// The database that is shared with other sdgroups, if there is one.
+    pub store: Option<DatabaseShown>,
+}
+
+/// TLS with one kind of peer, in Bacula's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TlsShown {
+    /// With certificates: `none`, `possible` or `required`.
+    pub certificates: String,
+    /// With the shared key: `none`, `possible` or `required`.
+    pub psk: String,
+    /// It ends with the login.
+    pub only_login: bool,
+    /// The file of the authorities that are trusted.
+    pub ca_certificate_file: Option<String>,
+    /// The directory of the authorities that are trusted.
+    pub ca_certificate_directory: Option<String>,
+    /// The file of sdgroup's certificate.
+    pub certificate_file: Option<String>,
+    /// The file of its key.
+    pub key_file: Option<String>,
+    /// The peer has to show a certificate of a trusted authority.
+    pub verify_peer: bool,
+    /// The common names that are let in; any if there is none.
+    pub allowed_common_names: Vec<String>,
 }
 
 /// An address that is listened at.
@@ -56,6 +91,8 @@ pub struct DirectorShown {
     pub name: String,
     /// It may ask for the status, no more.
     pub monitor: bool,
+    /// TLS on its connections.
+    pub tls: TlsShown,
     /// How many jobs it may have.
     pub limits: LimitsShown,
 }
@@ -82,6 +119,8 @@ pub struct StorageConfigShown {
     pub address: String,
     /// Its port.
     pub port: u16,
+    /// TLS on connections to it.
+    pub tls: TlsShown,
     /// Its own word for the Device.
     pub device: Option<String>,
     /// Its own word for the MediaType.
@@ -123,8 +162,8 @@ pub struct GroupConfigShown {
     pub media_type: Option<String>,
     /// How many jobs it may have.
     pub limits: LimitsShown,
-    /// Its rules' names, in their order.
-    pub rules: Vec<String>,
+    /// Which of its jobs are placed otherwise; the first that fits a job counts.
+    pub rules: Vec<RuleShown>,
     /// How long a job waits while all storages are down.
     pub down_wait_seconds: f64,
     /// How long a job waits while storages are busy.
@@ -137,6 +176,35 @@ pub struct GroupConfigShown {
     pub login_timeout_seconds: f64,
     /// How long a storage that is asked for a device may be silent.
     pub reserve_timeout_seconds: f64,
+}
+
+/// Which jobs of a group are placed otherwise, and how. A list that is empty fits every job; `*` and `?` stand for anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleShown {
+    /// Its name.
+    pub name: String,
+    /// The Directors' names.
+    pub directors: Vec<String>,
+    /// The Job resources.
+    pub jobs: Vec<String>,
+    /// The Clients.
+    pub clients: Vec<String>,
+    /// The FileSets.
+    pub filesets: Vec<String>,
+    /// The levels.
+    pub levels: Vec<String>,
+    /// The types.
+    pub types: Vec<String>,
+    /// The storages that its jobs may be placed on, if not all of the group.
+    pub storages: Option<Vec<String>>,
+    /// How they are ranked, if not as in the group.
+    pub policy: Option<String>,
+    /// `off`, `prefer` or `require`, if not as in the group.
+    pub locality: Option<String>,
+    /// `ignore`, `prefer` or `require`, if not as in the group.
+    pub room_for_job: Option<String>,
+    /// Its jobs' place in the queue, if not the usual one: a lower number is served first.
+    pub priority: Option<u32>,
 }
 
 /// How storages are probed.
@@ -152,6 +220,8 @@ pub struct ProbeShown {
     pub rise: u32,
     /// Bad ones in a row that make it down.
     pub fall: u32,
+    /// By which share of itself the interval varies, either way.
+    pub jitter: f64,
 }
 
 /// How storages are ejected.
@@ -165,115 +235,41 @@ pub struct EjectionShown {
     pub maximum_time_seconds: f64,
 }
 
+/// How much is remembered of jobs that have ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryShown {
+    /// For how long.
+    pub retention_seconds: f64,
+    /// Of how many at most.
+    pub maximum_jobs: u64,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatabaseShown {
+    /// The machines that it may be on.
+    pub hosts: Vec<DatabaseHostShown>,
+    /// Its name.
+    pub name: String,
+    /// As whom sdgroup logs in.
+    pub user: String,
+    /// `disable`, `prefer`, `require`, `verify-ca` or `verify-full`.
+    pub ssl_mode: String,
+    /// The file of the authorities that are trusted.
+    pub ssl_ca: Option<String>,
+}
+
+/// A machine that a database may be on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DatabaseHostShown {
+    /// Host name, address, or the folder of a socket.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
 /// The configuration that is in force, without its secrets.
 #[utoipa::path(get, path = "/api/v1/config", responses((status = 200, body = ConfigShown)))]
 pub(super) async fn config(State(desk): State<Desk>) -> Json<ConfigShown> {
-    Json(shown(&desk.context.model))
-}
-
-fn shown(model: &Model) -> ConfigShown {
-    let Model { probe, ejection, .. } = model;
-    ConfigShown {
-        name: model.name.clone(),
-        state_directory: model.state_directory.display().to_string(),
-        metrics_address: model.metrics_address.map(|address| address.to_string()),
-        admin_address: model.admin_address.map(|address| address.to_string()),
-        admin_socket: model.admin_socket.display().to_string(),
-        log_level: model.log.level.as_str().to_owned(),
-        listeners: model.listeners.iter().map(listener).collect(),
-        directors: model.directors.iter().map(director).collect(),
-        storages: model.storages.iter().map(|config| storage(config)).collect(),
-        groups: model.groups.iter().map(|config| group(config)).collect(),
-        probe: ProbeShown {
-            director: probe.director.to_string(),
-            interval_seconds: probe.interval.as_secs_f64(),
-            timeout_seconds: probe.timeout.as_secs_f64(),
-            rise: probe.rise,
-            fall: probe.fall,
-        },
-        ejection: EjectionShown {
-            failures: ejection.failures,
-            time_seconds: ejection.time.as_secs_f64(),
-            maximum_time_seconds: ejection.maximum_time.as_secs_f64(),
-        },
-    }
-}
-
-fn listener(config: &model::Listener) -> ListenerShown {
-    ListenerShown {
-        address: config.address.to_string(),
-        group: config.group.to_string(),
-    }
-}
-
-fn director(config: &model::Director) -> DirectorShown {
-    DirectorShown {
-        name: config.name.to_string(),
-        monitor: config.monitor,
-        limits: limits(config.limits),
-    }
-}
-
-fn limits(limits: model::Limits) -> LimitsShown {
-    LimitsShown {
-        jobs: limits.maximum,
-        writing_jobs: limits.maximum_write,
-        reading_jobs: limits.maximum_read,
-        target_jobs: limits.target,
-    }
-}
-
-fn storage(config: &model::Storage) -> StorageConfigShown {
-    StorageConfigShown {
-        name: config.name.to_string(),
-        address: config.address.clone(),
-        port: config.port,
-        device: config.device.as_ref().map(ToString::to_string),
-        media_type: config.media_type.as_ref().map(ToString::to_string),
-        weight: config.weight,
-        limits: limits(config.limits),
-        slow_start_jobs: config.slow_start_jobs,
-        high_water_mark: config.water_marks.map(|marks| marks.high),
-        low_water_mark: config.water_marks.map(|marks| marks.low),
-    }
-}
-
-fn group(config: &model::Group) -> GroupConfigShown {
-    let seconds = |length: Duration| length.as_secs_f64();
-    GroupConfigShown {
-        name: config.name.to_string(),
-        storages: config.members.iter().map(ToString::to_string).collect(),
-        policy: config.policy.to_string(),
-        shadow_policy: config.shadow_policy.map(|policy| policy.to_string()),
-        threshold_bytes: match config.threshold {
-            Threshold::Bytes(bytes) => Some(bytes.0),
-            Threshold::Share(_) => None,
-        },
-        threshold_share: match config.threshold {
-            Threshold::Bytes(_) => None,
-            Threshold::Share(share) => Some(share),
-        },
-        locality: match config.locality {
-            Locality::Off => "off",
-            Locality::Prefer => "prefer",
-            Locality::Require => "require",
-        }
-        .to_owned(),
-        room_for_job: match config.room_for_job {
-            RoomForJob::Ignore => "ignore",
-            RoomForJob::Prefer => "prefer",
-            RoomForJob::Require => "require",
-        }
-        .to_owned(),
-        device: config.device.as_ref().map(ToString::to_string),
-        media_type: config.media_type.as_ref().map(ToString::to_string),
-        limits: limits(config.limits),
-        rules: config.rules.iter().map(|rule| rule.name.clone()).collect(),
-        down_wait_seconds: seconds(config.down_wait),
-        busy_wait_seconds: seconds(config.busy_wait),
-        maximum_queued_jobs: config.maximum_queued_jobs,
-        connect_timeout_seconds: seconds(config.connect_timeout),
-        login_timeout_seconds: seconds(config.login_timeout),
-        reserve_timeout_seconds: seconds(config.reserve_timeout),
-    }
+    Json(shown::config(&desk.context.model))
 }

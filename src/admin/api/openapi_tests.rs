@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
-use super::tests::{Site, facts};
+use super::tests::{CONFIG, SECRETS, Site, facts};
 use crate::session::{Ends, Listed, LiveJob, SessionFacts};
 use crate::telemetry::event::SessionKind;
 use crate::types::{DirectorName, GroupName, StorageName, VolumeName};
@@ -207,7 +207,22 @@ async fn the_configuration_is_shown_without_its_secrets() {
     let config = site.get("/api/v1/config").await;
     assert_eq!(config["groups"][0]["shadow_policy"], "RoundRobin");
     assert_eq!(config["storages"][0]["limits"]["jobs"], 2);
-    assert!(!config.to_string().contains("\"secret\""), "{config}");
+    let rule = &config["groups"][0]["rules"][0];
+    assert_eq!(
+        (&rule["clients"], &rule["storages"]),
+        (&json!(["laptop-*"]), &json!(["File5"]))
+    );
+    assert_eq!(
+        (&config["log_format"], &config["tls"]["psk"]),
+        (&json!("json"), &json!("required"))
+    );
+    assert_eq!(config["history"]["maximum_jobs"], 77);
+    assert_eq!(config["store"]["hosts"][1]["host"], "/run/postgresql");
+    let shown = config.to_string();
+    for secret in SECRETS {
+        assert!(CONFIG.contains(secret), "{secret} is no secret of the configuration");
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
 }
 
 /// Notes where `value` is not what `schema` says: other types, fields that are missing, fields that nobody described.

@@ -24,21 +24,49 @@ use crate::types::{
 };
 use crate::volumes::Ledger;
 
-const CONFIG: &str = r#"
+/// What is secret in the configuration.
+pub(super) const SECRETS: [&str; 7] = [
+    "hush-operator-16",
+    "hush-database",
+    "hush-director",
+    "hush-file4",
+    "hush-file5",
+    "hush-monitor-4",
+    "hush-monitor-5",
+];
+
+pub(super) const CONFIG: &str = r#"
+    [Sdgroup]
+    AdminToken = "hush-operator-16"
+    LogFormat = "json"
+    TlsRequire = true
+    [Store]
+    DbAddress = ["db1.example.org", "/run/postgresql"]
+    Password = "hush-database"
+    [History]
+    MaximumJobs = 77
+    [Probe]
+    Director = "monitor"
     [[Listen]]
     Group = "Files"
     [[Director]]
     Name = "lab-dir"
-    Password = "secret"
+    Password = "hush-director"
     [[Storage]]
     Name = "File4"
     Address = "192.0.2.4"
-    Password = "secret"
+    Password = "hush-file4"
     MaximumConcurrentJobs = 2
+    [[Storage.Director]]
+    Name = "monitor"
+    Password = "hush-monitor-4"
     [[Storage]]
     Name = "File5"
     Address = "192.0.2.5"
-    Password = "secret"
+    Password = "hush-file5"
+    [[Storage.Director]]
+    Name = "monitor"
+    Password = "hush-monitor-5"
     [[Group]]
     Name = "Files"
     Storages = ["File4", "File5"]
