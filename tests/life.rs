@@ -203,6 +203,8 @@ fn without_the_token_the_network_sees_an_empty_page() {
     }
     let metrics = page(admin, "/metrics", &token);
     assert!(metrics.contains("sdgroup_phase"), "{metrics}");
+    let told = process.logs("token_refused");
+    assert!(told.contains("no_token") && told.contains("127.0.0.1"), "{told}");
     assert!(page(admin, "/", "").starts_with("HTTP/1.1 200 "));
     assert!(
         process.page("/metrics").contains("sdgroup_phase"),

@@ -1,10 +1,14 @@
 //! Serves the operator's pages, within bounds: so many connections, so large a request, so long a life.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,13 +48,17 @@ impl Default for Bounds {
 /// The largest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// From where a request comes; every one carries it. On a socket in the file system nobody has an address.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller(pub Option<SocketAddr>);
+
 /// Where callers come in.
 pub trait Door: Send + Sync {
     /// What they talk over.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// The next one.
-    fn accept(&self) -> impl Future<Output = Result<Self::Stream, AcceptError>> + Send;
+    /// The next one, and from where.
+    fn accept(&self) -> impl Future<Output = Result<(Self::Stream, Caller), AcceptError>> + Send;
 
     /// What it is called in the log.
     fn name(&self) -> String;
@@ -59,8 +67,9 @@ pub trait Door: Send + Sync {
 impl Door for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> Result<TcpStream, AcceptError> {
-        Ok(listen::accept(self).await?.0)
+    async fn accept(&self) -> Result<(TcpStream, Caller), AcceptError> {
+        let (stream, peer) = listen::accept(self).await?;
+        Ok((stream, Caller(Some(peer))))
     }
 
     fn name(&self) -> String {
@@ -72,8 +81,8 @@ impl Door for TcpListener {
 impl Door for AdminSocket {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> Result<UnixStream, AcceptError> {
-        Ok(self.listener.accept().await?.0)
+    async fn accept(&self) -> Result<(UnixStream, Caller), AcceptError> {
+        Ok((self.listener.accept().await?.0, Caller(None)))
     }
 
     fn name(&self) -> String {
@@ -84,7 +93,7 @@ impl Door for AdminSocket {
 impl<D: Door> Door for Arc<D> {
     type Stream = D::Stream;
 
-    async fn accept(&self) -> Result<D::Stream, AcceptError> {
+    async fn accept(&self) -> Result<(D::Stream, Caller), AcceptError> {
         D::accept(self).await
     }
 
@@ -100,22 +109,22 @@ pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, stop: Cancell
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = tokio::select! {
-            stream = accept(&door) => stream,
+        let (stream, caller) = tokio::select! {
+            accepted = accept(&door) => accepted,
             () = stop.cancelled() => return,
         };
         let (pages, stop) = (pages.clone(), stop.clone());
         tokio::spawn(async move {
-            attend(stream, pages, bounds, stop).await;
+            attend(stream, caller, pages, bounds, stop).await;
             drop(place);
         });
     }
 }
 
-async fn accept<D: Door>(door: &D) -> D::Stream {
+async fn accept<D: Door>(door: &D) -> (D::Stream, Caller) {
     loop {
         match door.accept().await {
-            Ok(stream) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 AcceptFailed {
                     listener: &door.name(),
@@ -128,15 +137,20 @@ async fn accept<D: Door>(door: &D) -> D::Stream {
     }
 }
 
-async fn attend<S>(stream: S, pages: Router, bounds: Bounds, stop: CancellationToken)
+async fn attend<S>(stream: S, caller: Caller, pages: Router, bounds: Bounds, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let pages = TowerToHyperService::new(pages);
+    let pages = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller);
+        pages.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+        .serve_connection(TokioIo::new(stream), pages);
     tokio::pin!(connection);
     // How a connection ends is of no interest here: the client has its answer, or has gone.
     tokio::select! {
@@ -150,8 +164,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::watch;
 

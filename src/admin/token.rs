@@ -9,6 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 
 use super::api::ErrorShown;
+use super::server::Caller;
+use crate::telemetry::event::{TokenCause, TokenRefused};
 use crate::types::Secret;
 
 /// What tells the token that is in force; nobody is let in where there is none.
@@ -20,9 +22,17 @@ pub fn guarded(pages: Router, token: InForce) -> Router {
 }
 
 async fn check(State(token): State<InForce>, request: Request, next: Next) -> Response {
-    if shown(request.headers()).is_some_and(|shown| token() == Some(shown)) {
-        return next.run(request).await;
+    let cause = match shown(request.headers()) {
+        Some(shown) if token().is_some_and(|token| token == shown) => return next.run(request).await,
+        Some(_) => TokenCause::Wrong,
+        None => TokenCause::Missing,
+    };
+    let caller = request.extensions().get::<Caller>();
+    TokenRefused {
+        peer: caller.and_then(|Caller(peer)| *peer),
+        cause,
     }
+    .emit();
     let error = "show the token of the configuration (AdminToken): Authorization: Bearer TOKEN".to_owned();
     let details = Vec::new();
     let shown = ErrorShown { error, details };
@@ -46,11 +56,17 @@ mod tests {
     use hyper_util::service::TowerToHyperService;
 
     use super::*;
+    use crate::telemetry::log::Format;
+    use crate::telemetry::testing::{LogLines, Scrape};
 
-    async fn status(authorization: Option<&str>) -> u16 {
+    const NONE: [Option<&str>; 3] = [None, Some("Basic 0123456789abcdef"), Some("0123456789abcdef")];
+    const WRONG: [Option<&str>; 2] = [Some("Bearer 0123456789abcdeF"), Some("Bearer ")];
+
+    async fn status(in_force: Option<Secret>, authorization: Option<&str>) -> u16 {
         let pages = Router::new().route("/", get(|| async { "hello" }));
-        let pages = guarded(pages, Arc::new(|| Some(Secret::new("0123456789abcdef".to_owned()))));
-        let mut request = Request::builder().uri("/");
+        let pages = guarded(pages, Arc::new(move || in_force.clone()));
+        let caller = Caller(Some("192.0.2.7:4711".parse().unwrap()));
+        let mut request = Request::builder().uri("/").extension(caller);
         if let Some(text) = authorization {
             request = request.header(header::AUTHORIZATION, text);
         }
@@ -60,18 +76,47 @@ mod tests {
         response.status().as_u16()
     }
 
+    fn token() -> Secret {
+        Secret::new("0123456789abcdef".to_owned())
+    }
+
     #[tokio::test]
     async fn only_the_token_opens() {
-        assert_eq!(status(Some("Bearer 0123456789abcdef")).await, 200);
-        assert_eq!(status(Some("bearer 0123456789abcdef")).await, 200);
-        for wrong in [
-            None,
-            Some("Bearer 0123456789abcdeF"),
-            Some("Bearer "),
-            Some("Basic 0123456789abcdef"),
-            Some("0123456789abcdef"),
-        ] {
-            assert_eq!(status(wrong).await, 401, "{wrong:?}");
+        assert_eq!(status(Some(token()), Some("Bearer 0123456789abcdef")).await, 200);
+        assert_eq!(status(Some(token()), Some("bearer 0123456789abcdef")).await, 200);
+        for wrong in NONE.into_iter().chain(WRONG) {
+            assert_eq!(status(Some(token()), wrong).await, 401, "{wrong:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_token_nobody_is_let_in() {
+        for in_force in [None, Some(Secret::stand_in())] {
+            for shown in [None, Some("Bearer "), Some("Bearer 0123456789abcdef")] {
+                assert_eq!(status(in_force.clone(), shown).await, 401, "{shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_and_counted() {
+        let scrape = Scrape::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let requests = async {
+            for refused in NONE.into_iter().chain(WRONG) {
+                status(Some(token()), refused).await;
+            }
+            status(Some(token()), Some("Bearer 0123456789abcdef")).await;
+        };
+        let lines = LogLines::of(Format::Text, || scrape.during(|| runtime.block_on(requests)));
+        assert_eq!(lines.len(), 5, "who is let in is not told: {lines:?}");
+        for (cause, times) in [("no_token", 3), ("wrong_token", 2)] {
+            let series = format!("sdgroup_logins_refused_total{{peer=\"operator\",cause=\"{cause}\"}}");
+            assert_eq!(scrape.value(&series), times.to_string());
+            let told = |line: &&String| line.contains(cause) && line.contains("192.0.2.7:4711");
+            assert_eq!(lines.iter().filter(told).count(), times, "{lines:?}");
+        }
+        let is_shown = |line: &String| line.to_lowercase().contains("0123456789abcdef");
+        assert!(!lines.iter().any(is_shown), "{lines:?}");
     }
 }

@@ -323,8 +323,10 @@ fn admin_token(
     if token.is_stand_in() {
         return Some(token);
     }
-    if token.reveal().chars().count() < model::MIN_TOKEN_CHARS || !token.reveal().is_ascii() {
-        let text = format!("the token is not {} plain characters or more", model::MIN_TOKEN_CHARS);
+    let plain = token.reveal().bytes().all(|byte| byte.is_ascii_graphic());
+    if token.reveal().len() < model::MIN_TOKEN_CHARS || !plain {
+        let least = model::MIN_TOKEN_CHARS;
+        let text = format!("the token is not {least} plain characters or more, without spaces");
         problems.error(
             &source.span,
             text,
@@ -334,7 +336,6 @@ fn admin_token(
     Some(token)
 }
 
-/// Where the operator's interface is served.
 /// Where the operator's socket is.
 pub(super) fn admin_socket(table: Option<&SdgroupTable>) -> PathBuf {
     written(

@@ -142,6 +142,10 @@ fn the_operators_address_needs_a_token_that_cannot_be_guessed() {
             "the token is not 16 plain characters or more",
         ),
         (
+            "AdminToken = \"hunter2 0123456789abcdef\"",
+            "the token is not 16 plain characters or more, without spaces",
+        ),
+        (
             "AdminToken = \"0123456789abcdef\"\nAdminTokenFile = \"x\"",
             "the same secret is written more than once",
         ),

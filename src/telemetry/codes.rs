@@ -91,6 +91,8 @@ codes! {
     ROUTE_TAKEN = "SG0206" "route_taken",
     /// Data is copied for want of pipes.
     RELAY_FELL_BACK_TO_COPY = "SG0207" "relay_fell_back_to_copy",
+    /// A request at the operator's address did not show the token.
+    TOKEN_REFUSED = "SG0208" "token_refused",
 
     // Storages.
     /// A login at a storage.

@@ -19,6 +19,7 @@ const BY_STRANGERS: &[&str] = &[
     "route_missing",
     "route_taken",
     "session_ended",
+    "token_refused",
 ];
 
 /// So many lines of one kind come at once ...

@@ -176,7 +176,7 @@ list! {
     histogram SESSION_SECONDS = "sdgroup_session_duration_seconds" [kind] in JOB_SECONDS:
         "How long sessions lasted.";
     counter LOGINS_REFUSED = "sdgroup_logins_refused_total" [peer cause]:
-        "Logins at sdgroup that failed.";
+        "Logins at sdgroup that failed, requests at AdminAddress without the token (peer operator) included.";
     counter PACKETS_REFUSED = "sdgroup_packets_refused_total" [cause]:
         "Connections closed because of what they sent, or did not send.";
     counter ROUTES_MISSING = "sdgroup_routes_missing_total" []:

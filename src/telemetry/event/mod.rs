@@ -17,7 +17,7 @@ pub use process::{
 };
 pub use session::{
     LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,
-    SessionKind, SessionStarted,
+    SessionKind, SessionStarted, TokenCause, TokenRefused,
 };
 pub use storage::{ProbeDone, StateChanged, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted};
 pub use volume::{VolumeConflict, VolumeForgotten, VolumeGuarded, VolumeLearned, VolumeMoved};

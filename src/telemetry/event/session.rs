@@ -185,6 +185,49 @@ impl LoginRefused<'_> {
     }
 }
 
+/// What was wrong with the token of a request at `AdminAddress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenCause {
+    /// There was none.
+    Missing,
+    /// It is not the configuration's.
+    Wrong,
+}
+
+impl TokenCause {
+    /// A word for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "no_token",
+            Self::Wrong => "wrong_token",
+        }
+    }
+}
+
+/// A request at `AdminAddress` did not show the token.
+#[derive(Debug)]
+pub struct TokenRefused {
+    /// From where.
+    pub peer: Option<SocketAddr>,
+    /// What was wrong.
+    pub cause: TokenCause,
+}
+
+impl TokenRefused {
+    /// Tells it.
+    pub fn emit(self) {
+        let cause = self.cause.as_str();
+        names::LOGINS_REFUSED.with(["operator", cause]).increment(1);
+        warn!(
+            event = "token_refused",
+            peer = self.peer.map(display),
+            cause,
+            "request refused at AdminAddress"
+        );
+    }
+}
+
 /// What was wrong with what a peer sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PacketCause {
