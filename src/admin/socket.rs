@@ -1,14 +1,16 @@
 //! The operator's socket in the file system. Who may write to it may command; nobody logs in.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::UnixListener;
+
+use crate::net::local;
 
 /// For the user that sdgroup runs as, and for his group.
 const MODE: u32 = 0o660;
@@ -36,15 +38,7 @@ impl AdminSocket {
             // What else stands in the way is told by the attempt itself.
             Err(_) => {}
         }
-        let listener = UnixListener::bind(path)?;
-        let socket = Self {
-            listener,
-            path: path.to_owned(),
-            is_ours: AtomicBool::new(true),
-        };
-        // Until here nobody but the owner can have been allowed to write: umask does not add.
-        fs::set_permissions(path, Permissions::from_mode(MODE))?;
-        Ok(socket)
+        Self::of(local::listen(path, MODE)?, path, true)
     }
 
     /// One that a predecessor listens on at `path`, whose file it stays until [`AdminSocket::keep`]. Must be called within a
@@ -54,10 +48,14 @@ impl AdminSocket {
     /// When the system says so.
     pub fn adopt(listener: std::os::unix::net::UnixListener, path: &Path) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
+        Self::of(listener, path, false)
+    }
+
+    fn of(listener: std::os::unix::net::UnixListener, path: &Path, is_ours: bool) -> io::Result<Self> {
         Ok(Self {
             listener: UnixListener::from_std(listener)?,
             path: path.to_owned(),
-            is_ours: AtomicBool::new(false),
+            is_ours: AtomicBool::new(is_ours),
         })
     }
 
@@ -100,6 +98,8 @@ impl Drop for AdminSocket {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[tokio::test]

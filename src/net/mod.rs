@@ -3,6 +3,7 @@
 pub mod deadline;
 pub mod dial;
 pub mod listen;
+pub mod local;
 pub mod low_water;
 pub mod options;
 pub mod pass;

@@ -1,16 +1,19 @@
 //! Where the other processes of a handover can call this one: a socket in the state directory, for this user alone.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
+use crate::net::local;
+
 /// How the files are called, around the process's number.
 const BEGINNING: &str = "peer.";
 const END: &str = ".sock";
+/// For the user that sdgroup runs as.
+const MODE: u32 = 0o600;
 
 /// The socket's file; dropped, it is gone.
 #[derive(Debug)]
@@ -25,10 +28,8 @@ impl PeerSocket {
     pub(super) fn bind(directory: &Path) -> io::Result<(Self, UnixListener)> {
         tidy(directory)?;
         let path = directory.join(format!("{BEGINNING}{}{END}", std::process::id()));
-        let listener = UnixListener::bind(&path)?;
-        let socket = Self(path);
-        fs::set_permissions(&socket.0, Permissions::from_mode(0o600))?;
-        Ok((socket, listener))
+        let listener = local::listen(&path, MODE)?;
+        Ok((Self(path), UnixListener::from_std(listener)?))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -62,6 +63,8 @@ fn tidy(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[tokio::test]
