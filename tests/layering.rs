@@ -115,7 +115,17 @@ const ABSENCES: &[(&[&str], &[&str], &str)] = &[
         "is pure: time and dice come in as arguments",
     ),
     (
-        &["types/", "wire/", "handshake/", "group/", "volumes/", "store/"],
+        &[
+            "types/",
+            "wire/",
+            "handshake/",
+            "table",
+            "bacula/",
+            "group/",
+            "simulate/",
+            "volumes/",
+            "store/",
+        ],
         &[
             "TcpStream",
             "TcpListener",
@@ -128,7 +138,17 @@ const ABSENCES: &[(&[&str], &[&str], &str)] = &[
         "never touches a socket",
     ),
     (
-        &["types/", "wire/", "handshake/", "group/", "net/", "relay/", "channel/"],
+        &[
+            "types/",
+            "wire/",
+            "handshake/",
+            "table",
+            "group/",
+            "simulate/",
+            "net/",
+            "relay/",
+            "channel/",
+        ],
         &["std::fs", "File::open", "rusqlite", "std::env"],
         "never touches the file system or the environment",
     ),
@@ -140,9 +160,12 @@ const ABSENCES: &[(&[&str], &[&str], &str)] = &[
             "net/",
             "channel/",
             "relay/",
+            "table",
             "config/",
+            "bacula/",
             "group/",
             "store/",
+            "simulate/",
             "volumes/",
             "probe/",
             "session/",
@@ -300,17 +323,27 @@ fn each_line(sources: &[Source], mut check: impl FnMut(&Source, &str, String)) {
     }
 }
 
-#[test]
-fn every_layer_is_known() {
+/// Files of no layer, and layers without a file.
+fn unknown_layers(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    for source in sources() {
+    for source in sources {
         let layer = source.layer();
         let known = ["lib", "main"].contains(&layer) || LAYERS.iter().any(|(name, _)| *name == layer);
         if !known {
             faults.push(format!("src/{} belongs to no layer of tests/layering.rs", source.path));
         }
     }
-    report(&faults);
+    for (layer, _) in LAYERS {
+        if !sources.iter().any(|source| source.layer() == *layer) {
+            faults.push(format!("tests/layering.rs knows a layer {layer}, which has no file"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn every_layer_is_known() {
+    report(&unknown_layers(&sources()));
 }
 
 #[test]
@@ -328,10 +361,9 @@ fn the_table_itself_points_downwards() {
     report(&faults);
 }
 
-#[test]
-fn imports_point_downwards() {
+fn upward_imports(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    each_line(&sources(), |source, line, place| {
+    each_line(sources, |source, line, place| {
         let Some((layer, allowed)) = LAYERS.iter().find(|(name, _)| *name == source.layer()) else {
             return;
         };
@@ -347,13 +379,17 @@ fn imports_point_downwards() {
             faults.push(format!("{place}: leaves its layer by super::; write crate::"));
         }
     });
-    report(&faults);
+    faults
 }
 
 #[test]
-fn pure_layers_stay_pure() {
+fn imports_point_downwards() {
+    report(&upward_imports(&sources()));
+}
+
+fn present_absences(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    each_line(&sources(), |source, line, place| {
+    each_line(sources, |source, line, place| {
         for (paths, words, why) in ABSENCES {
             if !paths.iter().any(|path| source.path.starts_with(path)) {
                 continue;
@@ -363,17 +399,23 @@ fn pure_layers_stay_pure() {
             }
         }
     });
-    report(&faults);
+    faults
+}
+
+#[test]
+fn pure_layers_stay_pure() {
+    report(&present_absences(&sources()));
+}
+
+fn long_files(sources: &[Source]) -> Vec<String> {
+    let long = sources.iter().filter(|source| source.lines.len() >= MAX_LINES);
+    long.map(|source| format!("src/{} has {} lines without its tests", source.path, source.lines.len()))
+        .collect()
 }
 
 #[test]
 fn files_can_be_read_in_one_go() {
-    let long = sources()
-        .iter()
-        .filter(|source| source.lines.len() >= MAX_LINES)
-        .map(|source| format!("src/{} has {} lines without its tests", source.path, source.lines.len()))
-        .collect::<Vec<_>>();
-    report(&long);
+    report(&long_files(&sources()));
 }
 
 /// The name that a line declares, if it declares one, and whether it is a function's.
@@ -405,11 +447,9 @@ fn camel_words(name: &str) -> Vec<String> {
     words
 }
 
-#[test]
-fn names_say_what_a_thing_is() {
+fn empty_names(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
-    let sources = sources();
-    for source in &sources {
+    for source in sources {
         for part in source.path.trim_end_matches(".rs").split(['/', '_']) {
             // "data" alone is Bacula's word for one of its two kinds of connection.
             let empty = EMPTY_WORDS.iter().any(|word| word.eq_ignore_ascii_case(part));
@@ -418,7 +458,7 @@ fn names_say_what_a_thing_is() {
             }
         }
     }
-    each_line(&sources, |_, line, place| {
+    each_line(sources, |_, line, place| {
         let Some((name, is_function)) = declared(line) else {
             return;
         };
@@ -435,7 +475,80 @@ fn names_say_what_a_thing_is() {
             faults.push(format!("{place}: {name} begins with a word that says nothing"));
         }
     });
-    report(&faults);
+    faults
+}
+
+#[test]
+fn names_say_what_a_thing_is() {
+    report(&empty_names(&sources()));
+}
+
+/// What each rule finds in a file that breaks it, and in one that does not.
+#[test]
+fn every_rule_can_be_broken() {
+    type Rule = fn(&[Source]) -> Vec<String>;
+    let made_up = |path: &str, text: &str| Source {
+        path: path.to_owned(),
+        lines: without_tests(text),
+    };
+    let (long, short) = ("fn a() {}\n".repeat(MAX_LINES), "fn a() {}\n".repeat(MAX_LINES - 1));
+    let cases: &[(Rule, &str, &str, &str)] = &[
+        (
+            upward_imports,
+            "wire/packet.rs",
+            "use crate::session::Context;",
+            "use crate::types::JobId;",
+        ),
+        (upward_imports, "wire/packet.rs", "use crate::{", "use super::line;"),
+        (
+            upward_imports,
+            "wire/packet.rs",
+            "use super::super::session;",
+            "pub(super) fn it() {}",
+        ),
+        (
+            upward_imports,
+            "wire/mod.rs",
+            "use super::types;",
+            "// use super::types;",
+        ),
+        (
+            present_absences,
+            "group/policy/weighted.rs",
+            "Instant::now()",
+            "now: Instant",
+        ),
+        (present_absences, "table.rs", "std::fs::read(path)", "rows.len()"),
+        (
+            present_absences,
+            "simulate/mod.rs",
+            "tokio::net::lookup_host(name)",
+            "tokio::time::advance(step)",
+        ),
+        (
+            present_absences,
+            "bacula/conf.rs",
+            "tracing::warn!(text)",
+            "use std::fs;",
+        ),
+        (long_files, "cli/run.rs", &long, &short),
+        (empty_names, "net/dial.rs", "pub struct PeerInfo {", "pub struct Peer {"),
+        (empty_names, "net/dial.rs", "async fn get_peer() {", "async fn peer() {"),
+        (empty_names, "net/helpers.rs", "", ""),
+    ];
+    for (rule, path, wrong, right) in cases {
+        let found = rule(&[made_up(path, wrong)]);
+        assert_eq!(found.len(), 1, "{wrong} in {path}: {found:?}");
+        let renamed = path.replace("helpers", "listen");
+        let found = rule(&[made_up(&renamed, right)]);
+        assert!(found.is_empty(), "{right} in {path}: {found:?}");
+    }
+    let layers = LAYERS.iter().map(|(layer, _)| made_up(&format!("{layer}/mod.rs"), ""));
+    let mut layers: Vec<Source> = layers.collect();
+    assert_eq!(unknown_layers(&layers), Vec::<String>::new());
+    layers.push(made_up("attic/mod.rs", ""));
+    layers.remove(0);
+    assert_eq!(unknown_layers(&layers).len(), 2, "one too many, one too few");
 }
 
 #[test]

@@ -402,7 +402,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     );
     assert_ne!(busy, whole);
     for (text, why) in [
-        (whole.replace("Fall = 1", "Fall = 0"), "configuration"),
+        (whole.replace("Fall = 1", "Fall = 0"), "cannot be used: 1 error"),
         (busy, "another process has it"),
     ] {
         std::fs::write(&file, text).unwrap();
@@ -410,6 +410,8 @@ fn a_successor_that_cannot_serve_changes_nothing() {
         for part in ["nothing has changed", "the successor has ended (exit status: 1)", "log"] {
             assert!(refused.contains(part), "no {part} in {refused}");
         }
+        // The successor's own words come first.
+        process.logs(why);
         process.logs("handover_failed");
         assert!(process.page("/readyz").starts_with("HTTP/1.1 "), "{why}");
         TcpStream::connect(process.listen).unwrap();
