@@ -452,6 +452,10 @@ fn what_cannot_be_played_is_told() {
         ran.code == 1 && ran.err.contains("line 3: \"soon\" is no time"),
         "{ran:?}"
     );
+    let large = site.directory.path().join("large.csv");
+    std::fs::File::create(&large).unwrap().set_len(1_000_000_001).unwrap();
+    let ran = site.sdgroup(&["simulate", "--jobs", large.to_str().unwrap()]);
+    assert!(ran.code == 1 && ran.err.contains("it is larger than 1 GB"), "{ran:?}");
     std::fs::write(&table, "start,job,level,bytes\n1793656241,A,F,1\n").unwrap();
     let ran = site.sdgroup(&[&words[..], &["--policy", "LeastUse"]].concat());
     assert!(

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Failure, counted, summed, tell};
+use super::{Failure, block_on, counted, loaded, runtime, summed, tell};
 use crate::bacula::{self, Daemon};
-use crate::config::{self, Loaded, MachineSecrets, Model, Problem, SecretReader, Severity, model};
+use crate::config::{Loaded, MachineSecrets, Model, Problem, SecretReader, Severity, model};
 use crate::group::Releases;
 use crate::probe::{self, Outcome, Questioner};
 use crate::types::{Release, StorageName};
@@ -21,10 +21,7 @@ pub(super) fn check(path: &Path, connect: bool, director: Option<&Path>, out: &m
     } else {
         &MachineSecrets::only_checking()
     };
-    let Loaded { model, mut warnings } = config::load_with(path, secrets).map_err(|problems| {
-        let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
-        Failure::Problems(problems, sum)
-    })?;
+    let Loaded { model, mut warnings } = loaded(path, secrets)?;
     if let Some(file) = director {
         warnings.extend(beside(&model, file)?);
     }
@@ -62,11 +59,7 @@ fn beside(model: &Model, file: &Path) -> Result<Vec<Problem>, Failure> {
 
 /// The storages of which the ledger knows a Volume, if there is a ledger yet.
 fn known_to_ledger(model: &Model) -> Result<BTreeSet<StorageName>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    block_on(async {
         let Some(store) = super::volumes::existing(model).await? else {
             return Ok(BTreeSet::new());
         };
@@ -97,11 +90,7 @@ fn contents(model: &Model) -> String {
 
 /// Logs in to every storage and tells what it found, and which groups are of more than one release.
 fn visit(model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::text(format!("cannot call the storages: {error}")))?;
-    let visits = runtime.block_on(ask_all(model));
+    let visits = runtime()?.block_on(ask_all(model));
     let mut failed = 0_usize;
     for (storage, outcome) in &visits {
         let name = &storage.name;

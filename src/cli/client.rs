@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::{Failure, summed};
+use super::{Failure, runtime, unusable};
 use crate::admin::api::ErrorShown;
 use crate::config;
 
@@ -33,20 +33,13 @@ pub(super) struct Client {
 impl Client {
     /// The daemon that runs with the configuration `config`, or with an earlier one that was in the same file.
     pub(super) fn of(config: &Path) -> Result<Self, Failure> {
-        let socket = config::admin_socket(config).map_err(|problems| {
-            let sum = format!("{} cannot be used: {}", config.display(), summed(&problems));
-            Failure::Problems(problems, sum)
-        })?;
-        Self::at(socket)
+        Self::at(config::admin_socket(config).map_err(|problems| unusable(config, problems))?)
     }
 
     /// The daemon that listens at `socket`.
     pub(super) fn at(socket: PathBuf) -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Self {
-            socket,
-            runtime: runtime.map_err(|error| Failure::text(format!("cannot start: {error}")))?,
-        })
+        let runtime = runtime()?;
+        Ok(Self { socket, runtime })
     }
 
     pub(super) fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {

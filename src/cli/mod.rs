@@ -20,17 +20,19 @@ mod storages;
 mod store;
 mod volumes;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::env;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use serde::Serialize;
 
-use crate::config::Problem;
 use crate::config::spelling::did_you_mean;
-use crate::types::State;
+use crate::config::{self, Loaded, Problem, SecretReader};
+use crate::types::{Bytes, State};
 
 /// Where the configuration is when nothing is said.
 const DEFAULT_CONFIG: &str = "/etc/sdgroup/sdgroup.toml";
@@ -226,6 +228,68 @@ fn tell(problems: &[Problem], to: &mut dyn Write) -> io::Result<()> {
     problems.iter().try_for_each(|problem| writeln!(to, "{problem}"))
 }
 
+/// The configuration in the file `path`, with the secrets that this process gets.
+fn loaded(path: &Path, secrets: &dyn SecretReader) -> Result<Loaded, Failure> {
+    config::load_with(path, secrets).map_err(|problems| unusable(path, problems))
+}
+
+/// The configuration in the file `path` cannot be used.
+fn unusable(path: &Path, problems: Vec<Problem>) -> Failure {
+    let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
+    Failure::Problems(problems, sum)
+}
+
+/// What work is done on that waits.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::text(format!("cannot start: {error}")))
+}
+
+/// What comes of `work`, on this thread.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(work)
+}
+
+/// The one who typed the command: before `sudo`, if that was used.
+fn who() -> Option<String> {
+    let named = |variable| env::var(variable).ok().filter(|name| !name.trim().is_empty());
+    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named)
+}
+
+/// What is in `file`, or comes on standard input where it is `-`. It is read as a whole, so more than `most` is refused; nothing
+/// is cut off.
+fn read_bounded(file: &Path, most: Bytes) -> Result<Vec<u8>, Failure> {
+    let read = if file.as_os_str() == "-" {
+        read_at_most(io::stdin(), None, most)
+    } else {
+        let opened = File::open(file).and_then(|opened| Ok((opened.metadata()?.len(), opened)));
+        opened.and_then(|(length, opened)| read_at_most(opened, Some(length), most))
+    };
+    read.map_err(|error| Failure::text(format!("cannot read {}: {error}", named(file))))
+}
+
+/// A file that is read, for people.
+fn named(file: &Path) -> String {
+    match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    }
+}
+
+fn read_at_most(from: impl Read, length: Option<u64>, most: Bytes) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most}"));
+    if length.is_some_and(|length| length > most.0) {
+        return Err(too_large());
+    }
+    let mut contents = Vec::new();
+    // A file can grow, and what is no file has no length.
+    from.take(most.0.saturating_add(1)).read_to_end(&mut contents)?;
+    if u64::try_from(contents.len()).map_or(true, |length| length > most.0) {
+        return Err(too_large());
+    }
+    Ok(contents)
+}
+
 /// Prints `what` as JSON.
 fn print_json(what: &impl Serialize, out: &mut dyn Write) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(what).map_err(|error| Failure::text(error.to_string()))?;
@@ -261,6 +325,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_made() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_and_not_cut() {
+        let read = |text: &[u8], length| read_at_most(text, length, Bytes(4));
+        assert_eq!(read(b"1234", Some(4)).unwrap(), b"1234");
+        assert_eq!(read(b"1234", None).unwrap(), b"1234");
+        for (text, length) in [(&b"12345"[..], None), (b"12345", Some(4)), (b"", Some(5))] {
+            let error = read(text, length).unwrap_err();
+            assert_eq!(error.to_string(), "it is larger than 4 bytes", "{text:?} {length:?}");
+        }
     }
 
     #[test]

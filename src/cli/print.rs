@@ -6,10 +6,10 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, missing, summed};
+use super::{Failure, loaded, missing};
 use crate::bacula::{Address, Paste, director_resources, storage_resources};
+use crate::config::MachineSecrets;
 use crate::config::model::Model;
-use crate::config::{self, MachineSecrets};
 use crate::types::DirectorName;
 
 /// Where the kernel keeps the machine's name.
@@ -60,12 +60,7 @@ pub(super) fn run(command: &Command, config: &Path, out: &mut dyn Write) -> Resu
     } else {
         MachineSecrets::new()
     };
-    let model = config::load_with(config, &secrets)
-        .map(|loaded| loaded.model)
-        .map_err(|problems| {
-            let sum = format!("{} cannot be used: {}", config.display(), summed(&problems));
-            Failure::Problems(problems, sum)
-        })?;
+    let model = loaded(config, &secrets)?.model;
     let director = how.director.as_deref().map(|name| director(&model, name)).transpose()?;
     let paste = Paste {
         passwords: !how.hide_passwords,

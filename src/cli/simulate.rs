@@ -1,12 +1,12 @@
 //! `sdgroup simulate`: what would have been under another policy, before it is switched to.
 
 use std::fs;
-use std::io::{self, Read as _, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, counted, missing, summed};
+use super::{Failure, block_on, counted, loaded, missing, read_bounded};
 use crate::config::model::{Model, PolicyName};
 use crate::config::spelling::did_you_mean;
 use crate::config::{self, MachineSecrets};
@@ -15,7 +15,7 @@ use crate::store::{SqliteStore, Store};
 use crate::types::{Bytes, GroupName};
 
 /// A history is never larger; it is read before it is looked at.
-const MAX_HISTORY_BYTES: u64 = 1024 * 1024 * 1024;
+const MAX_HISTORY: Bytes = Bytes(1_000_000_000);
 
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
@@ -124,7 +124,7 @@ fn layouts(command: &Simulate, config: &Path) -> Result<Vec<Layout>, Failure> {
 }
 
 fn layout(file: &Path, group: Option<&str>) -> Result<Layout, Failure> {
-    let model = loaded(file)?;
+    let model = loaded(file, &MachineSecrets::only_checking())?.model;
     let names = || model.groups.iter().map(|group| group.name.as_str());
     let found = match (group, model.groups.as_slice()) {
         (Some(name), _) => {
@@ -146,16 +146,6 @@ fn layout(file: &Path, group: Option<&str>) -> Result<Layout, Failure> {
         group: found.name.clone(),
         model,
     })
-}
-
-fn loaded(file: &Path) -> Result<Model, Failure> {
-    match config::load_with(file, &MachineSecrets::only_checking()) {
-        Ok(loaded) => Ok(loaded.model),
-        Err(problems) => {
-            let sum = format!("{} cannot be used: {}", file.display(), summed(&problems));
-            Err(Failure::Problems(problems, sum))
-        }
-    }
 }
 
 fn hardware(file: Option<&Path>, layouts: &[Layout]) -> Result<Hardware, Failure> {
@@ -181,7 +171,7 @@ fn hardware(file: Option<&Path>, layouts: &[Layout]) -> Result<Hardware, Failure
 fn history(command: &Simulate, config: &Path) -> Result<Jobs, Failure> {
     let jobs = match &command.jobs {
         Some(file) => {
-            let text = contents(file)?;
+            let text = read_bounded(file, MAX_HISTORY)?;
             let told = |error| Failure::text(format!("{} is no history:\n{error}", file.display()));
             simulate::read(&text).map_err(told)?
         }
@@ -193,23 +183,8 @@ fn history(command: &Simulate, config: &Path) -> Result<Jobs, Failure> {
     Ok(jobs)
 }
 
-fn contents(file: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: io::Error| Failure::text(format!("cannot read {}: {error}", file.display()));
-    let mut text = Vec::new();
-    if file.as_os_str() == "-" {
-        io::stdin()
-            .take(MAX_HISTORY_BYTES)
-            .read_to_end(&mut text)
-            .map_err(failed)?;
-    } else {
-        let file = fs::File::open(file).map_err(failed)?;
-        file.take(MAX_HISTORY_BYTES).read_to_end(&mut text).map_err(failed)?;
-    }
-    Ok(text)
-}
-
 fn own_history(config: &Path) -> Result<Jobs, Failure> {
-    let model = loaded(config)?;
+    let model = loaded(config, &MachineSecrets::only_checking())?.model;
     let path = model.state_file();
     if !path.exists() {
         return Err(Failure::text(format!(
@@ -218,10 +193,7 @@ fn own_history(config: &Path) -> Result<Jobs, Failure> {
         )));
     }
     let store = SqliteStore::open(&path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
-    let records = runtime.block_on(store.jobs(0, u64::MAX))?;
+    let records = block_on(async { Ok(store.jobs(0, u64::MAX).await?) })?;
     Ok(simulate::from_records(&records))
 }
 

@@ -1,6 +1,5 @@
 //! `sdgroup drain`, `seal`, `maintain`, `ready`: what the operator wants of a storage.
 
-use std::env;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
@@ -10,7 +9,7 @@ use clap::Args;
 
 use super::client::{Client, encoded};
 use super::storages::decision;
-use super::{Failure, counted};
+use super::{Failure, counted, who};
 use crate::admin::api::jobs::JobsShown;
 use crate::admin::api::storages::{StateWanted, StorageShown};
 use crate::config::units;
@@ -71,7 +70,7 @@ pub(super) fn put(change: &Change, state: State, config: &Path, out: &mut dyn Wr
     let (until, seconds) = change.until.as_deref().map(until).transpose()?.unwrap_or_default();
     let wanted = StateWanted {
         state: state.as_str().to_owned(),
-        by: change.by.clone().unwrap_or_else(user),
+        by: change.by.clone().or_else(who).unwrap_or_else(|| "somebody".to_owned()),
         reason: change.reason.clone(),
         until,
         seconds,
@@ -178,15 +177,6 @@ fn until(text: &str) -> Result<(Option<String>, Option<u64>), Failure> {
             "--until \"{text}\": write how long from now (\"2 hours\") or when, in UTC (\"2026-12-01 06:00\")"
         ))),
     }
-}
-
-/// The one who typed it: before `sudo`, if that was used.
-fn user() -> String {
-    let named = |variable| env::var(variable).ok().filter(|name| !name.trim().is_empty());
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(named)
-        .unwrap_or_else(|| "somebody".to_owned())
 }
 
 #[cfg(test)]

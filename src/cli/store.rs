@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Failure, counted, summed};
+use super::{Failure, block_on, counted, loaded};
+use crate::config::MachineSecrets;
 use crate::config::model::{Model, PostgreSql};
-use crate::config::{self, MachineSecrets};
 use crate::store::{Fact, Keep, PostgresStore, SqliteStore, Store as _, Weight};
 
 /// How long one answer of the database may take: many records are told at once.
@@ -36,30 +36,22 @@ pub(super) enum Command {
 pub(super) struct Copy {
     /// Where to: "postgresql", or "file" for the state file of this machine.
     #[arg(long)]
-    to: Place,
+    to: Target,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Place {
+enum Target {
     File,
     Postgresql,
 }
 
 pub(super) fn run(command: &Command, path: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let loaded = config::load_with(path, &MachineSecrets::new()).map_err(|problems| {
-        let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
-        Failure::Problems(problems, sum)
-    })?;
-    let model = &loaded.model;
+    let model = &loaded(path, &MachineSecrets::new())?.model;
     let options = model.store.as_ref().ok_or_else(|| {
         let path = path.display();
         Failure::text(format!("{path} names no database: add a [Store] with DbAddress"))
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    block_on(async {
         match command {
             Command::Migrate => migrate(options, out).await,
             Command::Copy(copy) => self::copy(copy.to, model, options, out).await,
@@ -78,16 +70,16 @@ async fn migrate(options: &PostgreSql, out: &mut dyn Write) -> Result<(), Failur
     Ok(())
 }
 
-async fn copy(to: Place, model: &Model, options: &PostgreSql, out: &mut dyn Write) -> Result<(), Failure> {
+async fn copy(to: Target, model: &Model, options: &PostgreSql, out: &mut dyn Write) -> Result<(), Failure> {
     let file = SqliteStore::open(&model.state_file())?;
     let database = PostgresStore::connect(options, PATIENCE).await?;
     let (volumes, jobs, states) = match to {
-        Place::Postgresql => (
+        Target::Postgresql => (
             file.all(None).await?,
             file.jobs(ALL.since, ALL.most).await?,
             file.states().await?,
         ),
-        Place::File => (
+        Target::File => (
             database.all(None).await?,
             database.jobs(ALL.since, ALL.most).await?,
             database.states().await?,
@@ -100,28 +92,28 @@ async fn copy(to: Place, model: &Model, options: &PostgreSql, out: &mut dyn Writ
     let facts: Vec<_> = facts.collect();
     for batch in facts.chunks(BATCH) {
         match to {
-            Place::Postgresql => drop(database.tell(batch.to_vec()).await?),
-            Place::File => file.tell(batch.to_vec()).await?,
+            Target::Postgresql => drop(database.tell(batch.to_vec()).await?),
+            Target::File => file.tell(batch.to_vec()).await?,
         }
     }
     for batch in jobs.chunks(BATCH) {
         match to {
-            Place::Postgresql => database.add_jobs(batch.to_vec(), ALL).await?,
-            Place::File => file.add_jobs(batch.to_vec(), ALL).await?,
+            Target::Postgresql => database.add_jobs(batch.to_vec(), ALL).await?,
+            Target::File => file.add_jobs(batch.to_vec(), ALL).await?,
         }
     }
     for state in &states {
         match to {
-            Place::Postgresql => database.put_state(state.clone()).await?,
-            Place::File => file.put_state(state.clone()).await?,
+            Target::Postgresql => database.put_state(state.clone()).await?,
+            Target::File => file.put_state(state.clone()).await?,
         }
     }
     writeln!(
         out,
         "copied to {}: {}, {}, {}",
         match to {
-            Place::Postgresql => format!("the database {}", options.name),
-            Place::File => model.state_file().display().to_string(),
+            Target::Postgresql => format!("the database {}", options.name),
+            Target::File => model.state_file().display().to_string(),
         },
         counted(volumes.len(), "Volume"),
         counted(jobs.len(), "job"),

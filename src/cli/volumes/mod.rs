@@ -5,7 +5,7 @@ mod list;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::store::PATIENCE;
-use super::{Failure, counted, missing, summed};
+use super::{Failure, block_on, counted, loaded, missing, named, read_bounded, who};
+use crate::config::MachineSecrets;
 use crate::config::model::{Model, PostgreSql};
 use crate::config::spelling::nearest;
-use crate::config::{self, MachineSecrets};
 use crate::store::{PostgresStore, Recorded, SharedStore, SqliteStore, Store, StoreError, VolumeRecord};
-use crate::types::{MediaType, PoolName, Secret, StorageName, VolumeName};
+use crate::types::{Bytes, MediaType, PoolName, Secret, StorageName, VolumeName};
 use crate::volumes::import::{self, Rules};
 use crate::volumes::{Assignment, Ledger};
 
@@ -27,7 +27,7 @@ const UNKNOWN_PASSWORD: &str =
     "the database of [Store] was not asked, since its password is a credential, which only the service gets";
 
 /// A table of volumes is never larger; it is read before it is looked at.
-const MAX_TABLE_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_TABLE: Bytes = Bytes(256_000_000);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -95,16 +95,8 @@ impl From<StoreError> for Failure {
 
 /// Runs one of the commands.
 pub(super) fn run(command: &Command, path: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let loaded = config::load_with(path, &MachineSecrets::only_checking()).map_err(|problems| {
-        let sum = format!("{} cannot be used: {}", path.display(), summed(&problems));
-        Failure::Problems(problems, sum)
-    })?;
-    let model = &loaded.model;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::text(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let model = &loaded(path, &MachineSecrets::only_checking())?.model;
+    block_on(async {
         match command {
             Command::List(command) => list::list(command, model, out).await,
             Command::Assign(command) => assign(command, model, out).await,
@@ -190,10 +182,7 @@ fn hand_over(file: &Path, directory: &Path) -> io::Result<()> {
 
 /// Who changes the ledger, for its records.
 fn operator() -> String {
-    let name = ["SUDO_USER", "USER"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
-    name.map_or_else(|| "operator".to_owned(), |name| format!("operator {name}"))
+    who().map_or_else(|| "operator".to_owned(), |name| format!("operator {name}"))
 }
 
 fn rules(model: &Model) -> Rules {
@@ -279,14 +268,10 @@ async fn import(command: &Import, model: &Model, out: &mut dyn Write) -> Result<
         storage_column: command.column.clone(),
         ..rules(model)
     };
-    let name = if command.file == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        command.file.display().to_string()
-    };
-    let table = read(&command.file).map_err(|error| Failure::text(format!("cannot read {name}: {error}")))?;
+    let table = read_bounded(&command.file, MAX_TABLE)?;
     let refuse = |problems: Vec<String>| {
         let sum = counted(problems.len(), "problem");
+        let name = named(&command.file);
         Failure::text(format!(
             "nothing was imported from {name}, because of {sum}:\n  {}",
             problems.join("\n  ")
@@ -349,19 +334,4 @@ async fn conflicts(store: &Arc<dyn Store>, assignments: &[Assignment]) -> Result
         ))
     };
     Ok(assignments.iter().filter_map(conflict).collect())
-}
-
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let mut table = Vec::new();
-    if file == Path::new("-") {
-        io::stdin().lock().take(MAX_TABLE_BYTES + 1).read_to_end(&mut table)?;
-    } else {
-        fs::File::open(file)?
-            .take(MAX_TABLE_BYTES + 1)
-            .read_to_end(&mut table)?;
-    }
-    if u64::try_from(table.len()).map_or(true, |length| length > MAX_TABLE_BYTES) {
-        return Err(io::Error::other("it is larger than 256 MiB"));
-    }
-    Ok(table)
 }
