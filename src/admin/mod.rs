@@ -43,7 +43,7 @@ pub trait Vitals: Debug + Send + Sync {
 
 /// What the pages are made of.
 #[derive(Clone)]
-struct Desk {
+struct Pages {
     exposition: Exposition,
     vitals: Arc<dyn Vitals>,
 }
@@ -55,25 +55,25 @@ pub fn pages(exposition: Exposition, vitals: Arc<dyn Vitals>) -> Router {
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
         .fallback(|| async { (StatusCode::NOT_FOUND, "here are: /metrics /livez /readyz\n") })
-        .with_state(Desk { exposition, vitals })
+        .with_state(Pages { exposition, vitals })
 }
 
-async fn scrape(State(desk): State<Desk>) -> impl IntoResponse {
-    desk.vitals.show();
+async fn scrape(State(pages): State<Pages>) -> impl IntoResponse {
+    pages.vitals.show();
     (
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        desk.exposition.render(),
+        pages.exposition.render(),
     )
 }
 
-async fn readiness(State(desk): State<Desk>) -> impl IntoResponse {
-    let obstacles = desk.vitals.obstacles();
+async fn readiness(State(pages): State<Pages>) -> impl IntoResponse {
+    let obstacles = pages.vitals.obstacles();
     let (status, mut lines) = if obstacles.is_empty() {
         (StatusCode::OK, vec!["ready".to_owned()])
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, obstacles)
     };
-    lines.extend(desk.vitals.remarks());
+    lines.extend(pages.vitals.remarks());
     lines.push(String::new());
     (status, lines.join("\n"))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub type Outcome<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// The process, as it is commanded.
-pub trait Steering: Send + Sync {
+pub trait Steering: fmt::Debug + Send + Sync {
     /// Reads the configuration anew and puts it into force. Goes on when the outcome is not waited for.
     fn reload(self: Arc<Self>) -> Outcome<Reloaded, NotReloaded>;
 

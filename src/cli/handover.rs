@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::client::Client;
 use super::{Failure, counted};
-use crate::admin::api::handover::{HandoverShown, SuccessionShown};
+use crate::admin::api::handover::HandoverShown;
+use crate::admin::api::process::ProcessShown;
 
 #[derive(Debug, Args)]
 pub(super) struct Handover {
@@ -23,7 +24,7 @@ pub(super) struct Handover {
 pub(super) fn run(handover: Handover, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let daemon = handover.socket.map_or_else(|| Client::of(config), Client::at)?;
     if handover.status {
-        return status(&daemon.get("/api/v1/handover")?, out);
+        return status(&daemon.get("/api/v1/process")?, out);
     }
     hand_over(&daemon, out)
 }
@@ -42,26 +43,25 @@ pub(super) fn hand_over(daemon: &Client, out: &mut dyn Write) -> Result<(), Fail
     )?)
 }
 
-fn status(shown: &SuccessionShown, out: &mut dyn Write) -> Result<(), Failure> {
-    let SuccessionShown {
-        pid,
-        version,
-        is_replaced,
-        predecessors,
-    } = shown;
-    let replaced = if *is_replaced {
-        "; its program has been replaced since it began, \"sdgroup handover\" starts the new one"
-    } else {
-        ""
-    };
-    writeln!(out, "process {pid}, version {version}, serves{replaced}")?;
-    for one in predecessors {
-        let jobs = counted(one.jobs, "job");
-        writeln!(
-            out,
-            "process {}, version {}, has handed over and has {jobs} yet",
-            one.pid, one.version
-        )?;
+fn status(shown: &ProcessShown, out: &mut dyn Write) -> Result<(), Failure> {
+    let ProcessShown { pid, version, .. } = shown;
+    writeln!(out, "process {pid}, version {version}, serves")?;
+    for line in succession(shown) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// What there is to know of another process, one line each.
+pub(super) fn succession(shown: &ProcessShown) -> Vec<String> {
+    let replaced = "its program has been replaced since it began: \"sdgroup handover\" starts the new one";
+    let mut lines: Vec<String> = shown.is_replaced.then(|| replaced.to_owned()).into_iter().collect();
+    lines.extend(shown.predecessors.iter().map(|one| {
+        let jobs = counted(one.jobs, "job");
+        format!(
+            "process {}, version {}, has handed over and has {jobs} yet",
+            one.pid, one.version
+        )
+    }));
+    lines
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::client::Client;
 use super::handover::hand_over;
 use super::{Failure, counted};
-use crate::admin::api::handover::SuccessionShown;
+use crate::admin::api::process::ProcessShown;
 use crate::admin::api::reload::ReloadShown;
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct Reload {
 /// Has the running daemon read its configuration anew.
 pub(super) fn run(reload: Reload, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let daemon = reload.socket.map_or_else(|| Client::of(config), Client::at)?;
-    if reload.upgrade && daemon.get::<SuccessionShown>("/api/v1/handover")?.is_replaced {
+    if reload.upgrade && daemon.get::<ProcessShown>("/api/v1/process")?.is_replaced {
         return hand_over(&daemon, out);
     }
     let ReloadShown { changes, warnings } = daemon.post("/api/v1/reload", &())?;

@@ -10,6 +10,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 
 use super::client::Client;
+use super::handover::succession;
 use super::storages::{TOO_FULL, decision};
 use super::{Failure, counted, missing, print_json};
 use crate::admin::api::groups::GroupShown;
@@ -195,7 +196,8 @@ fn process(process: &ProcessShown, colours: bool) -> String {
         counted(process.sessions, "session"),
     );
     let obstacles = process.obstacles.iter().map(|line| (Mood::Bad, line));
-    let remarks = process.remarks.iter().map(|line| (Mood::Fair, line));
+    let succession = succession(process);
+    let remarks = process.remarks.iter().chain(&succession).map(|line| (Mood::Fair, line));
     for (mood, line) in obstacles.chain(remarks) {
         text += &mood.paint(line, colours);
         text.push('\n');
@@ -317,6 +319,7 @@ fn megabytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::api::process::PredecessorShown;
 
     fn storage(name: &str) -> StorageShown {
         StorageShown {
@@ -373,6 +376,12 @@ mod tests {
                 now: "2026-11-24T09:30:00Z".to_owned(),
                 obstacles: Vec::new(),
                 remarks: vec!["the database is away".to_owned()],
+                is_replaced: true,
+                predecessors: vec![PredecessorShown {
+                    pid: 6,
+                    version: "0.0.9".to_owned(),
+                    jobs: 1,
+                }],
                 jobs: 6,
                 sessions: 13,
             },
@@ -396,9 +405,11 @@ mod tests {
 
     #[test]
     fn a_group_is_read_at_a_glance() {
-        insta::assert_snapshot!(text(&overview(), false), @r"
+        insta::assert_snapshot!(text(&overview(), false), @r#"
         sdgroup 0.1.0, ready, started 1 h 30 min ago: 6 jobs, 13 sessions
         the database is away
+        its program has been replaced since it began: "sdgroup handover" starts the new one
+        process 6, version 0.0.9, has handed over and has 1 job yet
 
         Files by LeastUsed: 6 jobs, 0 waiting, 1 of 3 storages get jobs
           storage  state     probes     jobs  MB/s to  MB/s from     free        of  release
@@ -408,7 +419,7 @@ mod tests {
           Archive  draining  up            3    112.3        0.0  69.7 GB  270.6 GB  15.0
               draining by ann (new disks) since 2026-11-24T08:00:00Z
               is too full: it has reached its high water mark and gets no jobs that write
-        ");
+        "#);
     }
 
     #[test]

@@ -9,30 +9,6 @@ use utoipa::ToSchema;
 
 use super::{ApiError, ErrorShown, Office};
 
-/// The process, and those whose jobs it waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct SuccessionShown {
-    /// Its number in the system.
-    pub pid: u32,
-    /// Its version.
-    pub version: String,
-    /// Whether the program's file has been replaced since it began: a handover starts the new one.
-    pub is_replaced: bool,
-    /// The processes that have handed over and have jobs yet.
-    pub predecessors: Vec<PredecessorShown>,
-}
-
-/// A process that has handed over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PredecessorShown {
-    /// Its number in the system.
-    pub pid: u32,
-    /// Its version.
-    pub version: String,
-    /// The jobs that it has yet.
-    pub jobs: usize,
-}
-
 /// What a handover has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HandoverShown {
@@ -42,24 +18,6 @@ pub struct HandoverShown {
     pub predecessor: u32,
     /// The jobs that it has yet.
     pub jobs: usize,
-}
-
-/// Tells how the process is, and of those that have handed over.
-#[utoipa::path(get, path = "/api/v1/handover", responses((status = 200, body = SuccessionShown)))]
-pub(super) async fn show(State(office): State<Office>) -> Json<SuccessionShown> {
-    let predecessors = office.current.context().peers.predecessors().into_iter();
-    Json(SuccessionShown {
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        is_replaced: office.steering.is_replaced(),
-        predecessors: predecessors
-            .map(|one| PredecessorShown {
-                pid: one.pid,
-                version: one.version,
-                jobs: one.jobs,
-            })
-            .collect(),
-    })
 }
 
 /// Starts the program anew and hands over to it; the answer comes when the new process serves.

@@ -63,6 +63,8 @@ pub struct Desk {
     pub context: Arc<Context>,
     /// What outlives the process.
     pub store: Arc<dyn Store>,
+    /// The process itself.
+    pub steering: Arc<dyn Steering>,
     /// How the process is.
     pub vitals: Arc<dyn Vitals>,
     /// When it started.
@@ -102,6 +104,7 @@ impl FromRef<Office> for Desk {
         Self {
             context: office.current.context(),
             store: Arc::clone(&office.store),
+            steering: Arc::clone(&office.steering),
             vitals: Arc::clone(&office.vitals),
             started: office.started,
         }
@@ -139,7 +142,7 @@ fn described() -> OpenApiRouter<Office> {
         .routes(routes!(traffic::traffic))
         .routes(routes!(config::config))
         .routes(routes!(reload::reload))
-        .routes(routes!(handover::show, handover::hand_over))
+        .routes(routes!(handover::hand_over))
         .routes(routes!(overview::overview))
         .routes(routes!(overview::events))
 }

@@ -64,7 +64,6 @@ fn requests() -> Vec<Operation> {
         ("get", "/api/v1/config", get("/api/v1/config"), None),
         // What succeeds is seen where there is a process.
         ("post", "/api/v1/reload", None, Some((get("/api/v1/reload"), 409))),
-        ("get", "/api/v1/handover", get("/api/v1/handover"), None),
         ("post", "/api/v1/handover", None, Some((get("/api/v1/handover"), 409))),
         ("get", "/api/v1/overview", get("/api/v1/overview"), None),
     ]

@@ -74,24 +74,15 @@ pub(super) async fn overview(State(desk): State<Desk>) -> Json<OverviewShown> {
     Json(shown(&desk))
 }
 
-/// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, `traffic` every
-/// ten seconds. The connection ends now and then; call again.
+/// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, and with `traffic`
+/// every ten seconds, which tells that the connection lives. The connection ends now and then; call again.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
     responses((status = 200, content_type = "text/event-stream", body = OverviewShown)),
 )]
 pub(super) async fn events(State(office): State<Office>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let news = News {
-        office,
-        ticks,
-        looks: 0,
-        told: String::new(),
-        due: Vec::new(),
-    };
-    Sse::new(unfold(news, |mut news| async move {
+    Sse::new(unfold(News::new(office), |mut news| async move {
         let event = news.next().await;
         Some((Ok(event), news))
     }))
@@ -102,11 +93,24 @@ struct News {
     office: Office,
     ticks: Interval,
     looks: u64,
-    told: String,
+    /// Without its clock, which alone is no change.
+    told: Option<OverviewShown>,
     due: Vec<Event>,
 }
 
 impl News {
+    fn new(office: Office) -> Self {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            office,
+            ticks,
+            looks: 0,
+            told: None,
+            due: Vec::new(),
+        }
+    }
+
     async fn next(&mut self) -> Event {
         loop {
             if let Some(event) = self.due.pop() {
@@ -120,16 +124,19 @@ impl News {
     fn look(&mut self) {
         // Another configuration may have come into force.
         let desk = Desk::from_ref(&self.office);
-        if self.looks.is_multiple_of(TRAFFIC_EVERY) {
+        let is_due = self.looks.is_multiple_of(TRAFFIC_EVERY);
+        if is_due {
             let traffic = serde_json::to_string(&traffic::shown(&desk)).unwrap_or_default();
             self.due.push(Event::default().event("traffic").data(traffic));
         }
         self.looks += 1;
-        // The clock in it makes it another every second, which tells that the connection lives.
-        let overview = serde_json::to_string(&shown(&desk)).unwrap_or_default();
-        if overview != self.told {
-            self.due.push(Event::default().event("overview").data(&overview));
-            self.told = overview;
+        let mut overview = shown(&desk);
+        let now = std::mem::take(&mut overview.process.now);
+        if is_due || self.told.as_ref() != Some(&overview) {
+            self.told = Some(overview.clone());
+            overview.process.now = now;
+            let overview = serde_json::to_string(&overview).unwrap_or_default();
+            self.due.push(Event::default().event("overview").data(overview));
         }
     }
 }
@@ -197,4 +204,34 @@ fn placement(
         ended,
     };
     (at, shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Site, facts};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_changed_is_told_and_its_clock_is_no_change() {
+        let site = Site::new();
+        let mut news = News::new(site.office.clone());
+        let mut told = || {
+            news.look();
+            // As after a second in which nothing was done.
+            if let Some(told) = &news.told {
+                assert_eq!(told.process.now, "");
+            }
+            news.due.drain(..).count()
+        };
+        assert_eq!(told(), 2, "the overview and the last hour");
+        assert_eq!(told(), 0, "nothing has changed");
+        let job = site.desk.context.jobs.enter(facts(17));
+        assert_eq!(told(), 1, "a job has come");
+        job.placed_on(StorageName::new("File4").unwrap());
+        assert_eq!(told(), 1, "it has a storage");
+        drop(job);
+        assert_eq!(told(), 1, "it has gone");
+        assert_eq!((5..TRAFFIC_EVERY).map(|_| told()).sum::<usize>(), 0);
+        assert_eq!(told(), 2, "ten looks later");
+    }
 }

@@ -77,6 +77,7 @@ pub(super) const CONFIG: &str = r#"
 "#;
 
 /// A process whose configuration stays what it is.
+#[derive(Debug)]
 struct Unmoved;
 
 impl Steering for Unmoved {
@@ -120,6 +121,7 @@ impl Vitals for Well {
 pub(super) struct Site {
     folder: tempfile::TempDir,
     pub(super) desk: Desk,
+    pub(super) office: Office,
     stop: CancellationToken,
 }
 
@@ -148,6 +150,7 @@ impl Site {
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
             desk: Desk::from_ref(&office),
+            office: office.clone(),
             stop: CancellationToken::new(),
         };
         let socket = AdminSocket::bind(&site.path()).unwrap();
@@ -432,7 +435,7 @@ async fn a_reload_that_is_refused_is_told_in_full() {
     assert_eq!(status, 405);
     let (status, told) = site.ask("POST", "/api/v1/handover", None).await;
     assert_eq!((status, told), (409, json!({"error": "nothing has changed: not now"})));
-    let shown = site.get("/api/v1/handover").await;
+    let shown = site.get("/api/v1/process").await;
     assert_eq!(
         (&shown["is_replaced"], &shown["predecessors"]),
         (&json!(true), &json!([]))

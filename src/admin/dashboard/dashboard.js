@@ -194,7 +194,11 @@ const showOverview = (overview) => {
   const sum = `${counted(process.jobs, "job")}, ${counted(process.sessions, "session")}`;
   text(byId("process"), `${process.version}, ${process.phase}, up ${length(age)}, ${sum}`);
   keep(byId("obstacles"), process.obstacles, (line) => line, () => make("li"), text);
-  keep(byId("remarks"), process.remarks, (line) => line, () => make("li"), text);
+  const replaced = "The program has been replaced since it began: sdgroup handover starts the new one.";
+  const predecessors = process.predecessors.map((one) =>
+    `Process ${one.pid}, version ${one.version}, has handed over and has ${counted(one.jobs, "job")} yet.`);
+  const remarks = [...process.remarks, ...(process.is_replaced ? [replaced] : []), ...predecessors];
+  keep(byId("remarks"), remarks, (line) => line, () => make("li"), text);
   keep(byId("groups"), groups, (group) => group.name, () => copyOf("group-template"), (element, group) =>
     fillGroup(element, group, storages));
   rates = new Map(storages.map((it) => [it.name, [it.to_storage_bytes_per_second, it.from_storage_bytes_per_second]]));
