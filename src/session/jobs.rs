@@ -64,7 +64,28 @@ pub struct Progress {
     /// What was weighed when it was placed, or when it could not be.
     pub explanation: Option<Arc<Explanation>>,
     /// What it waits for, and behind how many others, as it was last told. None when it does not wait.
-    pub waits: Option<(Condition, usize)>,
+    pub waits: Option<Wait>,
+}
+
+/// A wait for a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// What is waited for.
+    pub condition: Condition,
+    /// How many jobs are to be served before it.
+    pub ahead: usize,
+    /// Since when.
+    pub since: Moment,
+}
+
+impl From<&Waiting> for Wait {
+    fn from(waiting: &Waiting) -> Self {
+        Self {
+            condition: waiting.condition,
+            ahead: waiting.ahead,
+            since: now().minus(waiting.waited),
+        }
+    }
 }
 
 /// One job on a control connection.
@@ -121,10 +142,10 @@ impl Job {
     }
 
     /// Notes that it waits.
-    pub(super) fn waits(&self, waiting: &Waiting) {
+    pub fn waits(&self, wait: Wait, explanation: &Arc<Explanation>) {
         let mut progress = self.lock();
-        progress.explanation = Some(Arc::clone(&waiting.explanation));
-        progress.waits = Some((waiting.condition, waiting.ahead));
+        progress.explanation = Some(Arc::clone(explanation));
+        progress.waits = Some(wait);
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {

@@ -35,7 +35,7 @@ pub use context::{Admission, Context, Current};
 pub use front::serve;
 pub use health::probed;
 pub use identity::{Identities, Lineage};
-pub use jobs::{Job, JobFacts, Jobs, LiveJob, Progress, Stop};
+pub use jobs::{Job, JobFacts, Jobs, LiveJob, Progress, Stop, Wait};
 pub use listed::{Ends, Listed, ListedSession, SessionFacts, Sessions};
 pub use recent::{EndedJob, FailedOver};
 pub use sharing::{follow, remark};

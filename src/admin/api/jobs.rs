@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::Desk;
 use super::explanation::ExplanationShown;
 use crate::group::Condition;
-use crate::session::{EndedJob, Job, JobFacts};
+use crate::session::{EndedJob, Job, JobFacts, Wait};
 use crate::types::Moment;
 
 /// All of them.
@@ -69,6 +69,8 @@ pub struct RunningShown {
 /// A wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitShown {
+    /// Since when.
+    pub since: String,
     /// `busy`: storages are well and have enough to do. `down`: none is well.
     pub cause: String,
     /// How many jobs were to be served before it when that was last told.
@@ -148,15 +150,20 @@ pub(super) fn brief(job: &Job) -> RunningShown {
         placed: progress.placed.map(Moment::rfc3339),
         to_storage_bytes,
         from_storage_bytes,
-        waits: progress.waits.map(|(condition, ahead)| WaitShown {
-            cause: match condition {
-                Condition::Busy => "busy",
-                Condition::Down => "down",
-            }
-            .to_owned(),
-            ahead,
-        }),
+        waits: progress.waits.map(wait),
         explanation: None,
+    }
+}
+
+pub(super) fn wait(wait: Wait) -> WaitShown {
+    WaitShown {
+        since: wait.since.rfc3339(),
+        cause: match wait.condition {
+            Condition::Busy => "busy",
+            Condition::Down => "down",
+        }
+        .to_owned(),
+        ahead: wait.ahead,
     }
 }
 

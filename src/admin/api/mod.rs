@@ -16,6 +16,7 @@ pub mod jobs;
 mod openapi_tests;
 pub mod overview;
 pub mod process;
+pub mod queue;
 pub mod reload;
 pub mod sessions;
 pub mod storages;
@@ -134,6 +135,7 @@ fn described() -> OpenApiRouter<Office> {
         .routes(routes!(storages::one))
         .routes(routes!(storages::decide))
         .routes(routes!(jobs::all))
+        .routes(routes!(queue::all))
         .routes(routes!(explain::explain))
         .routes(routes!(failovers::all))
         .routes(routes!(sessions::all))

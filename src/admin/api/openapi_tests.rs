@@ -40,6 +40,7 @@ fn requests() -> Vec<Operation> {
             )),
         ),
         ("get", "/api/v1/jobs", get("/api/v1/jobs"), None),
+        ("get", "/api/v1/queue", get("/api/v1/queue"), None),
         (
             "post",
             "/api/v1/explain",

@@ -13,10 +13,10 @@ use crate::admin::server::{Bounds, serve};
 use crate::admin::socket::AdminSocket;
 use crate::admin::{NotReloaded, Outcome, Reloaded};
 use crate::config::{self, MachineSecrets};
-use crate::group::{Access, Cause, Directory, Origin, PlacementRequest, Tried};
+use crate::group::{Access, Cause, Condition, Directory, Explanation, Origin, PlacementRequest, Tried};
 use crate::relay::PipePool;
 use crate::session::history::Recorder;
-use crate::session::{JobFacts, States};
+use crate::session::{JobFacts, States, Wait};
 use crate::store::{JobRecord, Keep, MemoryStore};
 use crate::types::{
     Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobStatus,
@@ -424,6 +424,33 @@ async fn jobs_are_listed_with_their_reasons() {
         (&json!("backup"), &json!("2026-11-23T00:20:37Z"))
     );
     assert_eq!(jobs["recent"], json!([]));
+}
+
+#[tokio::test]
+async fn the_queue_is_told_in_its_order() {
+    let site = Site::new();
+    let context = &site.desk.context;
+    let explanation = Arc::new(Explanation::default());
+    let jobs: Vec<_> = [17, 18, 19].map(|id| context.jobs.enter(facts(id))).into();
+    for (job, ahead) in jobs.iter().zip([1, 0]) {
+        let wait = Wait {
+            condition: Condition::Busy,
+            ahead,
+            since: Moment(1_795_393_237),
+        };
+        job.waits(wait, &explanation);
+    }
+    let queue = site.get("/api/v1/queue").await;
+    let ids: Vec<&Value> = queue.as_array().unwrap().iter().map(|job| &job["job_id"]).collect();
+    assert_eq!(ids, [&json!(18), &json!(17)], "the third does not wait");
+    let first = &queue[0];
+    assert_eq!(
+        (&first["group"], &first["cause"], &first["since"]),
+        (&json!("Files"), &json!("busy"), &json!("2026-11-23T00:20:37Z"))
+    );
+    assert_eq!(first["reason"], explanation.objections());
+    let all = site.get("/api/v1/jobs").await;
+    assert_eq!(all["running"][0]["waits"]["ahead"], 1);
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ impl<'a> Search<'a> {
                 limit: waiting.at_most,
             }
             .emit();
-            live.waits(waiting);
+            live.waits(waiting.into(), &waiting.explanation);
             // Nobody listens any more when the wait is over already.
             let _ = told.send(waiting.to_string());
         };
