@@ -14,10 +14,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use sdgroup::config::model::PolicyName;
 use sdgroup::config::{self, MachineSecrets};
-use sdgroup::group::{Access, Directory, Group, Origin, Placement, PlacementRequest, Probed, Tried};
-use sdgroup::types::{
-    Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, Space,
-};
+use sdgroup::group::{Directory, Group, Placement, PlacementRequest, Probed, Tried};
+use sdgroup::types::{Bytes, ClientName, DirectorName, FileSetName, GroupName, JobId, JobName, JobResourceName, Space};
 
 fn directory(members: usize, policy: PolicyName) -> Arc<Directory> {
     let mut text = String::from(
@@ -45,16 +43,14 @@ fn directory(members: usize, policy: PolicyName) -> Arc<Directory> {
 
 fn request() -> PlacementRequest {
     PlacementRequest {
-        director: DirectorName::new("dir").unwrap(),
-        job: JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap(),
         job_id: JobId(1),
-        job_resource: JobResourceName::new("Nightly").unwrap(),
-        client: ClientName::new("client").unwrap(),
-        job_type: JobType::Backup,
-        level: JobLevel::Full,
-        fileset: FileSetName::new("All").unwrap(),
-        access: Access::Write,
-        origin: Origin::New,
+        ..PlacementRequest::new(
+            DirectorName::new("dir").unwrap(),
+            JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap(),
+            JobResourceName::new("Nightly").unwrap(),
+            ClientName::new("client").unwrap(),
+            FileSetName::new("All").unwrap(),
+        )
     }
 }
 

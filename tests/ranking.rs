@@ -6,8 +6,8 @@ use std::alloc::System;
 
 use sdgroup::config::model::{PolicyName, Threshold};
 use sdgroup::group::policy::{Candidate, Dice, Settings, hash_of, policy};
-use sdgroup::group::{Access, Origin, Pace, PlacementRequest};
-use sdgroup::types::{ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType};
+use sdgroup::group::{Pace, PlacementRequest};
+use sdgroup::types::{ClientName, DirectorName, FileSetName, JobId, JobName, JobResourceName};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -15,16 +15,14 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn request() -> PlacementRequest {
     PlacementRequest {
-        director: DirectorName::new("dir").unwrap(),
-        job: JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap(),
         job_id: JobId(1),
-        job_resource: JobResourceName::new("Nightly").unwrap(),
-        client: ClientName::new("client").unwrap(),
-        job_type: JobType::Backup,
-        level: JobLevel::Full,
-        fileset: FileSetName::new("All").unwrap(),
-        access: Access::Write,
-        origin: Origin::New,
+        ..PlacementRequest::new(
+            DirectorName::new("dir").unwrap(),
+            JobName::new("Nightly.2026-11-23_00.20.37_03").unwrap(),
+            JobResourceName::new("Nightly").unwrap(),
+            ClientName::new("client").unwrap(),
+            FileSetName::new("All").unwrap(),
+        )
     }
 }
 

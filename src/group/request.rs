@@ -53,6 +53,31 @@ pub struct PlacementRequest {
     pub origin: Origin,
 }
 
+impl PlacementRequest {
+    /// The request of a full backup that is run for the first time; what is otherwise is to be set.
+    #[must_use]
+    pub fn new(
+        director: DirectorName,
+        job: JobName,
+        job_resource: JobResourceName,
+        client: ClientName,
+        fileset: FileSetName,
+    ) -> Self {
+        Self {
+            director,
+            job,
+            job_id: JobId(0),
+            job_resource,
+            client,
+            job_type: JobType::Backup,
+            level: JobLevel::Full,
+            fileset,
+            access: Access::Write,
+            origin: Origin::New,
+        }
+    }
+}
+
 /// What trying a storage has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trial {

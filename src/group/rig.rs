@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{self, Model, PolicyName};
 use crate::types::{
-    ClientName, DirectorName, FileSetName, GroupName, JobId, JobLevel, JobName, JobResourceName, JobType, Secret,
-    StorageName,
+    ClientName, DirectorName, FileSetName, GroupName, JobId, JobName, JobResourceName, Secret, StorageName,
 };
 
 use super::directory::Directory;
@@ -15,7 +14,7 @@ use super::ejection::{Cause, EjectionRule};
 use super::health::{Layer, ProbeFailure, RiseAndFall};
 use super::live::Gauges;
 use super::member::{Member, MemberId};
-use super::request::{Access, Origin, PlacementRequest};
+use super::request::PlacementRequest;
 use super::state::{Decision, State};
 
 /// Three storages with two places each, in one group.
@@ -128,16 +127,14 @@ pub(crate) fn directory() -> Arc<Directory> {
 
 pub(crate) fn request(director: &str, job_id: u32) -> PlacementRequest {
     PlacementRequest {
-        director: DirectorName::new(director).expect("a name"),
-        job: JobName::new(&format!("Nightly.2026-11-23_00.20.37_{job_id:02}")).expect("a name"),
         job_id: JobId(job_id),
-        job_resource: JobResourceName::new("Nightly").expect("a name"),
-        client: ClientName::new("client").expect("a name"),
-        job_type: JobType::Backup,
-        level: JobLevel::Full,
-        fileset: FileSetName::new("All").expect("a name"),
-        access: Access::Write,
-        origin: Origin::New,
+        ..PlacementRequest::new(
+            DirectorName::new(director).expect("a name"),
+            JobName::new(&format!("Nightly.2026-11-23_00.20.37_{job_id:02}")).expect("a name"),
+            JobResourceName::new("Nightly").expect("a name"),
+            ClientName::new("client").expect("a name"),
+            FileSetName::new("All").expect("a name"),
+        )
     }
 }
 

@@ -325,8 +325,8 @@ mod tests {
 
     use super::*;
     use crate::config::{self, MachineSecrets};
-    use crate::group::{Access, Directory, Origin, PlacementRequest, Tried};
-    use crate::types::{FileSetName, JobLevel, JobResourceName, JobType};
+    use crate::group::{Directory, PlacementRequest, Tried};
+    use crate::types::{FileSetName, JobResourceName};
 
     const CONFIG: &str = r#"
         [[Listen]]
@@ -345,16 +345,14 @@ mod tests {
 
     fn request() -> PlacementRequest {
         PlacementRequest {
-            director: DirectorName::new("lab-dir").unwrap(),
-            job: JobName::new("Docs.2026-11-24_09.00.00_03").unwrap(),
             job_id: JobId(3),
-            job_resource: JobResourceName::new("Docs").unwrap(),
-            client: ClientName::new("lab-fd").unwrap(),
-            job_type: JobType::Backup,
-            level: JobLevel::Full,
-            fileset: FileSetName::new("Docs").unwrap(),
-            access: Access::Write,
-            origin: Origin::New,
+            ..PlacementRequest::new(
+                DirectorName::new("lab-dir").unwrap(),
+                JobName::new("Docs.2026-11-24_09.00.00_03").unwrap(),
+                JobResourceName::new("Docs").unwrap(),
+                ClientName::new("lab-fd").unwrap(),
+                FileSetName::new("Docs").unwrap(),
+            )
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{self, Model, PolicyName};
 use crate::group::{
-    Access, Asked, Cause, Directory, Group, Layer, Looked, Origin, PastJob, Placement, PlacementRequest, ProbeFailure,
-    Probed, Queued, Slot, StorageLive, Trial, Tried,
+    Asked, Cause, Directory, Group, Layer, Looked, PastJob, Placement, PlacementRequest, ProbeFailure, Probed, Queued,
+    Slot, StorageLive, Trial, Tried,
 };
 use crate::types::{Bytes, GroupName, JobId, JobName, Moment, NameError, Space};
 
@@ -407,16 +407,16 @@ impl Engine<'_> {
 
     fn request(&self, job: &Job, number: usize) -> PlacementRequest {
         PlacementRequest {
-            director: job.director.clone(),
-            job: self.name.clone(),
             job_id: JobId(u32::try_from(number).unwrap_or(u32::MAX)),
-            job_resource: job.resource.clone(),
-            client: job.client.clone(),
             job_type: job.job_type,
             level: job.level,
-            fileset: job.fileset.clone(),
-            access: Access::Write,
-            origin: Origin::New,
+            ..PlacementRequest::new(
+                job.director.clone(),
+                self.name.clone(),
+                job.resource.clone(),
+                job.client.clone(),
+                job.fileset.clone(),
+            )
         }
     }
 

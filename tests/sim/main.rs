@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use sdgroup::group::policy::Dice;
 use sdgroup::group::{
-    Availability, Cause, Decision, Directory, Group, Layer, Origin, PastJob, Placement, PlacementRequest, ProbeFailure,
-    Probed, Refused, RefusedReason, State, StorageView, Tried,
+    Availability, Cause, Decision, Directory, Group, Layer, PastJob, Placement, PlacementRequest, ProbeFailure, Probed,
+    Refused, RefusedReason, State, StorageView, Tried,
 };
 use sdgroup::types::{
     Bytes, ClientName, DirectorName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, Moment, Space,
@@ -526,16 +526,17 @@ impl Sim {
 
 fn request(kind: Kind, number: u32) -> PlacementRequest {
     PlacementRequest {
-        director: DirectorName::new(DIRECTORS[kind.director]).unwrap(),
-        job: JobName::new(&format!("Job.2026-11-23_00.20.37_{number:02}")).unwrap(),
         job_id: JobId(number),
-        job_resource: JobResourceName::new(JOBS[kind.job]).unwrap(),
-        client: ClientName::new("client").unwrap(),
         job_type: if kind.reads { JobType::Restore } else { JobType::Backup },
         level: kind.level(),
-        fileset: FileSetName::new("All").unwrap(),
         access: kind.access(),
-        origin: Origin::New,
+        ..PlacementRequest::new(
+            DirectorName::new(DIRECTORS[kind.director]).unwrap(),
+            JobName::new(&format!("Job.2026-11-23_00.20.37_{number:02}")).unwrap(),
+            JobResourceName::new(JOBS[kind.job]).unwrap(),
+            ClientName::new("client").unwrap(),
+            FileSetName::new("All").unwrap(),
+        )
     }
 }
 

@@ -13,7 +13,7 @@ use crate::admin::server::{Bounds, serve};
 use crate::admin::socket::AdminSocket;
 use crate::admin::{NotReloaded, Outcome, Reloaded};
 use crate::config::{self, MachineSecrets};
-use crate::group::{Access, Cause, Condition, Directory, Explanation, Origin, PlacementRequest, Tried};
+use crate::group::{Cause, Condition, Directory, Explanation, PlacementRequest, Tried};
 use crate::relay::PipePool;
 use crate::session::history::Recorder;
 use crate::session::{JobFacts, States, Wait};
@@ -401,16 +401,14 @@ async fn jobs_are_listed_with_their_reasons() {
     let live = context.jobs.enter(facts(17));
     let group = context.directory.groups()[0].clone();
     let request = PlacementRequest {
-        director: live.facts.director.clone(),
-        job: live.facts.name.clone(),
         job_id: live.facts.id,
-        job_resource: live.facts.resource.clone(),
-        client: live.facts.client.clone(),
-        job_type: JobType::Backup,
-        level: JobLevel::Full,
-        fileset: FileSetName::new("All").unwrap(),
-        access: Access::Write,
-        origin: Origin::New,
+        ..PlacementRequest::new(
+            live.facts.director.clone(),
+            live.facts.name.clone(),
+            live.facts.resource.clone(),
+            live.facts.client.clone(),
+            FileSetName::new("All").unwrap(),
+        )
     };
     let jobs = site.get("/api/v1/jobs").await;
     assert_eq!(jobs["running"][0]["storage"], Value::Null);

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::call;
 use crate::config::model;
-use crate::group::{Access, Origin, PlacementRequest, Slot, Trial, Tried};
+use crate::group::{PlacementRequest, Slot, Trial, Tried};
 use crate::session::director::Caller;
 use crate::session::storage::StorageLink;
 use crate::types::{
-    ClientName, DeviceName, FileSetName, JobId, JobLevel, JobName, JobResourceName, JobType, NameError, StorageName,
+    ClientName, DeviceName, FileSetName, JobLevel, JobName, JobResourceName, JobType, NameError, StorageName,
     VolumeName,
 };
 use crate::volumes::{Claim, Place};
@@ -108,16 +108,15 @@ pub(super) async fn for_label(caller: &Caller, volume: &VolumeName) -> Result<Ho
 /// What the policy is asked.
 fn request(caller: &Caller, volume: &VolumeName) -> Result<PlacementRequest, NameError> {
     Ok(PlacementRequest {
-        director: caller.name.clone(),
-        job: JobName::new(volume.as_str())?,
-        job_id: JobId(0),
-        job_resource: JobResourceName::new("-Console-")?,
-        client: ClientName::new("**Dummy**")?,
         job_type: JobType::Console,
         level: JobLevel::None,
-        fileset: FileSetName::new("**Dummy**")?,
-        access: Access::Write,
-        origin: Origin::New,
+        ..PlacementRequest::new(
+            caller.name.clone(),
+            JobName::new(volume.as_str())?,
+            JobResourceName::new("-Console-")?,
+            ClientName::new("**Dummy**")?,
+            FileSetName::new("**Dummy**")?,
+        )
     })
 }
 

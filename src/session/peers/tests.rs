@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::{self, MachineSecrets};
-use crate::group::{Access, Directory, Origin, PlacementRequest, Tried};
+use crate::group::{Directory, PlacementRequest, Tried};
 use crate::relay::PipePool;
 use crate::session::history::Recorder;
 use crate::session::routes::{Far, Route};
@@ -83,18 +83,13 @@ fn record(number: u32, storage: &str) -> JobRecord {
 /// Where the next run goes: to the storage that had one the longest ago.
 fn next_goes_to(context: &Context) -> String {
     let record = record(9, "File4");
-    let request = PlacementRequest {
-        director: record.director,
-        job: record.job,
-        job_id: record.job_id,
-        job_resource: record.resource,
-        client: record.client,
-        job_type: record.job_type,
-        level: record.level,
-        fileset: record.fileset,
-        access: Access::Write,
-        origin: Origin::New,
-    };
+    let request = PlacementRequest::new(
+        record.director,
+        record.job,
+        record.resource,
+        record.client,
+        record.fileset,
+    );
     let group = context.directory.group(&record.group).unwrap();
     let placed = context.directory.place(&group, &request, &Tried::new(), Instant::now());
     placed.unwrap().storage.name.to_string()
