@@ -87,7 +87,7 @@ impl Table {
         while let Some(first) = self.first_of(&nexts, &lines) {
             let next = nexts.swap_remove(first);
             let granted = self.grant(&mut lines, next, now);
-            // What another group has taken meanwhile, this one has not: its next job is another.
+            // Where another group has taken the place meanwhile, the next job of this one is another.
             let again = self.next_of(next.line, &lines, now);
             nexts.extend(again.filter(|again| granted || again.number != next.number));
         }

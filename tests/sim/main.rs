@@ -1,7 +1,7 @@
 //! Placement under hardship, by seed: jobs come, fail, are retried, cancelled and abandoned; storages go down, are
-//! ejected, drained, sealed for a while, fill up and come back; the configuration is reloaded; time passes. After every step a shadow, which counts for
-//! itself and knows the rules in words of its own, is held against the directory. `SDGROUP_SIM_SEED=<n>` replays the one
-//! seed that a failure prints.
+//! ejected, drained, sealed for a while, fill up and come back; other configurations come into force; time passes. After
+//! every step a shadow, which counts for itself and knows the rules in words of its own, is held against the directory.
+//! `SDGROUP_SIM_SEED=<n>` replays the one seed that a failure prints.
 
 // A test that cannot go on says so.
 #![allow(

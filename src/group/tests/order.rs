@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Two groups of the same storages, the second without rules: in the first, Urgent goes first and Pinned to File6 only.
+/// Two groups of the same storages with a place each. In the first, Urgent and Pinned go first, Pinned to File6 only; all jobs
+/// of the second come after those, and before the others of the first.
 fn two_groups() -> Model {
     model(PolicyName::ListedOrder, |model| {
         let mut second = (*model.groups[0]).clone();
