@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ const MOST_TOLD: usize = 100_000;
 
 /// The time of day.
 pub(super) fn now() -> Moment {
-    Moment::of(SystemTime::now())
+    Moment::now()
 }
 
 /// What placement learns of a job that has ended.

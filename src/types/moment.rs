@@ -41,6 +41,12 @@ impl Moment {
         text.replacen(' ', "T", 1).replacen(" UTC", "Z", 1)
     }
 
+    /// The time of day.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::of(SystemTime::now())
+    }
+
     /// Of a clock.
     #[must_use]
     pub fn of(clock: SystemTime) -> Self {

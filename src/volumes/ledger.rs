@@ -9,11 +9,10 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::guard::Place;
 use crate::store::{Entry, Recorded, Source, Store, StoreError, VolumeRecord, Weight};
-use crate::types::{JobName, MediaType, PoolName, StorageName, VolumeName};
+use crate::types::{JobName, MediaType, Moment, PoolName, StorageName, VolumeName};
 use crate::wire::catalog::UpdateMedia;
 
 /// Which storage holds a volume. Cheap to clone; all clones share the claims.
@@ -213,7 +212,7 @@ impl Ledger {
             },
             media_type: sighting.media_type,
             pool: sighting.pool,
-            at: now(),
+            at: Moment::now().0,
             by: sighting.job.map(|job| job.as_str().to_owned()),
         };
         // One entry, one answer; a store that gave none has not recorded it.
@@ -283,15 +282,9 @@ fn entry(assignment: Assignment, source: Source, weight: Weight, by: &str) -> En
         weight,
         media_type: assignment.media_type,
         pool: assignment.pool,
-        at: now(),
+        at: Moment::now().0,
         by: Some(by.to_owned()),
     }
-}
-
-/// Seconds of Unix time.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[derive(Debug, Default)]

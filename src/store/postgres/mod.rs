@@ -13,7 +13,7 @@ pub(super) use claims::Claims;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::Client;
@@ -237,7 +237,7 @@ impl Store for PostgresStore {
     }
 
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>> {
-        self.forget_at(volume, Moment::of(SystemTime::now()).0)
+        self.forget_at(volume, Moment::now().0)
     }
 
     fn add_jobs(&self, jobs: Vec<JobRecord>, keep: Keep) -> Answer<()> {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,7 @@ impl Follower {
     ) -> Self {
         let view = watch::Sender::new(StoreView {
             trouble: Some("nobody has been there yet".to_owned()),
-            since: now(),
+            since: Moment::now(),
             unsent: 0,
         });
         Self {
@@ -175,7 +175,7 @@ impl Follower {
             self.local.adopt(batch.to_vec()).await?;
         }
         self.facts_from = next;
-        self.local.mark_jobs(now().0.saturating_sub(TOLD_AGAIN)).await?;
+        self.local.mark_jobs(Moment::now().0.saturating_sub(TOLD_AGAIN)).await?;
         let last = self.local.last_end().await?;
         self.jobs_from = 0;
         self.take_jobs(database, last.unwrap_or_default().saturating_sub(TOLD_AGAIN))
@@ -266,14 +266,10 @@ impl Follower {
             let turned = view.trouble.is_some() != trouble.is_some();
             let changed = turned || view.trouble != trouble || view.unsent != unsent;
             if turned {
-                view.since = now();
+                view.since = Moment::now();
             }
             (view.trouble, view.unsent) = (trouble, unsent);
             changed
         });
     }
-}
-
-fn now() -> Moment {
-    Moment::of(SystemTime::now())
 }

@@ -8,7 +8,7 @@ mod follower;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -163,7 +163,7 @@ impl Store for SharedStore {
         Box::pin(async move {
             let forgotten = forgotten.await?;
             let Some(database) = database else { return Ok(forgotten) };
-            let at = Moment::of(SystemTime::now()).0;
+            let at = Moment::now().0;
             let Ok(known) = database.forget_at(volume.clone(), at).await else {
                 behind.notify_one();
                 return Ok(forgotten);
