@@ -60,8 +60,6 @@ pub struct DirectorStorage {
     pub device: String,
     /// The media type that they ask for.
     pub media_type: String,
-    /// Whether that is an Autochanger.
-    pub autochanger: bool,
     /// How many jobs it may have.
     pub maximum_jobs: u32,
     /// TLS keys of `[[Storage]]` and their values, as TOML.
@@ -116,8 +114,6 @@ impl DirectorFile {
 fn storage(resource: &Resource, file: &Path) -> Result<DirectorStorage, ReadError> {
     let name = resource.name(file)?;
     let either = |one: &str, other: &str| resource.text(other).map_or_else(|| resource.required(one, file), Ok);
-    // JSON has the name of the resource itself here.
-    let autochanger = resource.text("autochanger").is_some() && resource.flag("autochanger") != Some(false);
     Ok(DirectorStorage {
         name: StorageName::new(name).map_err(|error| unfit(file, format!("the Storage \"{name}\": {error}")))?,
         address: either("address", "sdaddress")?.to_owned(),
@@ -129,7 +125,6 @@ fn storage(resource: &Resource, file: &Path) -> Result<DirectorStorage, ReadErro
             .map_or_else(|| resource.required("device", file), |it| Ok(it))?
             .to_owned(),
         media_type: resource.required("mediatype", file)?.to_owned(),
-        autochanger,
         maximum_jobs: resource
             .whole("maximumconcurrentjobs", file)?
             .unwrap_or(JOBS_OF_STORAGE),
