@@ -668,17 +668,25 @@ mod any_text {
 
     use super::*;
 
+    fn is_refused_with_places_inside_of_it(text: &str) {
+        let problems = compiled(text).expect_err("nothing complete is generated");
+        assert!(problems.iter().any(Problem::is_error));
+        for place in problems.iter().filter_map(|problem| problem.place.as_ref()) {
+            assert!(place.line <= text.lines().count().max(1) + 1);
+        }
+    }
+
+    #[test]
+    fn an_empty_table_is_refused() {
+        is_refused_with_places_inside_of_it("[Group]");
+    }
+
     proptest! {
         #[test]
-        fn is_compiled_or_refused_with_places_inside_of_it(
+        fn is_refused(
             lines in proptest::collection::vec("(\\[\\[?(Storage|Group|Sdgroup)\\]\\]?|(Name|Weight|Password) ?=? ?[\"'a-z0-9\\[{]{0,6}|\\PC{0,10})", 0..8),
         ) {
-            let text = lines.join("\n");
-            let problems = compiled(&text).expect_err("nothing complete is generated");
-            prop_assert!(problems.iter().any(Problem::is_error));
-            for place in problems.iter().filter_map(|problem| problem.place.as_ref()) {
-                prop_assert!(place.line <= text.lines().count().max(1) + 1);
-            }
+            is_refused_with_places_inside_of_it(&lines.join("\n"));
         }
     }
 }
