@@ -1,55 +1,17 @@
 //! One process hands over to the next while jobs run in it.
 
-use std::sync::Arc;
-
 use rustix::process::Signal;
 use sdgroup::types::{JobId, JobStatus};
 use tokio::task::JoinHandle;
 
+use crate::harness::apart::Apart;
 use crate::harness::binary::Binary;
 use crate::harness::bytes_of_jobs::{Amount, Record, files};
 use crate::harness::running::{Running, back_up, refusal};
-use crate::harness::site::{NAMES, OTHER_DIRECTOR, POOL, Plot, catalog, director_at, storages};
+use crate::harness::site::{NAMES, OTHER_DIRECTOR, POOL, Plot, catalog, director_at};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client;
 use crate::peers::director::{Director, Plan, Report};
-use crate::peers::storage::Storage;
-
-struct Place {
-    storages: Vec<Arc<Storage>>,
-    binary: Binary,
-    director: Director,
-}
-
-async fn place(plot: Plot) -> Place {
-    let storages = storages(&plot).await;
-    let addresses: Vec<_> = storages.iter().map(|storage| storage.address).collect();
-    let binary = Binary::start(&plot, &addresses).await;
-    let director = director_at(binary.address(), catalog());
-    Place {
-        storages,
-        binary,
-        director,
-    }
-}
-
-impl Place {
-    async fn restored(&self, report: &Report) -> Vec<Record> {
-        let (plan, wanted) = (Plan::restore(POOL), [report.id]);
-        let (told, back) = soon("a restore", self.director.restore(&plan, &wanted)).await.unwrap();
-        back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told))
-    }
-
-    async fn assert_clean(&self) {
-        for storage in &self.storages {
-            until_true("the storages to be without jobs", || storage.jobs() == 0).await;
-            assert_eq!((storage.strangers().len(), storage.missing().len()), (0, 0));
-            assert_eq!(storage.broken_rules(), [""; 0]);
-            assert_eq!(storage.wrong_keys(), 0);
-        }
-        assert_eq!(self.director.catalog.refused(), [""; 0]);
-    }
-}
 
 /// A job that is placed, and whose Client has not called yet.
 struct Late {
@@ -83,7 +45,7 @@ async fn what_a_predecessor_runs_is_found_counted_and_canceled_through_its_succe
         group: "BusyWait = \"20 seconds\"",
         ..Plot::listed()
     };
-    let mut place = place(plot).await;
+    let mut place = Apart::start(plot).await;
     let running = Running::start(&place.director, "Runs on").await;
     let late = Late::begin(&place.director, "Late Client").await;
     let canceled = Running::start(&place.director, "Canceled").await;
@@ -108,7 +70,7 @@ async fn what_a_predecessor_runs_is_found_counted_and_canceled_through_its_succe
     let (late, records) = late.finish(7).await;
     assert_eq!(place.storages[0].written_by(&late.name), records);
     place.director.record(&late, &records);
-    assert_eq!(place.restored(&late).await, records);
+    assert_eq!(place.restore(&late).await, records);
     let (report, records) = running.finish().await;
     assert_eq!(place.storages[0].written_by(&report.name), records);
     assert!(place.binary.ended().await.success(), "{}", place.binary.log());
@@ -124,7 +86,7 @@ async fn what_a_predecessor_runs_is_found_counted_and_canceled_through_its_succe
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_its_predecessor_runs_may_begin_anew_in_the_successor_and_no_other_of_its_name() {
-    let mut place = place(Plot::listed()).await;
+    let mut place = Apart::start(Plot::listed()).await;
     let running = Running::start(&place.director, "Again").await;
     place.binary.hand_over();
     place.binary.until_metric("sdgroup_predecessor_jobs", "1").await;
@@ -159,7 +121,7 @@ async fn a_job_that_waits_in_the_predecessor_gets_the_place_that_is_left_in_eith
         group: "BusyWait = \"20 seconds\"",
         ..Plot::listed()
     };
-    let mut place = place(plot).await;
+    let mut place = Apart::start(plot).await;
     let mut full = Vec::new();
     for name in NAMES {
         full.push(Running::start(&place.director, name).await);
@@ -188,14 +150,14 @@ async fn a_job_that_waits_in_the_predecessor_gets_the_place_that_is_left_in_eith
     }
     for (report, records) in &done {
         place.director.record(report, records);
-        assert_eq!(place.restored(report).await, *records);
+        assert_eq!(place.restore(report).await, *records);
     }
     place.assert_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_successor_waits_for_its_predecessors() {
-    let mut place = place(Plot::listed()).await;
+    let mut place = Apart::start(Plot::listed()).await;
     let running = Running::start(&place.director, "Runs on").await;
     place.binary.hand_over();
     place.binary.until_metric("sdgroup_predecessors", "1").await;
@@ -232,7 +194,7 @@ async fn what_is_decided_while_a_successor_starts_or_by_others_is_in_force_in_it
         probe: "Interval = \"1 hour\"\nTimeout = \"3 seconds\"",
         ..Plot::listed()
     };
-    let mut place = place(plot).await;
+    let mut place = Apart::start(plot).await;
     // The successor waits for all storages to be asked, and so for one that is silent.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let [was, is] =
@@ -320,7 +282,7 @@ async fn five_handovers_in_a_row_in_the_middle_of_500_jobs_lose_none() {
         process: "LoginTimeout = \"30 seconds\"\nFirstPacketTimeout = \"30 seconds\"\nRouteWait = \"30 seconds\"",
         ..Plot::default()
     };
-    let mut place = place(plot).await;
+    let mut place = Apart::start(plot).await;
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         rounds.push(Round::begin(&place.director, round, JOBS).await);
@@ -339,11 +301,38 @@ async fn five_handovers_in_a_row_in_the_middle_of_500_jobs_lose_none() {
     assert!(place.binary.ended().await.success(), "{}", place.binary.log());
     place.binary.until_metric("sdgroup_predecessors", "0").await;
     for (report, records) in &done {
-        assert_eq!(place.restored(report).await, *records, "{}", report.name);
+        assert_eq!(place.restore(report).await, *records, "{}", report.name);
     }
     for name in NAMES {
         let series = format!("sdgroup_storage_jobs{{storage=\"{name}\"}}");
         place.binary.until_metric(&series, "0").await;
     }
+    place.assert_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_hands_over_once_the_program_has_been_replaced_and_goes_on_when_that_cannot_start() {
+    let mut place = Apart::start(Plot::listed()).await;
+    place.binary.install().await;
+    let running = Running::start(&place.director, "Runs on").await;
+    let said = place.binary.command(&["reload", "--upgrade"]).unwrap();
+    assert!(said.starts_with("reloaded"), "{said}");
+
+    place.binary.replace_program("/bin/false");
+    let said = place.binary.command(&["reload", "--upgrade"]).unwrap_err();
+    assert!(said.contains("its log tells why"), "{said}");
+    let (report, records) = place.back_up("By the one before").await;
+    assert_eq!(place.restore(&report).await, records);
+
+    place.binary.replace_program(env!("CARGO_BIN_EXE_sdgroup"));
+    place.binary.upgrade();
+    place.binary.until_metric("sdgroup_predecessor_jobs", "1").await;
+    let (report, records) = place.back_up("By the new one").await;
+    assert_eq!(place.restore(&report).await, records);
+    let (report, records) = running.finish().await;
+    assert_eq!(place.storages[0].written_by(&report.name), records);
+    assert!(place.binary.ended().await.success(), "{}", place.binary.log());
+    let said = place.binary.command(&["reload", "--upgrade"]).unwrap();
+    assert!(said.starts_with("reloaded"), "{said}");
     place.assert_clean().await;
 }

@@ -1,72 +1,27 @@
 //! The process with jobs in it: signals, its end, its next start, its probes.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use rustix::process::Signal;
 use sdgroup::types::JobStatus;
 
-use crate::harness::binary::Binary;
-use crate::harness::bytes_of_jobs::{Amount, Record, files};
+use crate::harness::apart::Apart;
+use crate::harness::bytes_of_jobs::{Amount, files};
 use crate::harness::running::{Running, refusal};
-use crate::harness::site::{POOL, Plot, catalog, director_at, storages};
+use crate::harness::site::{POOL, Plot};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client;
-use crate::peers::director::{Director, Plan, Report};
-use crate::peers::storage::Storage;
+use crate::peers::director::Plan;
 
-struct Place {
-    storages: Vec<Arc<Storage>>,
-    binary: Binary,
-    director: Director,
-}
-
-impl Place {
-    async fn with(plot: Plot) -> Self {
-        Self::within(plot, None).await
-    }
-
-    /// Where sdgroup may have so many descriptors.
-    async fn within(plot: Plot, descriptors: Option<u32>) -> Self {
-        let storages = storages(&plot).await;
-        let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
-        let binary = Binary::start_with(&plot, &addresses, descriptors).await;
-        let director = director_at(binary.address(), catalog());
-        Self {
-            storages,
-            binary,
-            director,
-        }
-    }
-
-    async fn new() -> Self {
-        let plot = Plot {
-            policy: "ListedOrder",
-            group: "LoginTimeout = \"10 seconds\"\nDownWait = \"1 second\"",
-            ..Plot::default()
-        };
-        Self::with(plot).await
-    }
-
-    async fn back_up(&self, name: &str) -> (Report, Vec<Record>) {
-        let records = files(name.len() as u64, Amount::SMALL);
-        let plan = Plan::backup(name, POOL);
-        let (report, client) = soon("a backup", self.director.back_up(&plan, &records)).await.unwrap();
-        client.unwrap_or_else(|error| panic!("{error}: {:?}", report.told));
-        assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
-        (report, records)
-    }
-
-    async fn restore(&self, report: &Report) -> Vec<Record> {
-        let (plan, wanted) = (Plan::restore(POOL), [report.id]);
-        let (told, back) = soon("a restore", self.director.restore(&plan, &wanted)).await.unwrap();
-        back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told))
+/// Where storages that are down cost a second.
+fn plot() -> Plot {
+    Plot {
+        group: "LoginTimeout = \"10 seconds\"\nDownWait = \"1 second\"",
+        ..Plot::listed()
     }
 }
 
 #[tokio::test]
 async fn a_process_that_is_told_to_end_lets_its_jobs_end_and_takes_no_new_ones() {
-    let mut place = Place::new().await;
+    let mut place = Apart::start(plot()).await;
     let running = Running::start(&place.director, "Last").await;
     // This one's Client comes when the end has been announced already.
     let mut late = place.director.begin(&Plan::backup("Late client", POOL)).await.unwrap();
@@ -97,7 +52,7 @@ async fn a_process_that_is_told_to_end_lets_its_jobs_end_and_takes_no_new_ones()
 
 #[tokio::test]
 async fn a_second_signal_ends_jobs_with_a_word_to_each() {
-    let mut place = Place::new().await;
+    let mut place = Apart::start(plot()).await;
     let Running { mut link, ends, .. } = Running::start(&place.director, "Cut short").await;
     place.binary.signal(Signal::TERM);
     until_true("the drain", || {
@@ -115,7 +70,7 @@ async fn a_second_signal_ends_jobs_with_a_word_to_each() {
 
 #[tokio::test]
 async fn a_process_that_is_killed_ends_its_jobs_and_knows_its_volumes_when_it_is_back() {
-    let mut place = Place::new().await;
+    let mut place = Apart::start(plot()).await;
     let (kept, records) = place.back_up("Kept").await;
     let Running { mut link, ends, .. } = Running::start(&place.director, "Lost").await;
     place.binary.signal(Signal::KILL);
@@ -141,7 +96,7 @@ async fn probes_close_the_door_of_a_storage_and_open_it_again() {
         probe: "Interval = \"0.2 seconds\"\nTimeout = \"0.3 seconds\"\nRise = 2\nFall = 2",
         ..Plot::default()
     };
-    let place = Place::with(plot).await;
+    let place = Apart::start(plot).await;
     let up = "sdgroup_storage_up{storage=\"File4\"}";
     place.binary.until_metric(up, "1").await;
     let free = "sdgroup_storage_free_bytes{storage=\"File4\"}";
@@ -182,7 +137,7 @@ async fn probes_close_the_door_of_a_storage_and_open_it_again() {
 #[tokio::test]
 async fn jobs_that_run_end_well_when_descriptors_are_used_up_and_one_too_many_is_told_so() {
     // Enough for ten jobs, and what else there is.
-    let place = Place::within(Plot::default(), Some(60)).await;
+    let place = Apart::start_with(Plot::default(), Some(60)).await;
     let mut running = Vec::new();
     for number in 0..10 {
         running.push(Running::start(&place.director, &format!("Fits{number}")).await);

@@ -6,32 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::Signal;
 use sdgroup::types::JobStatus;
 
+use crate::harness::apart::Apart;
 use crate::harness::binary::Binary;
-use crate::harness::bytes_of_jobs::{Amount, Record, files};
-use crate::harness::running::{Running, back_up, refusal};
-use crate::harness::site::{NAMES, POOL, Plot, catalog, director_at, storages};
+use crate::harness::bytes_of_jobs::{Amount, files};
+use crate::harness::running::{Running, back_up, refusal, restore};
+use crate::harness::site::{NAMES, POOL, Plot};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client;
-use crate::peers::director::{Director, Plan, Report};
-use crate::peers::storage::Storage;
-
-struct Place {
-    storages: Vec<Arc<Storage>>,
-    binary: Binary,
-    director: Director,
-}
-
-async fn place(plot: Plot) -> Place {
-    let storages = storages(&plot).await;
-    let addresses: Vec<_> = storages.iter().map(|storage| storage.address).collect();
-    let binary = Binary::start(&plot, &addresses).await;
-    let director = director_at(binary.address(), catalog());
-    Place {
-        storages,
-        binary,
-        director,
-    }
-}
+use crate::peers::director::Plan;
 
 /// The configuration without one of its storages.
 fn without(text: &str, storage: &str) -> String {
@@ -43,19 +25,13 @@ fn without(text: &str, storage: &str) -> String {
         .fold(head, |text, table| format!("{text}[[Storage]]{table}"))
 }
 
-async fn restored(director: &Director, report: &Report) -> Vec<Record> {
-    let (plan, wanted) = (Plan::restore(POOL), [report.id]);
-    let (told, back) = soon("a restore", director.restore(&plan, &wanted)).await.unwrap();
-    back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told))
-}
-
 #[tokio::test]
 async fn a_storage_that_is_removed_finishes_its_jobs_and_is_there_again_when_it_is_back() {
-    let Place {
+    let Apart {
         storages,
         binary,
         director,
-    } = place(Plot::listed()).await;
+    } = Apart::start(Plot::listed()).await;
     let whole = binary.configuration();
     let running = Running::start(&director, "Runs on").await;
     let mut late = director.begin(&Plan::backup("Late client", POOL)).await.unwrap();
@@ -92,7 +68,7 @@ async fn a_storage_that_is_removed_finishes_its_jobs_and_is_there_again_when_it_
     binary.signal(Signal::HUP);
     let applied = "sdgroup_config_reloads_total{outcome=\"applied\"}";
     binary.until_metric(applied, "2").await;
-    assert_eq!(restored(&director, &report).await, records);
+    assert_eq!(restore(&director, &report).await, records);
     let (home, _) = back_up(&director, "Home").await;
     assert!(home.told.says(&["Placed on", "File4"]), "{:?}", home.told.log);
     for storage in &storages {
@@ -143,11 +119,11 @@ async fn a_storm_of_a_hundred_reloads_loses_nothing_and_the_metric_tells() {
         process: "LoginTimeout = \"30 seconds\"\nFirstPacketTimeout = \"30 seconds\"",
         ..Plot::default()
     };
-    let Place {
+    let Apart {
         storages,
         binary,
         director,
-    } = place(plot).await;
+    } = Apart::start(plot).await;
     let mut running = Vec::new();
     for number in 0..3 {
         running.push(Running::start(&director, &format!("Through all of it {number}")).await);
@@ -191,7 +167,7 @@ async fn a_storm_of_a_hundred_reloads_loses_nothing_and_the_metric_tells() {
         binary.until_metric(&series, "0").await;
     }
     for (report, records) in &done {
-        assert_eq!(restored(&director, report).await, *records, "{}", report.name);
+        assert_eq!(restore(&director, report).await, *records, "{}", report.name);
     }
     for storage in &storages {
         assert_eq!((storage.strangers().len(), storage.missing().len()), (0, 0));

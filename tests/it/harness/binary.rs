@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -21,19 +21,15 @@ pub(crate) struct Binary {
     port: Port,
     metrics: Port,
     folder: TempDir,
+    program: PathBuf,
     child: Child,
     /// Processes that others have handed over to, the last of which serves.
     successors: Vec<Pid>,
 }
 
 impl Binary {
-    /// Starts it and waits until it says that it is ready.
-    pub(crate) async fn start(plot: &Plot, storages: &[SocketAddr]) -> Self {
-        Self::start_with(plot, storages, None).await
-    }
-
-    /// The same, with so many descriptors and no more.
-    pub(crate) async fn start_with(plot: &Plot, storages: &[SocketAddr], descriptors: Option<u32>) -> Self {
+    /// Starts it, with so many descriptors and no more if that is said, and waits until it says that it is ready.
+    pub(crate) async fn start(plot: &Plot, storages: &[SocketAddr], descriptors: Option<u32>) -> Self {
         let (port, metrics) = (Port::choose(), Port::choose());
         let folder = TempDir::new().expect("a folder");
         let own = format!(
@@ -43,11 +39,13 @@ impl Binary {
         );
         let text = configuration(plot, storages, port.number(), &own);
         fs::write(file(&folder), text).expect("the configuration");
-        let child = spawn(&folder, descriptors);
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_sdgroup"));
+        let child = spawn(&program, &folder, descriptors);
         let binary = Self {
             port,
             metrics,
             folder,
+            program,
             child,
             successors: Vec::new(),
         };
@@ -66,8 +64,27 @@ impl Binary {
     /// Starts it again with the same state, after it has ended.
     pub(crate) async fn start_again(&mut self) {
         self.successors.clear();
-        self.child = spawn(&self.folder, None);
+        self.child = spawn(&self.program, &self.folder, None);
         self.until_ready().await;
+    }
+
+    /// Starts it again from a file of its own, which can be replaced.
+    pub(crate) async fn install(&mut self) {
+        self.signal(Signal::TERM);
+        self.ended().await;
+        self.program = self.folder.path().join("sdgroup");
+        self.replace_program(env!("CARGO_BIN_EXE_sdgroup"));
+        self.start_again().await;
+    }
+
+    /// Puts another file in the place of its program, as a package does.
+    pub(crate) fn replace_program(&self, by: &str) {
+        let new = self.program.with_extension("new");
+        // Not written from here: another test's child would have it open for a moment, and a file that somebody writes cannot
+        // be run.
+        let copied = Command::new("cp").arg(by).arg(&new).status().expect("cp");
+        assert!(copied.success(), "there is room for a program");
+        fs::rename(&new, &self.program).expect("our folder");
     }
 
     /// Its configuration.
@@ -116,6 +133,12 @@ impl Binary {
         let files = fs::read_dir(self.folder.path()).expect("the state");
         let names = files.map(|file| file.expect("a file").file_name());
         names.filter(|name| name.to_string_lossy().starts_with("peer.")).count()
+    }
+
+    /// The same by a reload that finds that the program has been replaced.
+    pub(crate) fn upgrade(&mut self) {
+        let said = self.command(&["reload", "--upgrade"]);
+        self.handed_over(said);
     }
 
     fn handed_over(&mut self, said: Result<String, String>) {
@@ -215,7 +238,7 @@ fn log(folder: &TempDir) -> PathBuf {
     folder.path().join("log")
 }
 
-fn spawn(folder: &TempDir, descriptors: Option<u32>) -> Child {
+fn spawn(program: &Path, folder: &TempDir, descriptors: Option<u32>) -> Child {
     let log = File::options()
         .create(true)
         .append(true)
@@ -224,7 +247,7 @@ fn spawn(folder: &TempDir, descriptors: Option<u32>) -> Child {
     let allowed = descriptors.map_or_else(String::new, |allowed| format!("ulimit -n {allowed}; "));
     Command::new("sh")
         .args(["-c", &format!("{allowed}exec \"$0\" run -c \"$1\"")])
-        .arg(env!("CARGO_BIN_EXE_sdgroup"))
+        .arg(program)
         .arg(file(folder))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log"))

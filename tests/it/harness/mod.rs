@@ -2,6 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+pub(crate) mod apart;
 pub(crate) mod binary;
 pub(crate) mod bytes_of_jobs;
 pub(crate) mod link;

@@ -24,6 +24,13 @@ pub(crate) async fn back_up(director: &Director, name: &str) -> (Report, Vec<Rec
     (report, records)
 }
 
+/// What a restore of the job brings back.
+pub(crate) async fn restore(director: &Director, report: &Report) -> Vec<Record> {
+    let (plan, wanted) = (Plan::restore(POOL), [report.id]);
+    let (told, back) = soon("a restore", director.restore(&plan, &wanted)).await.unwrap();
+    back.unwrap_or_else(|error| panic!("{error}: {:?}", told.told))
+}
+
 /// The words of a refusal.
 pub(crate) fn refusal(refused: DirectorError) -> String {
     match refused {
