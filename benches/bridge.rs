@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openssl::ssl::{Ssl, SslContextBuilder, SslMethod, SslStream, SslVersion};
-use rig::{Arguments, GIB, MIB, Role, WRITE, cpu_time, load, median};
+use rig::{Arguments, GIB, MIB, Role, cpu_time, load, median, receive, send};
 use sdgroup::net::stream::Stream;
 use sdgroup::net::tls::Side;
 use sdgroup::net::{dial, listen, options};
@@ -293,18 +293,12 @@ impl Line {
 
 fn source(at: &str, bytes: &str, streams: &str, tls: &str) {
     let (at, tls): (SocketAddr, bool) = (at.parse().unwrap(), tls.parse().unwrap());
-    let bytes: usize = bytes.parse().unwrap();
+    let bytes: u64 = bytes.parse().unwrap();
     let threads: Vec<_> = (0..streams.parse().unwrap())
         .map(|_: usize| {
             std::thread::spawn(move || {
                 let mut line = Line::new(TcpStream::connect(at).expect("the other end"), tls, true);
-                let block = vec![7; WRITE];
-                let mut left = bytes;
-                while left > 0 {
-                    let length = left.min(WRITE);
-                    line.write(&block[..length]);
-                    left -= length;
-                }
+                send(bytes, |block| line.write(block));
                 line.end();
             })
         })
@@ -324,14 +318,7 @@ fn sink(streams: &str, tls: &str) {
             let (stream, _) = listener.accept().expect("a caller");
             std::thread::spawn(move || {
                 let mut line = Line::new(stream, tls, false);
-                let mut buffer = vec![0; WRITE];
-                let mut total = 0;
-                loop {
-                    match line.read(&mut buffer) {
-                        0 => break,
-                        read => total += read as u64,
-                    }
-                }
+                let total = receive(|buffer| line.read(buffer));
                 match &mut line {
                     Line::Clear(stream) => stream.shutdown(std::net::Shutdown::Write).expect("an end"),
                     Line::Tls(stream) => {

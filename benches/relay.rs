@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rig::{Arguments, GIB, MIB, Role, WRITE, cpu_time, median};
+use rig::{Arguments, GIB, MIB, Role, cpu_time, median, receive, send};
 use sdgroup::net::{dial, listen, options};
 use sdgroup::relay::{End, FirstBytes, PipePool, PoolOptions, Tally, duplex};
 use tokio_util::sync::CancellationToken;
@@ -233,19 +233,13 @@ async fn serve(listener: tokio::net::TcpListener, sink: SocketAddr, way: Way, st
 }
 
 fn source(at: &str, bytes: &str, streams: &str) {
-    let bytes: usize = bytes.parse().expect("a number");
+    let bytes: u64 = bytes.parse().expect("a number");
     let threads: Vec<_> = (0..streams.parse().expect("a number"))
         .map(|_: usize| {
             let at: SocketAddr = at.parse().expect("an address");
             std::thread::spawn(move || {
                 let mut stream = TcpStream::connect(at).expect("the relay");
-                let block = vec![7; WRITE];
-                let mut left = bytes;
-                while left > 0 {
-                    let length = left.min(WRITE);
-                    stream.write_all(&block[..length]).expect("a reader");
-                    left -= length;
-                }
+                send(bytes, |block| stream.write_all(block).expect("a reader"));
             })
         })
         .collect();
@@ -260,16 +254,7 @@ fn sink(streams: &str) {
     let threads: Vec<_> = (0..streams.parse().expect("a number"))
         .map(|_: usize| {
             let (mut stream, _) = listener.accept().expect("a caller");
-            std::thread::spawn(move || {
-                let mut buffer = vec![0; WRITE];
-                let mut total = 0;
-                loop {
-                    match stream.read(&mut buffer).expect("an orderly end") {
-                        0 => return total,
-                        read => total += read as u64,
-                    }
-                }
-            })
+            std::thread::spawn(move || receive(|buffer| stream.read(buffer).expect("an orderly end")))
         })
         .collect();
     let total: u64 = threads.into_iter().map(|thread| thread.join().expect("a stream")).sum();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::rig::{WRITE, cpu_time};
+use crate::rig::{self, WRITE, cpu_time};
 use crate::site;
 use crate::site::storage::{DataConnection, Wanted};
 
@@ -35,14 +35,8 @@ impl Direction {
     }
 }
 
-fn send(mut to: &TcpStream, mut left: u64) {
-    let block = vec![7; WRITE];
-    while left > 0 {
-        let length = left.min(WRITE as u64);
-        to.write_all(&block[..usize::try_from(length).unwrap()])
-            .expect("a reader");
-        left -= length;
-    }
+fn send(mut to: &TcpStream, bytes: u64) {
+    rig::send(bytes, |block| to.write_all(block).expect("a reader"));
 }
 
 /// Reads `wanted` bytes.

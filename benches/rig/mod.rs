@@ -116,6 +116,28 @@ impl Drop for Role {
     }
 }
 
+/// Gives `write` so many bytes as Bacula's daemons do.
+pub(crate) fn send(mut left: u64, mut write: impl FnMut(&[u8])) {
+    let block = vec![7; WRITE];
+    while left > 0 {
+        let length = left.min(WRITE as u64);
+        write(&block[..usize::try_from(length).unwrap()]);
+        left -= length;
+    }
+}
+
+/// Takes from `read` until it has no more, and tells how much that was.
+pub(crate) fn receive(mut read: impl FnMut(&mut [u8]) -> usize) -> u64 {
+    let mut buffer = vec![0; WRITE];
+    let mut total = 0;
+    loop {
+        match read(&mut buffer) {
+            0 => return total,
+            read => total += read as u64,
+        }
+    }
+}
+
 /// CPU seconds of this process so far, in user and kernel mode.
 pub(crate) fn cpu_time() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -167,9 +189,7 @@ pub(crate) fn percentile(figures: &[f64], percent: usize) -> f64 {
 
 /// The middle one of some figures.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.into_iter().collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    percentile(&figures.into_iter().collect::<Vec<f64>>(), 50)
 }
 
 /// The machine's load of the last minute: figures are worth little while it is high.

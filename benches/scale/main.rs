@@ -34,8 +34,8 @@ use rig::{Arguments, Role, load};
 
 /// Sockets of one job in sdgroup's process, and as many with the daemons of its site.
 const SOCKETS: u64 = 4;
-/// Descriptors that sdgroup keeps for everything else.
-const OTHERS: u64 = 2400;
+/// Descriptors that sdgroup keeps for everything else, and those of a hundred jobs that come and go.
+const OTHERS: u64 = 2000 + 100 * SOCKETS;
 
 /// What one step took.
 #[derive(Debug, Clone, Copy)]

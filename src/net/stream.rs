@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use openssl::ssl::SslRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
@@ -140,12 +139,6 @@ impl Stream {
     /// Takes back what was lent and holds nothing.
     pub fn take_outgoing(&mut self) -> Option<Box<[u8]>> {
         self.tls.as_mut()?.get_mut().outgoing.take_back()
-    }
-
-    /// The TLS connection's own view, for checks.
-    #[must_use]
-    pub fn ssl(&self) -> Option<&SslRef> {
-        self.tls.as_ref().map(|stream| stream.ssl())
     }
 }
 
