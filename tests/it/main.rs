@@ -15,6 +15,7 @@ mod console;
 mod direct;
 mod ends;
 mod failover;
+mod fairness;
 mod faults;
 mod guard;
 mod handover;

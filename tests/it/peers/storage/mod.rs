@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) maximum_volume_bytes: Option<u64>,
     /// `SDtime` of all its jobs.
     pub(crate) sd_time: u32,
+    /// Of jobs whose name begins so, data are counted and not kept.
+    pub(crate) forgets: Option<&'static str>,
 }
 
 impl Settings {
@@ -59,6 +61,7 @@ impl Settings {
             jobs_per_device: 50,
             maximum_volume_bytes: None,
             sd_time: 1_795_393_237,
+            forgets: None,
         }
     }
 }
