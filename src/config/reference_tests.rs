@@ -146,7 +146,7 @@ const TABLES: &[Table] = &[
                     "AdminToken",
                     "text",
                     NONE,
-                    "What a caller at AdminAddress has to show; 16 characters or more. AdminAddress needs it.",
+                    "What a caller at AdminAddress has to show; 16 characters or more, without spaces. AdminAddress needs it.",
                 ),
                 (
                     "AdminTokenFile",

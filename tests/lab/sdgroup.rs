@@ -16,7 +16,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 /// What opens the operator's interface at [`Sdgroup::admin_address`].
-pub(crate) const ADMIN_TOKEN: &str = "the lab's own token";
+pub(crate) const ADMIN_TOKEN: &str = "the-lab-has-its-own-token";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
