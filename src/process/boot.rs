@@ -26,7 +26,7 @@ use crate::relay::{PipePool, PoolOptions};
 use crate::session::history::{self, Recorder};
 use crate::session::peers::{self, Introduction};
 use crate::session::{self, Context, Current, Lineage, States};
-use crate::store::{Follower, News, SharedStore, SqliteStore, StateRecord, Store};
+use crate::store::{Follower, News, Numbers, SharedStore, SqliteStore, StateRecord, Store};
 use crate::telemetry::event::{HandoverFailed, StoreFailed};
 use crate::types::Moment;
 use crate::volumes::Ledger;
@@ -48,6 +48,7 @@ pub(super) struct Opened {
 #[derive(Debug)]
 struct Shared {
     follower: Follower,
+    numbers: Numbers,
     news: mpsc::UnboundedReceiver<News>,
 }
 
@@ -82,7 +83,15 @@ async fn open_store(model: &Model) -> Result<(Arc<dyn Store>, Option<Shared>), P
     };
     let (store, mut follower, news) = SharedStore::new(file, options.clone(), DATABASE_PATIENCE);
     follower.begin().await;
-    Ok((Arc::new(store), Some(Shared { follower, news })))
+    let numbers = store.numbers().clone();
+    Ok((
+        Arc::new(store),
+        Some(Shared {
+            follower,
+            numbers,
+            news,
+        }),
+    ))
 }
 
 /// What earlier processes noted of their jobs. Placement can do without.
@@ -142,8 +151,7 @@ pub(super) fn start(
     States::restore(&directory, opened.states);
     let store = opened.store;
     let (recorder, records) = Recorder::new();
-    let store_view = opened.shared.as_ref().map(|shared| shared.follower.view());
-    let context = Context::new(
+    let mut context = Context::new(
         Arc::clone(model),
         directory,
         Ledger::new(Arc::clone(&store)),
@@ -151,8 +159,10 @@ pub(super) fn start(
         recorder,
         PipePool::new(PoolOptions::default()),
     )
-    .sharing(store_view)
     .after(lineage);
+    if let Some(shared) = &opened.shared {
+        context = context.sharing(shared.follower.view(), shared.numbers.clone());
+    }
     context.remember(&opened.history);
     let current = Current::new(context);
     let history = {
@@ -161,7 +171,7 @@ pub(super) fn start(
     };
     let writing = records.write(Arc::clone(&store), history, stop.clone());
     let writing = match opened.shared {
-        Some(Shared { follower, news }) => {
+        Some(Shared { follower, news, .. }) => {
             tokio::spawn(session::follow(Arc::clone(&current), news));
             tokio::spawn(tasks::watch_store(follower.view()));
             tokio::spawn(tasks::one_after_the_other(writing, |stop| follower.run(stop)))

@@ -20,7 +20,7 @@ use super::states::States;
 use crate::config::Model;
 use crate::group::{Directory, PastJob, Standing};
 use crate::relay::PipePool;
-use crate::store::StoreView;
+use crate::store::{Numbers, StoreView};
 use crate::types::SessionIdentity;
 use crate::volumes::{Ledger, Rivals};
 
@@ -101,10 +101,14 @@ impl Context {
         }
     }
 
-    /// With a database that is shared with other sdgroups.
+    /// With a database that is shared with other sdgroups, and gives the numbers of sessions.
     #[must_use]
-    pub fn sharing(self, store_view: Option<watch::Receiver<StoreView>>) -> Self {
-        Self { store_view, ..self }
+    pub fn sharing(self, store_view: watch::Receiver<StoreView>, numbers: Numbers) -> Self {
+        Self {
+            store_view: Some(store_view),
+            identities: Arc::new(self.identities.shared(numbers)),
+            ..self
+        }
     }
 
     /// In a process that has a predecessor.

@@ -1,4 +1,5 @@
-//! Session identities of our own: the numbers by which storages tell the jobs on a volume apart.
+//! Session identities of our own: the numbers by which storages tell the jobs on a volume apart. Sdgroups that share a store
+//! have them from there; one that is alone counts for itself.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::dice;
+use crate::store::Numbers;
 use crate::types::SessionIdentity;
 
 /// Our own session numbers begin somewhere between this and its double less a quarter, far from those that storages count
@@ -24,6 +26,7 @@ const LEFT: u32 = 1 << 20;
 pub struct Identities {
     time: u32,
     next: AtomicU32,
+    shared: Option<Numbers>,
 }
 
 /// What a successor goes on with.
@@ -44,6 +47,7 @@ impl Default for Identities {
         Self {
             time: u32::try_from(now.as_secs()).unwrap_or(u32::MAX),
             next: AtomicU32::new(FIRST + dice::below(FIRST / 4 * 3)),
+            shared: None,
         }
     }
 }
@@ -55,11 +59,27 @@ impl Identities {
         predecessor.map_or_else(Self::default, |Lineage { time, next }| Self {
             time,
             next: AtomicU32::new(next),
+            shared: None,
         })
+    }
+
+    /// From the store that several sdgroups share, as soon as it has been there once; until then as before.
+    #[must_use]
+    pub fn shared(&self, numbers: Numbers) -> Self {
+        Self {
+            time: self.time,
+            next: AtomicU32::new(self.next.load(Ordering::Relaxed)),
+            shared: Some(numbers),
+        }
     }
 
     /// A new one.
     pub(super) fn mint(&self) -> SessionIdentity {
+        let shared = self.shared.as_ref().and_then(|numbers| numbers.mint(dice::below));
+        shared.unwrap_or_else(|| self.mint_own())
+    }
+
+    fn mint_own(&self) -> SessionIdentity {
         SessionIdentity {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             time: self.time,

@@ -8,7 +8,7 @@ use super::StoreError;
 const APPLICATION: i64 = 0x7364_6772;
 
 /// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE volumes (
         name       TEXT NOT NULL PRIMARY KEY,
@@ -81,6 +81,13 @@ const STEPS: [&str; 3] = [
     INSERT INTO states (storage, state, reason, set_by, since, until)
         SELECT storage, state, reason, set_by, since, until FROM states_before;
     DROP TABLE states_before;
+",
+    // The session time of all sdgroups that share a database.
+    "
+    CREATE TABLE identity (
+        one  INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        time INTEGER NOT NULL
+    ) STRICT;
 ",
 ];
 

@@ -151,6 +151,22 @@ impl SqliteStore {
         })
     }
 
+    /// The session time that all sdgroups have who share the database, if it was ever told.
+    pub(super) fn session_time(&self) -> Answer<Option<u32>> {
+        self.read(|file| {
+            let query = "SELECT time FROM identity";
+            file.done(file.connection.query_row(query, [], |row| row.get(0)).optional())
+        })
+    }
+
+    /// Notes it.
+    pub(super) fn put_session_time(&self, time: u32) -> Answer<()> {
+        self.write(move |file| {
+            let put = "INSERT INTO identity (one, time) VALUES (1, ?1) ON CONFLICT DO UPDATE SET time = excluded.time";
+            file.done(file.connection.execute(put, [time])).map(|_| ())
+        })
+    }
+
     /// Takes over a state that the database has.
     pub(super) fn adopt_states(&self, states: Vec<StateRecord>) -> Answer<()> {
         self.write(move |file| {

@@ -13,7 +13,7 @@ async fn both_survive_the_process_and_an_older_file_gets_their_tables() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE jobs; DROP TABLE states; DROP TABLE forgotten; DROP INDEX volumes_unsent; \
+            "DROP TABLE jobs; DROP TABLE states; DROP TABLE forgotten; DROP TABLE identity; DROP INDEX volumes_unsent; \
              ALTER TABLE volumes DROP COLUMN unsent; PRAGMA user_version = 1;",
         )
         .unwrap();

@@ -8,6 +8,7 @@ mod lab;
 
 mod database;
 mod file;
+mod identity;
 mod outage;
 mod same;
 mod sharing;

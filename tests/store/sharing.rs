@@ -12,12 +12,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
 const ALL: Keep = Keep { since: 0, most: 1000 };
 
 /// What one sdgroup has of a shared database.
-struct Sharer {
-    store: SharedStore,
+pub(crate) struct Sharer {
+    pub(crate) store: SharedStore,
     view: tokio::sync::watch::Receiver<sdgroup::store::StoreView>,
     news: UnboundedReceiver<News>,
     stop: CancellationToken,
@@ -26,11 +26,11 @@ struct Sharer {
 }
 
 impl Sharer {
-    async fn new(options: &PostgreSql) -> Self {
+    pub(crate) async fn new(options: &PostgreSql) -> Self {
         Self::over(options, tempfile::tempdir().unwrap()).await
     }
 
-    async fn over(options: &PostgreSql, folder: TempDir) -> Self {
+    pub(crate) async fn over(options: &PostgreSql, folder: TempDir) -> Self {
         let file = SqliteStore::open(&folder.path().join("sdgroup.db")).unwrap();
         let (store, mut follower, news) = SharedStore::new(file, options.clone(), PATIENCE);
         follower.begin().await;
@@ -46,7 +46,7 @@ impl Sharer {
         }
     }
 
-    async fn until(&mut self, is_up: bool, unsent: u64) {
+    pub(crate) async fn until(&mut self, is_up: bool, unsent: u64) {
         let stands = |view: &sdgroup::store::StoreView| view.trouble.is_none() == is_up && view.unsent == unsent;
         let waited = tokio::time::timeout(WITHIN, self.view.wait_for(stands)).await.map(drop);
         assert!(waited.is_ok(), "{:?}", self.view.borrow());
@@ -69,7 +69,7 @@ impl Sharer {
             .expect("news")
     }
 
-    async fn end(self) -> TempDir {
+    pub(crate) async fn end(self) -> TempDir {
         self.stop.cancel();
         self.following.await.unwrap();
         self.folder

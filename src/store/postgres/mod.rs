@@ -5,6 +5,7 @@
 
 mod claims;
 mod connect;
+mod identity;
 mod jobs;
 mod schema;
 mod volumes;
@@ -20,6 +21,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::fact::Fact;
+use super::numbers::Lease;
 use super::{Answer, Entry, JobRecord, Keep, Recorded, StateRecord, Store, StoreError, VolumeRecord, Weight};
 use crate::config::model::PostgreSql;
 use crate::types::{Moment, StorageName, VolumeName};
@@ -169,6 +171,16 @@ impl PostgresStore {
     /// Renews all of `claims`, and ends those that are not among them any more.
     pub(super) fn renew(&self, claims: Claims) -> Answer<()> {
         self.ask(|client, _| async move { claims::renew(&client, &claims).await })
+    }
+
+    /// A range of session numbers that nobody else has.
+    pub(super) fn lease(&self) -> Answer<Lease> {
+        self.ask(|client, _| async move { identity::lease(&client).await })
+    }
+
+    /// Tells the session time, and the number after the last, that are known here; what all share from now on is the answer.
+    pub(super) fn hold(&self, known: Option<(u32, u32)>) -> Answer<u32> {
+        self.ask(move |client, _| async move { identity::hold(&client, known).await })
     }
 
     /// Has `work` done, whether somebody waits for the answer or not. What is half done when the connection goes is undone by

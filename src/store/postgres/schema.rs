@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
 ///
 /// Every row tells the transaction that changed it last, so that others can ask what is new to them.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE FUNCTION sdgroup.changed() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN NEW.changed := txid_current(); RETURN NEW; END $$;
@@ -88,6 +88,15 @@ const STEPS: [&str; 2] = [
             END IF;
             RETURN other;
         END $$;
+",
+    // The session time that all have, and the next number that nobody has; the numbers begin at 2^30.
+    "
+    CREATE TABLE sdgroup.identity (
+        one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+        time bigint NOT NULL DEFAULT extract(epoch FROM now()),
+        next bigint NOT NULL DEFAULT 1073741824
+    );
+    INSERT INTO sdgroup.identity DEFAULT VALUES;
 ",
 ];
 

@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{News, StoreView, compared, conflicts};
 use crate::config::model::PostgreSql;
+use crate::store::numbers::AT_ONCE;
 use crate::store::postgres::Claims;
-use crate::store::{Keep, PostgresStore, SqliteStore, StateRecord, Store as _, StoreError};
+use crate::store::{Keep, Numbers, PostgresStore, SqliteStore, StateRecord, Store as _, StoreError};
 use crate::types::Moment;
 
 /// How often is looked for what others have told.
@@ -25,6 +26,9 @@ const LATER: Duration = Duration::from_secs(5);
 
 /// Whatever became of a database's last transactions when another machine took over: jobs of this time are told again.
 const TOLD_AGAIN: i64 = 86_400;
+
+/// How long after a connection was made everybody has told what he holds of a database that another machine has taken over.
+const SETTLED: Duration = Duration::from_secs(15);
 
 /// How many records are taken over in one transaction of the file.
 const BATCH: usize = 1000;
@@ -43,7 +47,10 @@ pub struct Follower {
     behind: Arc<Notify>,
     keep: Arc<Mutex<Keep>>,
     claims: Claims,
+    numbers: Numbers,
     news: mpsc::UnboundedSender<News>,
+    /// When the connection was made.
+    met: Instant,
     /// From where on the database is asked next.
     facts_from: i64,
     jobs_from: i64,
@@ -59,6 +66,7 @@ impl Follower {
         behind: Arc<Notify>,
         keep: Arc<Mutex<Keep>>,
         claims: Claims,
+        numbers: Numbers,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
         let view = watch::Sender::new(StoreView {
@@ -76,7 +84,9 @@ impl Follower {
             behind,
             keep,
             claims,
+            numbers,
             news,
+            met: Instant::now(),
             facts_from: 0,
             jobs_from: 0,
         }
@@ -90,6 +100,12 @@ impl Follower {
 
     /// Connects, and brings both in step; whether that worked shows in the view.
     pub async fn begin(&mut self) {
+        // A file that cannot be read is told of by whoever needs more of it.
+        if self.numbers.known().is_none()
+            && let Ok(Some(time)) = self.local.session_time().await
+        {
+            self.numbers.know(time);
+        }
         let begun = async {
             let database = PostgresStore::connect(&self.options, self.patience).await?;
             self.meet(&database).await?;
@@ -154,6 +170,7 @@ impl Follower {
             renewed => renewed?,
         }
         self.tell(database).await?;
+        self.take_numbers(database).await?;
         let (facts, next) = database.facts_since(self.facts_from).await?;
         for batch in facts.chunks(BATCH) {
             self.local.adopt(batch.to_vec()).await?;
@@ -181,7 +198,23 @@ impl Follower {
         self.take_jobs(database, last.unwrap_or_default().saturating_sub(TOLD_AGAIN))
             .await?;
         self.take_states(database).await?;
-        self.tell(database).await
+        self.tell(database).await?;
+        self.met = Instant::now();
+        let time = database.hold(self.numbers.known()).await?;
+        self.numbers.know(time);
+        self.local.put_session_time(time).await?;
+        self.take_numbers(database).await
+    }
+
+    /// Sees to it that there are session numbers. What others hold may be unknown to a machine that has just taken over.
+    async fn take_numbers(&self, database: &PostgresStore) -> Result<(), StoreError> {
+        let (left, few) = (self.numbers.left(), AT_ONCE / 2);
+        if left == 0 || (left < few && self.met.elapsed() > SETTLED) {
+            let lease = database.lease().await?;
+            self.numbers.give(lease);
+            self.local.put_session_time(lease.time).await?;
+        }
+        Ok(())
     }
 
     async fn tell(&mut self, database: &PostgresStore) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::fact::Fact;
 use super::postgres::Claims;
 use super::{Answer, Entry, JobRecord, Keep, Recorded, SqliteStore, StateRecord, Store, VolumeRecord};
-use super::{PostgresStore, Weight};
+use super::{Numbers, PostgresStore, Weight};
 use crate::config::model::PostgreSql;
 use crate::types::{Moment, StorageName, VolumeName};
 
@@ -58,6 +58,7 @@ pub struct SharedStore {
     behind: Arc<Notify>,
     keep: Arc<Mutex<Keep>>,
     claims: Claims,
+    numbers: Numbers,
 }
 
 impl SharedStore {
@@ -82,10 +83,17 @@ impl SharedStore {
             behind: Arc::clone(&behind),
             keep: Arc::clone(&keep),
             claims: Claims::new(),
+            numbers: Numbers::default(),
         };
-        let claims = store.claims.clone();
-        let follower = Follower::new(local, options, patience, link, behind, keep, claims, news);
+        let (claims, numbers) = (store.claims.clone(), store.numbers.clone());
+        let follower = Follower::new(local, options, patience, link, behind, keep, claims, numbers, news);
         (store, follower, told)
+    }
+
+    /// The session numbers that the database gives.
+    #[must_use]
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     fn database(&self) -> Option<PostgresStore> {
