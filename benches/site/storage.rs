@@ -65,7 +65,7 @@ async fn live(stream: TcpStream, wanted: Wanted) -> Option<()> {
             wanted.data.send(DataConnection { job, stream, ahead }).ok()
         }
         Hello::Director(hello) => command(channel, &hello, wanted.control).await,
-        Hello::StorageCalling(_) => None,
+        Hello::StorageCalling(_) | Hello::Peer(_) => None,
     }
 }
 

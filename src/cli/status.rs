@@ -15,6 +15,7 @@ use super::storages::{TOO_FULL, decision};
 use super::{Failure, counted, missing, print_json};
 use crate::admin::api::groups::GroupShown;
 use crate::admin::api::overview::OverviewShown;
+use crate::admin::api::peers::PeerShown;
 use crate::admin::api::process::ProcessShown;
 use crate::admin::api::storages::StorageShown;
 use crate::group::Spoken;
@@ -160,6 +161,7 @@ impl Mood {
 
 fn text(overview: &OverviewShown, colours: bool) -> String {
     let mut text = process(&overview.process, colours);
+    text += &peers(&overview.peers, colours);
     for group in &overview.groups {
         text += &heading(group, colours);
         let members = group.storages.iter();
@@ -203,6 +205,39 @@ fn process(process: &ProcessShown, colours: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A table of the sdgroups that share the store; nothing where there is no store to share.
+fn peers(peers: &[PeerShown], colours: bool) -> String {
+    if peers.is_empty() {
+        return String::new();
+    }
+    let head = ["  sdgroup", "jobs", "waiting", "address", "version", "heard"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(peers.iter().map(|peer| {
+        let last = match peer {
+            PeerShown { is_this: true, .. } => "this one".to_owned(),
+            PeerShown {
+                is_alive: true,
+                silent_seconds,
+                ..
+            } => format!("{silent_seconds} s ago"),
+            peer => {
+                let ago = Spoken(Duration::from_secs(peer.silent_seconds));
+                Mood::Bad.paint(&format!("{ago} ago: its jobs count no more"), colours)
+            }
+        };
+        vec![
+            format!("  {}", peer.name),
+            peer.jobs.to_string(),
+            peer.waiting_jobs.to_string(),
+            peer.address.clone(),
+            peer.version.clone(),
+            last,
+        ]
+    }));
+    let sides = [Side::Left, Side::Right, Side::Right, Side::Left, Side::Left, Side::Left];
+    format!("\n{}", columns(&rows, &sides))
 }
 
 fn heading(group: &GroupShown, colours: bool) -> String {
@@ -347,6 +382,19 @@ mod tests {
         }
     }
 
+    fn peer(name: &str, silent_seconds: u64) -> PeerShown {
+        PeerShown {
+            name: name.to_owned(),
+            address: format!("{name}.example.com:9103"),
+            version: "0.1.0".to_owned(),
+            jobs: 3,
+            waiting_jobs: 1,
+            silent_seconds,
+            is_alive: silent_seconds < 10,
+            is_this: silent_seconds == 0,
+        }
+    }
+
     fn overview() -> OverviewShown {
         let down = StorageShown {
             availability: "down".to_owned(),
@@ -385,6 +433,7 @@ mod tests {
                 jobs: 6,
                 sessions: 13,
             },
+            peers: vec![peer("a", 0), peer("b", 1), peer("c", 185)],
             groups: vec![GroupShown {
                 name: "Files".to_owned(),
                 policy: "LeastUsed".to_owned(),
@@ -410,6 +459,11 @@ mod tests {
         the database is away
         its program has been replaced since it began: "sdgroup handover" starts the new one
         process 6, version 0.0.9, has handed over and has 1 job yet
+
+          sdgroup  jobs  waiting  address             version  heard
+          a           3        1  a.example.com:9103  0.1.0    this one
+          b           3        1  b.example.com:9103  0.1.0    1 s ago
+          c           3        1  c.example.com:9103  0.1.0    3 min 5 s ago: its jobs count no more
 
         Files by LeastUsed: 6 jobs, 0 waiting, 1 of 3 storages get jobs
           storage  state     probes     jobs  MB/s to  MB/s from     free        of  release

@@ -14,6 +14,7 @@ use super::model::{
     self, Director, Ejection, Group, History, Listener, Locality, Log, Model, PolicyName, Probe, RoomForJob, Storage,
     Threshold, Tls, WaterMarks,
 };
+use super::peers;
 use super::reader::At;
 use super::rules;
 use super::secret_source::Resolver;
@@ -39,7 +40,7 @@ pub(super) fn model(
         .collect();
     let probe = probe(file.probe.as_ref(), probe_director, problems);
     let ejection = ejection(file.ejection.as_ref(), problems);
-    let listeners = file.listen.iter().filter_map(listener).collect();
+    let listeners: Vec<_> = file.listen.iter().filter_map(listener).collect();
     let groups = file
         .groups
         .iter()
@@ -47,6 +48,13 @@ pub(super) fn model(
         .map(Arc::new)
         .collect();
     let store = store::compile(file.store.as_ref(), resolver, problems);
+    let peers = peers::compile(
+        file.peers.as_ref(),
+        file.store.is_some(),
+        &listeners,
+        resolver,
+        problems,
+    );
     let tls = sdgroup_tls(file.sdgroup.as_ref(), resolver, problems);
     Some(Model {
         listeners,
@@ -55,6 +63,7 @@ pub(super) fn model(
         groups,
         history: history(file.history.as_ref()),
         store,
+        peers,
         admin_token: admin_token(file.sdgroup.as_ref(), resolver, problems),
         ..process(file.sdgroup.as_ref(), tls, probe?, ejection)
     })
@@ -397,5 +406,6 @@ fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Eject
         ejection,
         history: History::default(),
         store: None,
+        peers: None,
     }
 }

@@ -52,13 +52,16 @@ pub fn differences(before: &Model, after: &Model) -> Differences {
         admin_address: "AdminAddress",
         admin_socket: "AdminSocket",
     } apart from name, tls, log, admin_token, first_packet_timeout, login_timeout, route_wait, listeners, directors, storages,
-        groups, probe, ejection, history, store);
+        groups, probe, ejection, history, store, peers);
     compare!(Log, &before.log, after.log, "[Sdgroup]", &mut found.need_handover, {
         format: "LogFormat",
         level: "LogLevel",
     });
     if before.store != after.store {
         found.need_handover.push("[Store]".to_owned());
+    }
+    if before.peers != after.peers {
+        found.need_handover.push("[Peers]".to_owned());
     }
     listeners(before, after, &mut found);
     let applied = &mut found.applied;

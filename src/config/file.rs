@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostics::{Problems, Span};
 use super::limits::{self, LimitTable};
 use super::model::{Locality, LogFormat, LogLevel, PolicyName, RoomForJob, Threshold};
+use super::peers::{self, PEERS, PeersTable};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::rules::{self, RULE, RuleTable};
 use super::secret_source::SecretSource;
@@ -23,7 +24,7 @@ use crate::types::{DeviceName, DirectorName, GroupName, MediaType, Secret, Stora
 const ROOT: Schema = Schema {
     header: "the file",
     keys: &[
-        "Sdgroup", "Store", "Listen", "Director", "Storage", "Group", "Probe", "Ejection", "History",
+        "Sdgroup", "Store", "Peers", "Listen", "Director", "Storage", "Group", "Probe", "Ejection", "History",
     ],
 };
 const SDGROUP: Schema = Schema {
@@ -132,6 +133,7 @@ pub(super) const SCHEMAS: &[&Schema] = &[
     &ROOT,
     &SDGROUP,
     &STORE,
+    &PEERS,
     &LISTEN,
     &DIRECTOR,
     &STORAGE,
@@ -186,25 +188,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const DECADES: Duration = Duration::from_secs(50 * 365 * 86_400);
 
-/// The words for `Locality`.
-pub(super) const LOCALITIES: &[(&str, Locality)] = &[
-    ("off", Locality::Off),
-    ("prefer", Locality::Prefer),
-    ("require", Locality::Require),
-];
-/// The words for `RoomForJob`.
-pub(super) const ROOMS: &[(&str, RoomForJob)] = &[
-    ("ignore", RoomForJob::Ignore),
-    ("prefer", RoomForJob::Prefer),
-    ("require", RoomForJob::Require),
-];
-
 #[derive(Debug)]
 pub(super) struct File {
     /// Tables that are written, well or badly, by their name.
     pub(super) tables: Vec<&'static str>,
     pub(super) sdgroup: Option<SdgroupTable>,
     pub(super) store: Option<StoreTable>,
+    pub(super) peers: Option<PeersTable>,
     pub(super) listen: Vec<ListenTable>,
     pub(super) directors: Vec<DirectorTable>,
     pub(super) storages: Vec<StorageTable>,
@@ -337,6 +327,9 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
         store: root
             .table("Store", &STORE, reader)
             .map(|table| store::read(&table, reader)),
+        peers: root
+            .table("Peers", &PEERS, reader)
+            .map(|table| peers::read(&table, reader)),
         listen: root
             .tables("Listen", &LISTEN, reader)
             .iter()
@@ -456,8 +449,8 @@ fn group(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> GroupTable {
         policy: table.optional("StorageGroupPolicy", value::policy, reader),
         shadow_policy: table.optional("ShadowPolicy", value::policy, reader),
         threshold: table.optional("StorageGroupPolicyThreshold", value::threshold, reader),
-        locality: table.optional("Locality", value::one_of(LOCALITIES), reader),
-        room_for_job: table.optional("RoomForJob", value::one_of(ROOMS), reader),
+        locality: table.optional("Locality", value::one_of(rules::LOCALITIES), reader),
+        room_for_job: table.optional("RoomForJob", value::one_of(rules::ROOMS), reader),
         device: table.optional("Device", value::name(DeviceName::new), reader),
         media_type: table.optional("MediaType", value::name(MediaType::new), reader),
         limits: limits::read(table, reader),
@@ -498,7 +491,7 @@ fn ejection(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> EjectionTable
     }
 }
 
-fn has_password(table: &Table<'_, '_>) -> bool {
+pub(super) fn has_password(table: &Table<'_, '_>) -> bool {
     PASSWORD_KEYS.into_iter().any(|key| table.has(key))
 }
 

@@ -11,6 +11,7 @@ mod diff;
 mod file;
 mod limits;
 pub mod model;
+mod peers;
 pub(crate) mod policies;
 mod reader;
 mod rules;

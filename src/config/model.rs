@@ -14,7 +14,10 @@ use crate::types::{
     Bytes, DeviceName, DirectorName, Glob, GroupName, JobLevel, JobType, MediaType, Need, Needs, Secret, StorageName,
 };
 
+mod sharing;
+
 pub use super::policies::{PolicyName, UnknownPolicy};
+pub use sharing::{DbHost, Peers, PostgreSql, SslMode};
 
 /// `Sdgroup.Name`: what sdgroup calls itself in challenges.
 pub const DEFAULT_NAME: &str = "sdgroup";
@@ -26,7 +29,7 @@ pub const STATE_FILE: &str = "sdgroup.db";
 pub const ADMIN_SOCKET: &str = "admin.sock";
 /// How long the path of a socket may be (`sun_path` of unix(7), less the byte that ends it).
 pub const MAX_SOCKET_BYTES: usize = 107;
-/// How short `Sdgroup.AdminToken` may be, in characters: shorter ones can be guessed.
+/// How short `Sdgroup.AdminToken` and `Peers.Password` may be, in characters: shorter ones can be guessed.
 pub const MIN_TOKEN_CHARS: usize = 16;
 /// `Sdgroup.FirstPacketTimeout`: how long a stranger may hold a socket without saying anything.
 pub const DEFAULT_FIRST_PACKET_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,6 +131,8 @@ pub struct Model {
     pub history: History,
     /// The database that it shares with other sdgroups, if it does.
     pub store: Option<PostgreSql>,
+    /// How those others are called and call this one, if they do; there is a store then.
+    pub peers: Option<Peers>,
 }
 
 impl Model {
@@ -200,48 +205,6 @@ impl Default for History {
             maximum_jobs: DEFAULT_HISTORY_JOBS,
         }
     }
-}
-
-/// A PostgreSQL database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostgreSql {
-    /// Where it may be; at least one. The one that takes writes is used.
-    pub hosts: Vec<DbHost>,
-    /// The database.
-    pub name: String,
-    /// As whom to log in.
-    pub user: String,
-    /// The password, where the server wants one.
-    pub password: Option<Secret>,
-    /// TLS with the server.
-    pub ssl_mode: SslMode,
-    /// Whose certificates are believed, where they are verified.
-    pub ssl_ca: Option<PathBuf>,
-}
-
-/// One of the machines that a database may be on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DbHost {
-    /// Host name, address, or the folder of a socket.
-    pub host: String,
-    /// The port; with a socket it is part of its name.
-    pub port: u16,
-}
-
-/// TLS with a PostgreSQL server, in libpq's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SslMode {
-    /// Never.
-    Disable,
-    /// If the server can.
-    #[default]
-    Prefer,
-    /// Always, with whomever.
-    Require,
-    /// Always, with a server whose certificate an authority has signed.
-    VerifyCa,
-    /// The same, and the certificate names the host.
-    VerifyFull,
 }
 
 /// The form of a log line.

@@ -231,6 +231,33 @@ const TABLES: &[Table] = &[
         ]],
     },
     Table {
+        header: "[Peers]",
+        title: "What sdgroups that share a store have to know to call each other. Left out, this one shares what is known of volumes, jobs and storages, and neither its load nor the data connections of its jobs.",
+        keys: &[&[
+            (
+                "Name",
+                "name",
+                "(the machine's)",
+                "What this one is called; each has a name of its own.",
+            ),
+            (
+                "Address",
+                "host",
+                "(the machine's name)",
+                "Where the others reach this one.",
+            ),
+            ("SDPort", "port", "(that of the first `[[Listen]]`)", "The port there."),
+            (
+                "Password",
+                "text of 16 characters or more",
+                "",
+                "The same for all of them.",
+            ),
+            ("PasswordFile", "path", "", "A file with it."),
+            ("PasswordCredential", "name", "", "A systemd credential with it."),
+        ]],
+    },
+    Table {
         header: "[[Listen]]",
         title: "Where Directors and Clients call: one for each group or more.",
         keys: &[&[
@@ -529,7 +556,8 @@ const HANDOVER: &[(&str, &str)] = &[
 /// A configuration in which every table stands, with as few keys as may be.
 const SMALL: &str = "[Sdgroup]\n[[Listen]]\nGroup = \"G\"\n[[Director]]\nName = \"d\"\nPassword = \"p\"\n\
     [[Storage]]\nName = \"S\"\nAddress = \"192.0.2.1\"\nPassword = \"p\"\n[[Storage.Director]]\nName = \"d\"\nPassword = \"p\"\n\
-    [[Group]]\nName = \"G\"\nStorages = [\"S\"]\nDevice = \"D\"\nMediaType = \"M\"\n[[Group.Rule]]\n[Probe]\n[Ejection]\n[History]\n[Store]\nDbAddress = [\"db\"]\n";
+    [[Group]]\nName = \"G\"\nStorages = [\"S\"]\nDevice = \"D\"\nMediaType = \"M\"\n[[Group.Rule]]\n[Probe]\n[Ejection]\n[History]\n[Store]\nDbAddress = [\"db\"]\n\
+    [Peers]\nPassword = \"0123456789abcdef\"\n";
 
 /// What a user calls to have the page written.
 const REWRITE: &str = "SDGROUP_WRITE_DOCS";
@@ -538,7 +566,7 @@ const END: &str = "<!-- made of the table: end -->\n";
 
 /// Whether a change of this key is for another process.
 fn needs_handover(header: &str, key: &str) -> bool {
-    header == "[Store]" || HANDOVER.contains(&(header, key))
+    matches!(header, "[Store]" | "[Peers]") || HANDOVER.contains(&(header, key))
 }
 
 impl Table {
@@ -654,6 +682,10 @@ const OTHER: &[(&str, &str, &str)] = &[
     ("[Ejection]", "MaximumTime", "\"7 minutes\""),
     ("[History]", "Retention", "\"7 days\""),
     ("[History]", "MaximumJobs", "7"),
+    ("[Peers]", "Name", "\"other\""),
+    ("[Peers]", "Address", "\"other\""),
+    ("[Peers]", "Password", "\"another-password\""),
+    ("[Peers]", "SDPort", "9104"),
 ];
 
 /// Keys without one: they name a file or a table that would have to be there, are another way to write a key of the table above,

@@ -1,7 +1,6 @@
 //! `[[Group.Rule]]`: which jobs of a group are placed otherwise than the others. The first rule that fits a job counts.
 
 use super::diagnostics::{Problems, Span};
-use super::file::{LOCALITIES, ROOMS};
 use super::model::{Locality, PolicyName, RoomForJob, Rule};
 use super::reader::{At, Fault, Reader, Schema, Table};
 use super::spelling::{did_you_mean, folded};
@@ -26,6 +25,19 @@ pub(super) const RULE: Schema = Schema {
         "Priority",
     ],
 };
+
+/// The words for `Locality`.
+pub(super) const LOCALITIES: &[(&str, Locality)] = &[
+    ("off", Locality::Off),
+    ("prefer", Locality::Prefer),
+    ("require", Locality::Require),
+];
+/// The words for `RoomForJob`.
+pub(super) const ROOMS: &[(&str, RoomForJob)] = &[
+    ("ignore", RoomForJob::Ignore),
+    ("prefer", RoomForJob::Prefer),
+    ("require", RoomForJob::Require),
+];
 
 /// A rule as it is written. An empty list fits every job.
 #[derive(Debug)]

@@ -82,6 +82,7 @@ pub(crate) fn model(policy: PolicyName) -> Model {
         },
         history: model::History::default(),
         store: None,
+        peers: None,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`client`] | the storage | a Client or a storage that calls for a job |
 //! | [`storage`] | the Director | the storage that we call |
 //! | [`bridge`] | the Client | the storage that we call |
+//! | [`peer`] | an sdgroup | another one, whichever calls |
 
 use login::Progress;
 use need::NeedError;
@@ -24,6 +25,7 @@ pub mod cram_md5;
 pub mod director;
 mod login;
 pub mod need;
+pub mod peer;
 pub mod proof;
 pub mod storage;
 

@@ -13,6 +13,16 @@ pub struct StorageProof(());
 #[derive(Debug)]
 pub struct ClientProof(());
 
+/// Another sdgroup has proved the password that all peers share.
+#[derive(Debug)]
+pub struct PeerProof(());
+
+impl PeerProof {
+    pub(in crate::handshake) fn witness() -> Self {
+        Self(())
+    }
+}
+
 impl DirectorProof {
     pub(in crate::handshake) fn witness() -> Self {
         Self(())

@@ -23,10 +23,11 @@ use crate::admin::metrics::Exposition;
 use crate::config::model::Model;
 use crate::group::{Directory, PastJob};
 use crate::relay::{PipePool, PoolOptions};
+use crate::session::fleet::{self, Fleet};
 use crate::session::history::{self, Recorder};
 use crate::session::peers::{self, Introduction};
 use crate::session::{self, Context, Current, Lineage, States};
-use crate::store::{Follower, News, Numbers, SharedStore, SqliteStore, StateRecord, Store};
+use crate::store::{Follower, News, Numbers, Roster, SharedStore, SqliteStore, StateRecord, Store};
 use crate::telemetry::event::{HandoverFailed, StoreFailed};
 use crate::types::Moment;
 use crate::volumes::Ledger;
@@ -49,6 +50,7 @@ pub(super) struct Opened {
 struct Shared {
     follower: Follower,
     numbers: Numbers,
+    roster: Roster,
     news: mpsc::UnboundedReceiver<News>,
 }
 
@@ -83,12 +85,13 @@ async fn open_store(model: &Model) -> Result<(Arc<dyn Store>, Option<Shared>), P
     };
     let (store, mut follower, news) = SharedStore::new(file, options.clone(), DATABASE_PATIENCE);
     follower.begin().await;
-    let numbers = store.numbers().clone();
+    let (numbers, roster) = (store.numbers().clone(), store.roster());
     Ok((
         Arc::new(store),
         Some(Shared {
             follower,
             numbers,
+            roster,
             news,
         }),
     ))
@@ -162,6 +165,9 @@ pub(super) fn start(
     .after(lineage);
     if let Some(shared) = &opened.shared {
         context = context.sharing(shared.follower.view(), shared.numbers.clone());
+        if let Some(own) = &model.peers {
+            context = context.among(Arc::new(Fleet::new(own.clone(), shared.roster.clone())));
+        }
     }
     context.remember(&opened.history);
     let current = Current::new(context);
@@ -171,11 +177,7 @@ pub(super) fn start(
     };
     let writing = records.write(Arc::clone(&store), history, stop.clone());
     let writing = match opened.shared {
-        Some(Shared { follower, news, .. }) => {
-            tokio::spawn(session::follow(Arc::clone(&current), news));
-            tokio::spawn(tasks::watch_store(follower.view()));
-            tokio::spawn(tasks::one_after_the_other(writing, |stop| follower.run(stop)))
-        }
+        Some(shared) => share(shared, writing, &current, stop),
         None => tokio::spawn(writing),
     };
     let mut probes = Probes::default();
@@ -216,6 +218,40 @@ pub(super) fn start(
         departed,
         handovers,
         writing,
+    }
+}
+
+/// Keeps the file and the shared database in step for as long as `writing` lasts, and tells the peers of this process until
+/// `stop`.
+fn share(
+    shared: Shared,
+    writing: impl Future<Output = ()> + Send + 'static,
+    current: &Arc<Current>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let Shared { follower, news, .. } = shared;
+    tokio::spawn(session::follow(Arc::clone(current), news));
+    tokio::spawn(tasks::watch_store(follower.view()));
+    let attending = attend_peers(current, stop);
+    let writing = async {
+        // The peers are told of the end over the follower's connection.
+        tokio::join!(writing, attending);
+    };
+    tokio::spawn(tasks::one_after_the_other(writing, |stop| follower.run(stop)))
+}
+
+/// Tells the peers of this sdgroup, if it has any, until `stop`; and hears of them.
+fn attend_peers(current: &Arc<Current>, stop: &CancellationToken) -> impl Future<Output = ()> + use<> {
+    let context = current.context();
+    let told = context.fleet.clone().map(|fleet| {
+        let announcing = fleet::announce(Arc::clone(&fleet), Arc::clone(&context.routes), stop.clone());
+        tokio::spawn(announcing);
+        fleet::pulse(fleet, Arc::clone(current), stop.clone())
+    });
+    async move {
+        if let Some(told) = told {
+            told.await;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::phase::Phase;
 use crate::admin::Vitals;
-use crate::group::{Availability, Directory, Group, State, StorageLive, StorageView};
+use crate::group::{Availability, Directory, Group, Spoken, State, StorageLive, StorageView};
 use crate::session::Current;
 use crate::telemetry::meters::{GroupMeters, GroupReading, PredecessorMeters, StorageMeters, StorageReading};
 use crate::types::{GroupName, StorageName};
@@ -120,7 +120,16 @@ impl Vitals for Signs {
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.current.context().store_remark().into_iter().collect()
+        let context = self.current.context();
+        let silent = context.fleet.iter().flat_map(|fleet| fleet.peers());
+        let silent = silent.filter(|peer| !peer.is_alive()).map(|peer| {
+            let silence = Spoken(peer.silent());
+            format!(
+                "the sdgroup {} is not heard of for {silence}: its jobs count no more",
+                peer.name
+            )
+        });
+        context.store_remark().into_iter().chain(silent).collect()
     }
 }
 

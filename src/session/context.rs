@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
+use super::fleet::Fleet;
 use super::history::{Recorder, Told};
 use super::identity::{Identities, Lineage};
 use super::jobs::{Jobs, Stop};
@@ -51,6 +52,8 @@ pub struct Context {
     pub routes: Arc<Routes>,
     /// The other processes, while a handover lasts.
     pub peers: Arc<Peers>,
+    /// The other sdgroups, if there may be some.
+    pub fleet: Option<Arc<Fleet>>,
     /// Pipes for relays.
     pub pipes: Arc<PipePool>,
     /// Places for callers that have not logged in yet, so that strangers cannot use up the descriptors of jobs.
@@ -92,6 +95,7 @@ impl Context {
             jobs: Arc::default(),
             listed: Arc::default(),
             routes: Arc::default(),
+            fleet: None,
             pipes: Arc::new(pipes),
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             sessions: TaskTracker::new(),
@@ -116,6 +120,15 @@ impl Context {
     pub fn after(self, predecessor: Option<Lineage>) -> Self {
         let identities = Arc::new(Identities::after(predecessor));
         Self { identities, ..self }
+    }
+
+    /// One of several sdgroups that call each other.
+    #[must_use]
+    pub fn among(self, fleet: Arc<Fleet>) -> Self {
+        Self {
+            fleet: Some(fleet),
+            ..self
+        }
     }
 
     /// What is to be said of that database, if anything is.

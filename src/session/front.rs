@@ -9,13 +9,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Context, Current};
-use super::{data, director};
+use super::{data, director, fleet};
 use crate::channel::{Channel, ChannelError};
 use crate::config::{Model, model};
 use crate::net::listen::AcceptError;
 use crate::net::{deadline, listen, options};
 use crate::telemetry::event::{AcceptFailed, LiveSession, PacketCause, PacketRefused, SessionKind, SessionStarted};
-use crate::wire::hello::Hello;
+use crate::wire::hello::{ClientHello, Hello};
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
 
 /// Accepts connections until `stop`; each becomes a session, with the configuration in force and the group that is `served`
@@ -127,19 +127,28 @@ async fn greet(context: Arc<Context>, stream: TcpStream, mut arrival: Arrival, g
             director::run(context, channel, hello, group, arrival).await;
         }
         Hello::Client(hello) => {
-            let kind = if hello.sd_version.is_some() {
-                SessionKind::Storage
-            } else {
-                SessionKind::Client
-            };
+            let kind = kind_of(&hello);
             arrival.session = arrival.session.known_as(kind);
             data::run(context, channel, hello, frame, arrival, kind).await;
+        }
+        Hello::Peer(hello) => {
+            arrival.session = arrival.session.known_as(SessionKind::Peer);
+            fleet::run(context, channel, hello, arrival).await;
         }
         Hello::StorageCalling(_) => refuse(
             arrival.peer,
             PacketCause::Garbage,
             "a storage calls as it would call a Client",
         ),
+    }
+}
+
+/// Whose data connection it is.
+pub(super) fn kind_of(hello: &ClientHello) -> SessionKind {
+    if hello.sd_version.is_some() {
+        SessionKind::Storage
+    } else {
+        SessionKind::Client
     }
 }
 

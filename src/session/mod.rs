@@ -13,6 +13,7 @@ mod dice;
 mod director;
 mod end;
 mod error;
+pub mod fleet;
 mod free_space;
 mod front;
 mod health;

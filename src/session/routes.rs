@@ -112,11 +112,22 @@ const TAKEN: u8 = 1;
 /// The job is over: a caller that was on its way is too late.
 const OVER: u8 = 2;
 
+/// A job's route can be found from now on, or not any longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which job's.
+    pub job: JobName,
+    /// It can be found.
+    pub is_here: bool,
+}
+
 /// All announced routes.
 #[derive(Debug, Default)]
 pub struct Routes {
     entries: Mutex<HashMap<JobName, Arc<Entry>>>,
     announced: Notify,
+    /// Who is told of each change, if somebody is.
+    follower: OnceLock<mpsc::UnboundedSender<Change>>,
 }
 
 /// Another Director runs a job of the same name just now; a data connection could not be told from that one's.
@@ -148,6 +159,7 @@ impl Routes {
             return Err(NameInUse);
         }
         entries.insert(entry.route.job.clone(), Arc::clone(entry));
+        self.tell(&entry.route.job, true);
         drop(entries);
         self.announced.notify_waiters();
         Ok(announced)
@@ -186,6 +198,29 @@ impl Routes {
         })
         .await
         .ok()
+    }
+
+    /// What changes from now on, for the first who asks.
+    pub fn follow(&self) -> mpsc::UnboundedReceiver<Change> {
+        let (follower, changes) = mpsc::unbounded_channel();
+        // A second one hears that there is nothing to hear.
+        let _ = self.follower.set(follower);
+        changes
+    }
+
+    /// The jobs whose routes can be found.
+    #[must_use]
+    pub fn names(&self) -> Vec<JobName> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// To be called under the lock, so that changes are told in their order.
+    fn tell(&self, job: &JobName, is_here: bool) {
+        if let Some(follower) = self.follower.get() {
+            let job = job.clone();
+            // Nobody follows when the process ends.
+            let _ = follower.send(Change { job, is_here });
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobName, Arc<Entry>>> {
@@ -258,6 +293,7 @@ impl Drop for Announced {
             .is_some_and(|entered| Arc::ptr_eq(entered, &self.entry))
         {
             entries.remove(&self.entry.route.job);
+            self.routes.tell(&self.entry.route.job, false);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::director::Caller;
+use super::fleet;
 use super::rates::Rate;
 use crate::group::{Availability, Spoken, State, StorageView};
 use crate::types::Release;
@@ -35,6 +36,7 @@ pub(super) fn lines(caller: &Caller) -> Vec<String> {
     lines.extend(rows(&views));
     let warning = live.iter().find_map(|group| group.releases().warning());
     lines.extend(warning.map(|warning| format!(" Warning: {warning}\n")));
+    lines.extend(peers(caller));
     lines.extend(
         caller
             .context
@@ -42,6 +44,28 @@ pub(super) fn lines(caller: &Caller) -> Vec<String> {
             .map(|remark| format!(" Warning: {remark}\n")),
     );
     lines
+}
+
+/// The other sdgroups, whose jobs are among those that were told.
+fn peers(caller: &Caller) -> Vec<String> {
+    let Some(fleet) = &caller.context.fleet else {
+        return Vec::new();
+    };
+    let line = |peer: fleet::Peer| {
+        let (name, address, port, jobs) = (&peer.name, &peer.address, peer.port, peer.jobs);
+        if peer.is_alive() {
+            format!(
+                " Peer {name} at {address}:{port}: {jobs} jobs, {} waiting\n",
+                peer.queued
+            )
+        } else {
+            format!(
+                " Peer {name} at {address}:{port}: not heard of for {}\n",
+                Spoken(peer.silent())
+            )
+        }
+    };
+    fleet.peers().into_iter().map(line).collect()
 }
 
 /// The group as an object among those of its storages (`.status header api=2`).

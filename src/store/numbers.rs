@@ -124,7 +124,11 @@ mod tests {
     #[test]
     fn ranges_follow_each_other_and_then_numbers_are_drawn() {
         let numbers = Numbers::default();
-        let mint = || numbers.mint(|below| below - 1).map(|identity| (identity.time, identity.id));
+        let mint = || {
+            numbers
+                .mint(|below| below - 1)
+                .map(|identity| (identity.time, identity.id))
+        };
         assert_eq!(mint(), None, "nobody has told the time");
         numbers.know(7);
         let highest = GIVEN.end() + DRAWN - 1;

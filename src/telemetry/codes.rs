@@ -51,6 +51,10 @@ codes! {
     HANDOVER_FAILED = "SG0014" "handover_failed",
     /// It has taken over from another process.
     HANDOVER_DONE = "SG0015" "handover_done",
+    /// Another sdgroup was heard of.
+    PEER_HEARD = "SG0016" "peer_heard",
+    /// It is not heard of any more.
+    PEER_SILENT = "SG0017" "peer_silent",
 
     // Jobs.
     /// A job has its storage.
@@ -93,6 +97,12 @@ codes! {
     RELAY_FELL_BACK_TO_COPY = "SG0207" "relay_fell_back_to_copy",
     /// A request at the operator's address did not show the token.
     TOKEN_REFUSED = "SG0208" "token_refused",
+    /// A data connection went to the sdgroup that has its job.
+    CONNECTION_PASSED = "SG0209" "connection_passed",
+    /// A data connection came by way of another sdgroup.
+    CONNECTION_RECEIVED = "SG0210" "connection_received",
+    /// Another sdgroup does not take a data connection.
+    PEER_FAILED = "SG0211" "peer_failed",
 
     // Storages.
     /// A login at a storage.

@@ -16,6 +16,7 @@ const BY_STRANGERS: &[&str] = &[
     "accept_failed",
     "login_refused",
     "packet_refused",
+    "peer_failed",
     "route_missing",
     "route_taken",
     "session_ended",

@@ -274,6 +274,33 @@ impl Default for StoreMeters {
     }
 }
 
+/// How many other sdgroups there are.
+#[derive(Debug)]
+pub struct FleetMeters {
+    peers: Gauge,
+}
+
+impl FleetMeters {
+    /// The meters.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            peers: names::PEERS.with([]),
+        }
+    }
+
+    /// Shows how many are heard of.
+    pub fn show(&self, peers: usize) {
+        self.peers.set(real(peers));
+    }
+}
+
+impl Default for FleetMeters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Default for PipeMeters {
     fn default() -> Self {
         Self::new()

@@ -183,6 +183,10 @@ list! {
         "Data connections that named a job which nobody announced.";
     counter ROUTES_TAKEN = "sdgroup_routes_taken_total" []:
         "Data connections for a job which had one already.";
+    gauge PEERS = "sdgroup_peers" []:
+        "Other sdgroups on the shared store that were heard of within ten seconds.";
+    counter CONNECTIONS_PASSED = "sdgroup_connections_passed_total" [direction]:
+        "Data connections passed on to the sdgroup that has their job (out), and taken from another one (in).";
     counter RELAY_BYTES = "sdgroup_relay_bytes_total" [storage direction]:
         "Bytes of job data moved, while the jobs run.";
     counter RELAY_FALLBACKS = "sdgroup_relay_fallbacks_total" []:

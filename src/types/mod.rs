@@ -15,7 +15,7 @@ pub use job::{JobId, JobLevel, JobStatus, JobType, SessionIdentity};
 pub use moment::Moment;
 pub use names::{
     ClientName, DeviceName, DirectorName, FileSetName, GroupName, JobName, JobResourceName, MAX_NAME_BYTES, MediaType,
-    NameError, PoolName, StorageName, VolumeName,
+    NameError, PeerName, PoolName, StorageName, VolumeName,
 };
 pub use release::{Release, Severity};
 pub use secret::{Secret, SessionKey};

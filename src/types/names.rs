@@ -109,6 +109,10 @@ name! {
     ClientName
 }
 name! {
+    /// The name of one sdgroup among those that share a store.
+    PeerName
+}
+name! {
     /// A FileSet's name.
     FileSetName
 }

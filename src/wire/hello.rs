@@ -2,7 +2,7 @@
 //! proved (Bacula `src/stored/hello.c`, `src/stored/dircmd.c`).
 
 use super::line::{LineError, LineWriter, Scanner};
-use crate::types::{DirectorName, JobName};
+use crate::types::{DirectorName, JobName, PeerName};
 
 /// The lengths that a storage accepts, in bytes.
 pub const HELLO_BYTES: std::ops::RangeInclusive<usize> = 25..=500;
@@ -27,6 +27,8 @@ pub enum Hello {
     Client(ClientHello),
     /// A storage that calls a Client (`SDCallsClient`). The Client answers with its own Hello.
     StorageCalling(StorageCalling),
+    /// Another sdgroup. No daemon of Bacula's says this, nor takes it for a Hello.
+    Peer(PeerHello),
 }
 
 /// What a Director says of itself.
@@ -63,6 +65,16 @@ pub struct StorageCalling {
     pub sd_version: u32,
 }
 
+/// What an sdgroup says of itself to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerHello {
+    /// Its name.
+    pub name: PeerName,
+    /// What it speaks from the login on.
+    pub version: u32,
+}
+
+const PEER: &str = "Hello SD: sdgroup peer ";
 const DIRECTOR: &str = "Hello SD: Bacula Director ";
 const CLIENT: &str = "Hello Bacula SD: Start Job ";
 const OLD_CLIENT: &str = "Hello Start Job ";
@@ -98,6 +110,14 @@ impl Hello {
                 tls_psk: None,
             }));
         }
+        if scanner.accepts(PEER) {
+            let name = scanner.name(PeerName::new)?;
+            scanner.literal(" calling ")?;
+            return Ok(Self::Peer(PeerHello {
+                name,
+                version: scanner.number()?,
+            }));
+        }
         scanner.literal(DIRECTOR)?;
         Ok(Self::Director(DirectorHello::scan(&mut scanner)?))
     }
@@ -109,6 +129,7 @@ impl Hello {
             Self::Director(hello) => hello.to_line(),
             Self::Client(hello) => hello.to_line(),
             Self::StorageCalling(hello) => hello.to_line(),
+            Self::Peer(hello) => hello.to_line(),
         }
     }
 }
@@ -176,6 +197,15 @@ impl StorageCalling {
     }
 }
 
+impl PeerHello {
+    /// The line to send.
+    #[must_use]
+    pub fn to_line(&self) -> Vec<u8> {
+        let line = LineWriter::new().raw(PEER).name(self.name.as_str()).raw(" calling");
+        finish(line, [Some(self.version), None], None)
+    }
+}
+
 fn optional_number(scanner: &mut Scanner<'_>) -> Result<Option<u32>, LineError> {
     let mut ahead = scanner.clone();
     ahead.literal(" ")?;
@@ -235,6 +265,14 @@ mod tests {
     }
 
     #[test]
+    fn the_hello_of_another_sdgroup() {
+        let Hello::Peer(peer) = reads_and_writes("Hello SD: sdgroup peer a.example.org calling 1\n") else {
+            panic!("not a peer");
+        };
+        assert_eq!((peer.name.as_str(), peer.version), ("a.example.org", 1));
+    }
+
+    #[test]
     fn the_oldest_client_has_no_number() {
         let Ok(Hello::Client(client)) = Hello::parse(b"Hello Start Job J.2026-11-23_00.20.37_03\n") else {
             panic!("not a Client");
@@ -270,7 +308,7 @@ mod tests {
 
         #[test]
         fn any_bytes_may_come_first(line in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for start in ["", DIRECTOR, CLIENT, STORAGE] {
+            for start in ["", DIRECTOR, CLIENT, STORAGE, PEER] {
                 if let Ok(hello) = Hello::parse(&[start.as_bytes(), &line].concat()) {
                     prop_assert_eq!(Hello::parse(&hello.to_line()), Ok(hello));
                 }

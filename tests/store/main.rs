@@ -1,13 +1,23 @@
-//! Every kind of store, held to the same, and several sdgroups that share a real PostgreSQL.
+//! Every kind of store, held to the same, and several sdgroups that share a real PostgreSQL, between simulated daemons and real ones.
 
 // A test that cannot go on says so.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
+// The simulated site and the lab both need ports.
+#![allow(clippy::duplicate_mod)]
 
+#[allow(dead_code, reason = "most of it is for tests/it")]
+#[path = "../it/harness/mod.rs"]
+mod harness;
 #[path = "../lab/mod.rs"]
 mod lab;
+#[allow(dead_code, reason = "most of it is for tests/it")]
+#[path = "../it/peers/mod.rs"]
+mod peers;
 
 mod database;
 mod file;
+mod fleet;
+mod fleet_real;
 mod identity;
 mod outage;
 mod same;

@@ -76,5 +76,5 @@ fn no_job_notices_that_the_database_fails_over_and_what_was_learned_is_there() {
         .expect("a count");
     assert!(volumes >= 2, "{volumes} volumes");
     let migrated = lab.sdgroup().run(&["store", "migrate"]);
-    assert!(migrated.1.contains("has schema 3 already"), "{}", migrated.1);
+    assert!(migrated.1.contains("already"), "{}", migrated.1);
 }

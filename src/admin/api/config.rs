@@ -50,6 +50,8 @@ pub struct ConfigShown {
     pub history: HistoryShown,
     /// The database that is shared with other sdgroups, if there is one.
     pub store: Option<DatabaseShown>,
+    /// What this sdgroup says of itself to those, if they pass on each other's data connections.
+    pub peers: Option<PeersConfigShown>,
 }
 
 /// TLS with one kind of peer, in Bacula's words.
@@ -265,6 +267,17 @@ pub struct DatabaseHostShown {
     /// Host name, address, or the folder of a socket.
     pub host: String,
     /// The port.
+    pub port: u16,
+}
+
+/// What an sdgroup says of itself to the others of its store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeersConfigShown {
+    /// Its name among them.
+    pub name: String,
+    /// Where they reach it.
+    pub address: String,
+    /// The port there.
     pub port: u16,
 }
 

@@ -15,6 +15,7 @@ pub mod jobs;
 #[cfg(test)]
 mod openapi_tests;
 pub mod overview;
+pub mod peers;
 pub mod process;
 pub mod queue;
 pub mod reload;
@@ -130,6 +131,7 @@ pub fn api(office: Office) -> Router {
 fn described() -> OpenApiRouter<Office> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(process::process))
+        .routes(routes!(peers::all))
         .routes(routes!(groups::all))
         .routes(routes!(storages::all))
         .routes(routes!(storages::one))

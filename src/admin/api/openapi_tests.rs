@@ -66,6 +66,7 @@ fn requests() -> Vec<Operation> {
         // What succeeds is seen where there is a process.
         ("post", "/api/v1/reload", None, Some((get("/api/v1/reload"), 409))),
         ("post", "/api/v1/handover", None, Some((get("/api/v1/handover"), 409))),
+        ("get", "/api/v1/peers", get("/api/v1/peers"), None),
         ("get", "/api/v1/overview", get("/api/v1/overview"), None),
     ]
 }

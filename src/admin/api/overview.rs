@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::failovers::{self, FailoverShown};
 use super::groups::{self, GroupShown};
 use super::jobs::{self, JobShown, RunningShown};
+use super::peers::{self, PeerShown};
 use super::process::{self, ProcessShown};
 use super::storages::{self, StorageShown};
 use super::{Desk, Office, traffic};
@@ -40,6 +41,9 @@ const TRAFFIC_EVERY: u64 = 10;
 pub struct OverviewShown {
     /// The process.
     pub process: ProcessShown,
+    /// The sdgroups that share the store, this one first; none without [Peers].
+    #[serde(default)]
+    pub peers: Vec<PeerShown>,
     /// Every group.
     pub groups: Vec<GroupShown>,
     /// Every storage.
@@ -147,6 +151,7 @@ fn shown(desk: &Desk) -> OverviewShown {
     let storages = desk.context.directory.storages().iter();
     OverviewShown {
         process: process::shown(desk),
+        peers: peers::shown(desk),
         groups: groups::shown(desk),
         storages: storages.map(|live| storages::shown(desk, live)).collect(),
         jobs: youngest.map(|job| jobs::brief(job)).collect(),

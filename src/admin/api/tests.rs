@@ -25,9 +25,10 @@ use crate::types::{
 use crate::volumes::Ledger;
 
 /// What is secret in the configuration.
-pub(super) const SECRETS: [&str; 7] = [
+pub(super) const SECRETS: [&str; 8] = [
     "hush-operator-16",
     "hush-database",
+    "hush-among-peers",
     "hush-director",
     "hush-file4",
     "hush-file5",
@@ -43,6 +44,10 @@ pub(super) const CONFIG: &str = r#"
     [Store]
     DbAddress = ["db1.example.org", "/run/postgresql"]
     Password = "hush-database"
+    [Peers]
+    Name = "sdgroup-a"
+    Address = "192.0.2.1"
+    Password = "hush-among-peers"
     [History]
     MaximumJobs = 77
     [Probe]

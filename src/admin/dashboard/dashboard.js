@@ -186,6 +186,14 @@ const list = (id, items, key, make, fill) => {
   show(byId(`no-${id}`), items.length === 0);
 };
 
+const fillPeer = (element, peer) => {
+  const jobs = `${counted(peer.jobs, "job")}, ${peer.waiting_jobs} waiting`;
+  const which = peer.is_this ? `${peer.name} (this one)` : `${peer.name} at ${peer.address}`;
+  const lost = `not heard of for ${length(peer.silent_seconds)}: its jobs count no more`;
+  text(element, `${which}: ${peer.is_alive ? jobs : lost}`);
+  element.className = peer.is_alive ? "" : "mood-bad";
+};
+
 const showOverview = (overview) => {
   const { process, groups, storages } = overview;
   text(byId("name"), process.name);
@@ -199,6 +207,7 @@ const showOverview = (overview) => {
     `Process ${one.pid}, version ${one.version}, has handed over and has ${counted(one.jobs, "job")} yet.`);
   const remarks = [...process.remarks, ...(process.is_replaced ? [replaced] : []), ...predecessors];
   keep(byId("remarks"), remarks, (line) => line, () => make("li"), text);
+  keep(byId("peers"), overview.peers, (peer) => peer.name, () => make("li"), fillPeer);
   keep(byId("groups"), groups, (group) => group.name, () => copyOf("group-template"), (element, group) =>
     fillGroup(element, group, storages));
   rates = new Map(storages.map((it) => [it.name, [it.to_storage_bytes_per_second, it.from_storage_bytes_per_second]]));

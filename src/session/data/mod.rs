@@ -18,16 +18,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::fleet::Link;
 use super::front::Arrival;
 use super::listed::{Ends, SessionFacts};
 use super::peers::{self, Whose};
-use super::routes::{Far, FarEnd, Route, Taken};
+use super::routes::{self, Far, FarEnd, Route, Taken};
 use super::{dice, storage};
 use crate::channel::{Channel, drive};
 use crate::handshake;
 use crate::net::deadline;
 use crate::telemetry::event::{JobRef, LoginRefused, RouteMissing, RouteTaken, SessionEnded, SessionKind};
-use crate::types::{JobStatus, Release, StorageName};
+use crate::types::{JobName, JobStatus, Release, StorageName};
 use crate::wire::hello::ClientHello;
 use crate::wire::packet::Frame;
 
@@ -55,19 +56,64 @@ pub(super) async fn run(
     let peer = arrival.peer;
     let began = Instant::now();
     let wait = context.model.route_wait;
-    let found = match context.peers.whose(&context.routes, &hello.job, wait).await {
-        Whose::Ours(found) => found,
+    match whose(&context, &hello.job, peer, wait).await {
+        Found::Here(Whose::Ours(found)) => serve(context, channel, hello, frame, arrival, kind, found).await,
         // One that ends in this moment has no use for it any more.
-        Whose::Theirs(to) => return peers::give(to, channel, &frame, kind).await.unwrap_or_default(),
-        Whose::Nobodys => {
-            return RouteMissing {
-                job: &hello.job,
-                peer,
-                waited: began.elapsed(),
-            }
-            .emit();
+        Found::Here(Whose::Theirs(to)) => peers::give(to, channel, &frame, kind, peer).await.unwrap_or_default(),
+        Found::Here(Whose::Nobodys) => RouteMissing {
+            job: &hello.job,
+            peer,
+            waited: began.elapsed(),
         }
+        .emit(),
+        Found::AtPeer(link) => {
+            drop(arrival.known());
+            link.pass(&context, &hello.job, (channel, &frame), peer).await;
+        }
+    }
+}
+
+/// Who has a job.
+enum Found {
+    /// This sdgroup, or nobody.
+    Here(Whose),
+    /// Another one, which waits for the connection.
+    AtPeer(Link),
+}
+
+/// Looks for the job here and, as long as it is not here, at the peers.
+async fn whose(context: &Context, job: &JobName, caller: SocketAddr, wait: Duration) -> Found {
+    let here = context.peers.whose(&context.routes, job, wait);
+    let Some(fleet) = &context.fleet else {
+        return Found::Here(here.await);
     };
+    let elsewhere = fleet.find(job, caller, wait, context.model.login_timeout);
+    let (mut here, mut elsewhere) = (std::pin::pin!(here), std::pin::pin!(elsewhere));
+    tokio::select! {
+        biased;
+        found = &mut here => match found {
+            Whose::Nobodys => elsewhere.await.map_or(Found::Here(Whose::Nobodys), Found::AtPeer),
+            found => Found::Here(found),
+        },
+        link = &mut elsewhere => match link {
+            Some(link) => Found::AtPeer(link),
+            None => Found::Here(here.await),
+        },
+    }
+}
+
+/// Runs a connection whose job is here.
+pub(super) async fn serve(
+    context: Arc<Context>,
+    channel: Channel,
+    hello: ClientHello,
+    frame: Frame,
+    arrival: Arrival,
+    kind: SessionKind,
+    found: routes::Found,
+) {
+    let peer = arrival.peer;
+    let began = Instant::now();
     let route = Arc::clone(found.route());
     let call = Call {
         context: &context,

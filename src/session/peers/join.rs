@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::message::{Introduction, PlaceShown, Reply, Request, Tidings};
 use super::{ANSWER, Peer, ask, lock};
-use crate::group::{Place, Slot};
+use crate::group::{Directory, Place, Slot};
 use crate::net::pass;
 use crate::session::Current;
 
@@ -117,7 +117,7 @@ async fn listen(
         match tidings {
             Tidings::Places { jobs, places } => {
                 peer.jobs.store(jobs, Ordering::Relaxed);
-                hold(current, &mut held, &places);
+                hold(&current.context().directory, &mut held, &places);
                 if let Some(counted) = counted.take() {
                     // Nobody waits for it any more.
                     let _ = counted.send(());
@@ -133,8 +133,7 @@ async fn listen(
 }
 
 /// Holds as many places as the other process has, no more and no less.
-fn hold(current: &Current, held: &mut HashMap<Place, Vec<Slot>>, places: &[PlaceShown]) {
-    let directory = Arc::clone(&current.context().directory);
+pub(in crate::session) fn hold(directory: &Directory, held: &mut HashMap<Place, Vec<Slot>>, places: &[PlaceShown]) {
     let wanted: HashMap<Place, usize> = places
         .iter()
         .filter_map(|shown| Some((shown.place()?, shown.jobs)))

@@ -1,6 +1,7 @@
 //! What processes of one sdgroup say to each other while a handover lasts: JSON, so that two versions understand each other
 //! as far as they can.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,9 @@ pub(super) struct Connection {
     pub(super) is_storage: bool,
     /// What has been read of it.
     pub(super) read: Vec<u8>,
+    /// Who called, where that is not the other end: another sdgroup may have passed it on.
+    #[serde(default)]
+    pub(super) caller: Option<SocketAddr>,
 }
 
 /// What two processes tell each other for as long as both live.
@@ -111,7 +115,7 @@ pub(super) enum Tidings {
 
 /// So many jobs of one kind at one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PlaceShown {
+pub(in crate::session) struct PlaceShown {
     pub(super) storage: String,
     pub(super) group: String,
     pub(super) director: String,
@@ -120,7 +124,7 @@ pub(super) struct PlaceShown {
 }
 
 impl PlaceShown {
-    pub(super) fn of(place: &Place, jobs: usize) -> Self {
+    pub(in crate::session) fn of(place: &Place, jobs: usize) -> Self {
         Self {
             storage: place.storage.to_string(),
             group: place.group.to_string(),

@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,7 +38,9 @@ use crate::volumes::{Heard, Rivals, Silence};
 use crate::wire::packet::Frame;
 use message::{Connection, EndedShown, Tidings};
 
+pub(super) use join::hold;
 pub use join::join;
+pub(super) use message::PlaceShown;
 pub use message::{Introduction, Reply, Request};
 pub use serve::serve;
 
@@ -352,11 +355,18 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Gives a caller's connection, of which `hello` and perhaps more has been read, to the process that has its job.
-pub(super) async fn give(mut to: UnixStream, channel: Channel, hello: &Frame, kind: SessionKind) -> io::Result<()> {
+pub(super) async fn give(
+    mut to: UnixStream,
+    channel: Channel,
+    hello: &Frame,
+    kind: SessionKind,
+    caller: SocketAddr,
+) -> io::Result<()> {
     let (stream, unread) = channel.into_parts();
     let connection = Connection {
         is_storage: kind == SessionKind::Storage,
         read: [hello.as_bytes(), &unread].concat(),
+        caller: Some(caller),
     };
     let text = serde_json::to_vec(&connection)?;
     pass::send(&mut to, &text, &[stream.as_fd()]).await

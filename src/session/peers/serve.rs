@@ -146,14 +146,18 @@ async fn route(context: Arc<Context>, mut stream: UnixStream, job: &str, wait: D
     say(&mut stream, &Reply::Ours).await?;
     let given = deadline::within(ANSWER, pass::receive(&mut stream)).await;
     let (text, passed) = given.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    let Connection { is_storage, read } = serde_json::from_slice(&text)?;
+    let Connection {
+        is_storage,
+        read,
+        caller,
+    } = serde_json::from_slice(&text)?;
     let Some(socket) = passed.into_iter().next() else {
         return Ok(());
     };
     let tcp = std::net::TcpStream::from(socket);
     tcp.set_nonblocking(true)?;
     let tcp = TcpStream::from_std(tcp)?;
-    let peer = tcp.peer_addr()?;
+    let peer = caller.map_or_else(|| tcp.peer_addr(), Ok)?;
     let mut read = BytesMut::from(&*read);
     let frame = Frame::take(&mut read, MAX_LOGIN_BYTES).ok().flatten();
     let Some((Ok(Hello::Client(hello)), frame)) = frame.map(|frame| (front::read(&frame), frame)) else {

@@ -48,6 +48,11 @@ impl Claims {
         }
     }
 
+    /// Who this process is.
+    pub(in crate::store) fn owner(&self) -> Arc<str> {
+        Arc::clone(&self.owner)
+    }
+
     /// Notes that one is asked for: from here on no renewal ends it. False when the database need not be asked again.
     pub(in crate::store) fn ask(&self, volume: VolumeName, storage: StorageName) -> bool {
         let held = Held {

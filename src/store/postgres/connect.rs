@@ -1,11 +1,14 @@
 //! The connection to the server: where it is, and TLS with it.
 
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
+use tokio::sync::Notify;
 use tokio_postgres::config::{SslMode as Tls, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, Connection, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::{PostgreSql, SslMode};
@@ -26,8 +29,13 @@ pub(super) fn place(options: &PostgreSql) -> String {
     format!("the database {} on {}", options.name, hosts.join(", "))
 }
 
-/// Connects to the host that takes writes. `lost` is cancelled when the connection is, and ends it when it is cancelled.
-pub(super) async fn connect(options: &PostgreSql, lost: &CancellationToken) -> Result<Client, String> {
+/// Connects to the host that takes writes. `lost` is cancelled when the connection is, and ends it when it is cancelled; `news`
+/// is told of every notification.
+pub(super) async fn connect(
+    options: &PostgreSql,
+    lost: &CancellationToken,
+    news: &Arc<Notify>,
+) -> Result<Client, String> {
     let mut config = Config::new();
     for host in &options.hosts {
         config.host(&host.host).port(host.port);
@@ -53,26 +61,33 @@ pub(super) async fn connect(options: &PostgreSql, lost: &CancellationToken) -> R
     let connecting = async {
         if options.ssl_mode == SslMode::Disable {
             let (client, connection) = config.connect(NoTls).await.map_err(|error| told(&error))?;
-            tokio::spawn(keep(connection, lost.clone()));
+            tokio::spawn(keep(connection, lost.clone(), Arc::clone(news)));
             return Ok(client);
         }
         let connector = tls(options).map_err(|error| format!("TLS cannot be used: {error}"))?;
         let (client, connection) = config.connect(connector).await.map_err(|error| told(&error))?;
-        tokio::spawn(keep(connection, lost.clone()));
+        tokio::spawn(keep(connection, lost.clone(), Arc::clone(news)));
         Ok(client)
     };
     let silent = |_| format!("no answer within {} s", within.as_secs());
     tokio::time::timeout(within, connecting).await.map_err(silent)?
 }
 
-async fn keep<S, T>(connection: Connection<S, T>, lost: CancellationToken)
+async fn keep<S, T>(mut connection: Connection<S, T>, lost: CancellationToken, news: Arc<Notify>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let _lost = lost.clone().drop_guard();
+    let kept = async {
+        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(_) = message {
+                news.notify_one();
+            }
+        }
+    };
     tokio::select! {
-        _ = connection => {}
+        () = kept => {}
         () = lost.cancelled() => {}
     }
 }

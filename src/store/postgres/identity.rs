@@ -13,7 +13,11 @@ pub(super) async fn lease(client: &Client) -> Result<Lease, Trouble> {
          time = CASE WHEN next + $3 > $2 THEN greatest(time + 1, extract(epoch FROM clock_timestamp())::bigint) ELSE time END, \
          next = CASE WHEN next + $3 > $2 THEN $1 ELSE next END + $3 \
          RETURNING time, next";
-    let numbers = [(&first as _, Type::INT8), (&last as _, Type::INT8), (&count as _, Type::INT8)];
+    let numbers = [
+        (&first as _, Type::INT8),
+        (&last as _, Type::INT8),
+        (&count as _, Type::INT8),
+    ];
     let rows = client.query_typed(query, &numbers).await?;
     let row = rows.first().ok_or_else(|| "nobody knows the session time".to_owned())?;
     let (time, end) = (number(row.try_get(0)?)?, number(row.try_get(1)?)?);

@@ -7,6 +7,7 @@ mod claims;
 mod connect;
 mod identity;
 mod jobs;
+mod peers;
 mod schema;
 mod volumes;
 
@@ -16,15 +17,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::fact::Fact;
 use super::numbers::Lease;
+use super::roster::{Beat, Heard, Owner};
 use super::{Answer, Entry, JobRecord, Keep, Recorded, StateRecord, Store, StoreError, VolumeRecord, Weight};
 use crate::config::model::PostgreSql;
-use crate::types::{Moment, StorageName, VolumeName};
+use crate::types::{JobName, Moment, PeerName, StorageName, VolumeName};
 
 /// A store in a PostgreSQL database.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ pub struct PostgresStore {
     place: Arc<str>,
     patience: Duration,
     lost: CancellationToken,
+    news: Arc<Notify>,
 }
 
 /// Why something could not be done.
@@ -94,6 +97,10 @@ impl PostgresStore {
             store.within(schema::version(&client)).await?
         };
         schema::check(found, &store.place)?;
+        {
+            let client = store.client.lock().await;
+            store.within(peers::listen(&client)).await?;
+        }
         Ok(store)
     }
 
@@ -109,8 +116,8 @@ impl PostgresStore {
     }
 
     async fn reach(options: &PostgreSql, patience: Duration) -> Result<Self, StoreError> {
-        let (place, lost) = (connect::place(options), CancellationToken::new());
-        let client = connect::connect(options, &lost)
+        let (place, lost, news) = (connect::place(options), CancellationToken::new(), Arc::default());
+        let client = connect::connect(options, &lost, &news)
             .await
             .map_err(|cause| StoreError::Away {
                 place: place.clone(),
@@ -121,6 +128,7 @@ impl PostgresStore {
             place: place.into(),
             patience,
             lost,
+            news,
         })
     }
 
@@ -181,6 +189,31 @@ impl PostgresStore {
     /// Tells the session time, and the number after the last, that are known here; what all share from now on is the answer.
     pub(super) fn hold(&self, known: Option<(u32, u32)>) -> Answer<u32> {
         self.ask(move |client, _| async move { identity::hold(&client, known).await })
+    }
+
+    /// What tells that another process has news.
+    pub(super) fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
+    }
+
+    /// As [`super::Roster::beat`], for `owner`.
+    pub(super) fn beat(&self, owner: Arc<str>, beat: Beat, news: bool) -> Answer<Vec<Heard>> {
+        self.ask(move |client, _| async move { peers::beat(&client, &owner, &beat, news).await })
+    }
+
+    /// As [`super::Roster::leave`].
+    pub(super) fn leave(&self, owner: Arc<str>) -> Answer<()> {
+        self.ask(|client, _| async move { peers::leave(&client, &owner).await })
+    }
+
+    /// As [`super::Roster::announce`].
+    pub(super) fn announce(&self, owner: Arc<str>, has: Vec<JobName>, had: Vec<JobName>, all: bool) -> Answer<()> {
+        self.ask(move |client, _| async move { peers::announce(&client, &owner, &has, &had, all).await })
+    }
+
+    /// As [`super::Roster::owners`].
+    pub(super) fn owners(&self, job: JobName, own: PeerName) -> Answer<Vec<Owner>> {
+        self.ask(|client, _| async move { peers::owners(&client, &job, &own).await })
     }
 
     /// Has `work` done, whether somebody waits for the answer or not. What is half done when the connection goes is undone by

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// Each step leads from the schema of its index to the next one. Steps that were released are never changed.
 ///
 /// Every row tells the transaction that changed it last, so that others can ask what is new to them.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE FUNCTION sdgroup.changed() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN NEW.changed := txid_current(); RETURN NEW; END $$;
@@ -97,6 +97,27 @@ const STEPS: [&str; 3] = [
         next bigint NOT NULL DEFAULT 1073741824
     );
     INSERT INTO sdgroup.identity DEFAULT VALUES;
+",
+    // The processes that live, and the jobs that each has.
+    "
+    CREATE TABLE sdgroup.peers (
+        owner   text COLLATE \"C\" PRIMARY KEY,
+        name    text NOT NULL,
+        address text NOT NULL,
+        port    integer NOT NULL,
+        pid     bigint NOT NULL,
+        version text NOT NULL,
+        jobs    bigint NOT NULL,
+        queued  bigint NOT NULL,
+        places  text NOT NULL,
+        heard   timestamptz NOT NULL
+    );
+    CREATE TABLE sdgroup.routes (
+        job   text COLLATE \"C\" NOT NULL,
+        owner text COLLATE \"C\" NOT NULL,
+        PRIMARY KEY (job, owner)
+    );
+    CREATE INDEX ON sdgroup.routes (owner);
 ",
 ];
 

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::fact::Fact;
 use super::postgres::Claims;
 use super::{Answer, Entry, JobRecord, Keep, Recorded, SqliteStore, StateRecord, Store, VolumeRecord};
-use super::{Numbers, PostgresStore, Weight};
+use super::{Numbers, PostgresStore, Roster, Weight};
 use crate::config::model::PostgreSql;
 use crate::types::{Moment, StorageName, VolumeName};
 
@@ -94,6 +94,12 @@ impl SharedStore {
     #[must_use]
     pub fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    /// All who share the database.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        Roster::new(self.link.clone(), self.claims.owner())
     }
 
     fn database(&self) -> Option<PostgresStore> {

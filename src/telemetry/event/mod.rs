@@ -4,12 +4,14 @@
 //! all of them: `director`, `job`, `job_id`, `client`, `group`, `storage`, `volume`, `cause`. Fields that a line
 //! has no value for are left out. Words that become label values (`&'static str`) must come from a closed set.
 
+mod fleet;
 mod job;
 mod process;
 mod session;
 mod storage;
 mod volume;
 
+pub use fleet::{ConnectionPassed, ConnectionReceived, PeerFailed, PeerTurned};
 pub use job::{JobExplained, JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause, ShadowAsked};
 pub use process::{
     AcceptFailed, ConfigLoaded, ConfigRefused, ConfigReloaded, ConfigWarning, DrainProgress, HandoverBegun,

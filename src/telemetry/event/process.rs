@@ -37,6 +37,9 @@ impl Started {
         for outcome in ["done", "failed"] {
             names::HANDOVERS.with([outcome]).increment(0);
         }
+        for direction in ["in", "out"] {
+            names::CONNECTIONS_PASSED.with([direction]).increment(0);
+        }
         for counter in [
             &names::PANICS,
             &names::ACCEPT_FAILURES,

@@ -24,6 +24,8 @@ pub enum SessionKind {
     Client,
     /// A storage with a job's data (copy and migration between storages).
     Storage,
+    /// Another sdgroup, which passes on a connection of one of those two.
+    Peer,
 }
 
 impl SessionKind {
@@ -36,6 +38,7 @@ impl SessionKind {
             Self::Console => "console",
             Self::Client => "client",
             Self::Storage => "storage",
+            Self::Peer => "peer",
         }
     }
 }

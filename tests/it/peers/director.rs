@@ -35,6 +35,8 @@ pub(crate) struct Director {
     pub(crate) name: String,
     pub(crate) password: String,
     pub(crate) storage: StorageResource,
+    /// Where Clients are told to call, if that is another address (`FdStorageAddress`).
+    pub(crate) clients_call: Option<SocketAddr>,
     pub(crate) catalog: Arc<Catalog>,
     last_job: Arc<AtomicU32>,
 }
@@ -157,9 +159,14 @@ impl Director {
             name: name.to_owned(),
             password: password.to_owned(),
             storage,
+            clients_call: None,
             catalog,
             last_job: Arc::default(),
         }
+    }
+
+    fn clients_call(&self) -> SocketAddr {
+        self.clients_call.unwrap_or(self.storage.address)
     }
 
     /// Calls the storage and logs in.
@@ -479,7 +486,7 @@ impl Job {
     /// What the Client is told.
     pub(crate) fn errand(&self) -> Errand {
         Errand {
-            address: self.control.director.storage.address,
+            address: self.control.director.clients_call(),
             job: self.name.clone(),
             key: self.answer.key.clone(),
             sd_id: self.answer.sd_id,

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::{
     ConfigShown, DatabaseHostShown, DatabaseShown, DirectorShown, EjectionShown, GroupConfigShown, HistoryShown,
-    LimitsShown, ListenerShown, ProbeShown, RuleShown, StorageConfigShown, TlsShown,
+    LimitsShown, ListenerShown, PeersConfigShown, ProbeShown, RuleShown, StorageConfigShown, TlsShown,
 };
 use crate::config::Model;
 use crate::config::model::{
-    Certificates, DbHost, Director, Ejection, Group, History, Limits, Listener, Locality, Log, LogFormat, PostgreSql,
-    Probe, RoomForJob, Rule, SslMode, Storage, Threshold, Tls, WaterMarks,
+    Certificates, DbHost, Director, Ejection, Group, History, Limits, Listener, Locality, Log, LogFormat, Peers,
+    PostgreSql, Probe, RoomForJob, Rule, SslMode, Storage, Threshold, Tls, WaterMarks,
 };
 use crate::net::tls::CertificateFiles;
 use crate::types::{Need, Needs};
@@ -37,6 +37,7 @@ pub(super) fn config(model: &Model) -> ConfigShown {
         ejection,
         history,
         store,
+        peers,
     } = model;
     ConfigShown {
         name: name.clone(),
@@ -62,6 +63,7 @@ pub(super) fn config(model: &Model) -> ConfigShown {
         ejection: self::ejection(*ejection),
         history: self::history(*history),
         store: store.as_ref().map(database),
+        peers: peers.as_ref().map(self::peers),
     }
 }
 
@@ -360,5 +362,19 @@ fn database(config: &PostgreSql) -> DatabaseShown {
         }
         .to_owned(),
         ssl_ca: file(ssl_ca.as_ref()),
+    }
+}
+
+fn peers(config: &Peers) -> PeersConfigShown {
+    let Peers {
+        name,
+        address,
+        port,
+        password: _,
+    } = config;
+    PeersConfigShown {
+        name: name.to_string(),
+        address: address.clone(),
+        port: *port,
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn serve(core: &Arc<Core>, stream: TcpStream) {
         Ok(Hello::Director(hello)) => from_director(core, wire, &hello).await,
         Ok(Hello::Client(hello)) => from_client(core, wire, &hello).await,
         // Real ones say nothing either.
-        Ok(Hello::StorageCalling(_)) | Err(_) => {}
+        Ok(Hello::StorageCalling(_) | Hello::Peer(_)) | Err(_) => {}
     }
 }
 
