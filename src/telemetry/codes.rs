@@ -55,6 +55,8 @@ codes! {
     PEER_HEARD = "SG0016" "peer_heard",
     /// It is not heard of any more.
     PEER_SILENT = "SG0017" "peer_silent",
+    /// Two have one name.
+    PEER_NAMESAKE = "SG0018" "peer_namesake",
 
     // Jobs.
     /// A job has its storage.

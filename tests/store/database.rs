@@ -36,7 +36,18 @@ impl Machine {
 
     /// One that has an empty database and takes writes.
     pub(crate) fn primary() -> Self {
+        Self::primary_with("")
+    }
+
+    /// The same with further lines of its configuration.
+    pub(crate) fn primary_with(lines: &str) -> Self {
         let machine = Self::prepared();
+        let more = machine
+            .server
+            .configuration()
+            .with_file_name("conf.d")
+            .join("more.conf");
+        std::fs::write(more, lines).expect("more.conf");
         machine.server.create();
         machine.server.start();
         for statement in [
@@ -137,7 +148,12 @@ pub(crate) fn table(machines: &[&Machine]) -> String {
 
 /// A database that is ready.
 pub(crate) async fn migrated() -> Machine {
-    let machine = Machine::primary();
+    migrated_with("").await
+}
+
+/// The same with further lines of its configuration.
+pub(crate) async fn migrated_with(lines: &str) -> Machine {
+    let machine = Machine::primary_with(lines);
     let versions = PostgresStore::migrate(&options(&[&machine]), PATIENCE).await;
     assert_eq!(versions.expect("the tables").0, 0);
     machine

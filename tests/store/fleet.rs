@@ -16,15 +16,34 @@ use crate::peers::client::{ClientError, DataLink};
 use crate::peers::director::{Director, Plan, Report};
 use crate::peers::storage::Storage;
 
-const PASSWORD: &str = "known to all sdgroups";
+pub(crate) const PASSWORD: &str = "known to all sdgroups";
+
+/// Nothing here is about time, and the machine may be busy.
+pub(crate) fn patient() -> Plot {
+    Plot {
+        group: "LoginTimeout = \"30 seconds\"\nConnectTimeout = \"30 seconds\"\nReserveTimeout = \"60 seconds\"\n\
+                BusyWait = \"60 seconds\"",
+        process: "LoginTimeout = \"30 seconds\"\nFirstPacketTimeout = \"30 seconds\"",
+        ..Plot::default()
+    }
+}
+
+/// One job on each storage, and these in their order.
+fn full_at_once() -> Plot {
+    Plot {
+        policy: "ListedOrder",
+        maximum_concurrent_jobs: 1,
+        ..patient()
+    }
+}
 
 /// Two of them; the Director calls the first, and has Clients call the second.
-struct Pair {
-    machine: Machine,
+pub(crate) struct Pair {
+    pub(crate) machine: Machine,
     storages: Vec<Arc<Storage>>,
     a: Binary,
     b: Binary,
-    crossed: Director,
+    pub(crate) crossed: Director,
 }
 
 fn own(name: &str, password: &str) -> String {
@@ -37,7 +56,10 @@ impl Pair {
     }
 
     async fn with_passwords(plot: Plot, passwords: [&str; 2]) -> Self {
-        let machine = migrated().await;
+        Self::with_database(plot, passwords, migrated().await).await
+    }
+
+    pub(crate) async fn with_database(plot: Plot, passwords: [&str; 2], machine: Machine) -> Self {
         let storages = storages(&plot).await;
         let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
         let [a, b] = ["a", "b"].map(|name| {
@@ -68,7 +90,7 @@ impl Pair {
     }
 
     /// The Director that calls the second; of the same site.
-    fn other(&self) -> Director {
+    pub(crate) fn other(&self) -> Director {
         let mut other = self.crossed.clone();
         other.storage.address = self.b.address();
         other.clients_call = Some(self.a.address());
@@ -103,7 +125,7 @@ fn passed(direction: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_calls_the_other_sdgroup_reaches_its_job() {
-    let mut pair = Pair::start(Plot::default()).await;
+    let mut pair = Pair::start(patient()).await;
     let (report, records) = back_up(&pair.crossed, "Crossed").await;
     // The key of a restore is sdgroup's own: its data connection is a bridge.
     assert_eq!(pair.restored(&pair.crossed, &report).await, records);
@@ -123,7 +145,7 @@ async fn a_client_that_calls_the_other_sdgroup_reaches_its_job() {
     let theirs = status.lines().find(|line| line.trim_start().starts_with("a "));
     assert!(theirs.unwrap().contains(&address), "{status}");
     let told = other.console("status\n").await.unwrap().join("");
-    assert!(told.contains(&format!("Peer a at {address}: 0 jobs")), "{told}");
+    assert!(told.contains(&format!("Peer a at {address}: ")), "{told}");
 
     // While one hands over, the process that has the job gets it.
     let mut late = pair.crossed.begin(&Plan::backup("Late", POOL)).await.unwrap();
@@ -135,6 +157,13 @@ async fn a_client_that_calls_the_other_sdgroup_reaches_its_job() {
     soon("the late Client", client).await.unwrap().unwrap();
     assert_eq!(report.status(), Some(JobStatus::Terminated), "{:?}", report.told);
     assert!(pair.a.ended().await.success(), "{}", pair.a.log());
+    pair.crossed.record(&report, &records);
+    let (after, written) = back_up(&pair.crossed, "After the handover").await;
+    let (elsewhere, elsewheres) = back_up(&other, "At the other").await;
+    for (report, records) in [(&report, &records), (&after, &written), (&elsewhere, &elsewheres)] {
+        assert_eq!(pair.restored(&pair.crossed, report).await, *records);
+        assert_eq!(pair.restored(&other, report).await, *records);
+    }
 
     // One that names no job of anybody's is turned away.
     let mut nobody = pair.crossed.begin(&Plan::backup("Gone", POOL)).await.unwrap();
@@ -153,7 +182,7 @@ async fn a_client_that_calls_the_other_sdgroup_reaches_its_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_is_not_needed_to_find_a_job() {
-    let pair = Pair::start(Plot::default()).await;
+    let pair = Pair::start(patient()).await;
     pair.machine.server.kill();
     for sdgroup in [&pair.a, &pair.b] {
         sdgroup.until_metric("sdgroup_store_up", "0").await;
@@ -166,12 +195,7 @@ async fn the_database_is_not_needed_to_find_a_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_of_both_are_counted_by_both() {
-    let plot = Plot {
-        maximum_concurrent_jobs: 1,
-        group: "BusyWait = \"30 seconds\"",
-        ..Plot::listed()
-    };
-    let pair = Pair::start(plot).await;
+    let pair = Pair::start(full_at_once()).await;
     let other = pair.other();
     let first = Running::start(&pair.crossed, "First").await;
     pair.b.until_metric(&jobs_on("File4"), "1").await;
@@ -180,7 +204,10 @@ async fn jobs_of_both_are_counted_by_both() {
     let third = Running::start(&pair.crossed, "Third").await;
     pair.b.until_metric(&jobs_on("File6"), "1").await;
     for (storage, job) in pair.storages.iter().zip([&first, &second, &third]) {
-        assert!(!storage.written_by(&job.name).is_empty(), "{}", job.name);
+        until_true("the job's data to be where it is to be", || {
+            !storage.written_by(&job.name).is_empty()
+        })
+        .await;
     }
     // All are full, to both; the place that is given back at one is taken at the other.
     let waits = tokio::spawn({
@@ -209,12 +236,47 @@ async fn jobs_of_both_are_counted_by_both() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_reaches_a_job_that_waits_at_the_other() {
+    let pair = Pair::start(full_at_once()).await;
+    let other = pair.other();
+    let mut full = Vec::new();
+    for name in NAMES {
+        full.push(Running::start(&pair.crossed, name).await);
+    }
+    // It has no storage that could be asked.
+    let (id, name) = pair.crossed.next_job("Waits");
+    let control = pair.crossed.call().await.unwrap();
+    let waits = tokio::spawn({
+        let name = name.clone();
+        async move { control.begin(&Plan::backup("Waits", POOL), id, name).await.map(drop) }
+    });
+    pair.a
+        .until_metric("sdgroup_group_queued_jobs{group=\"Files\"}", "1")
+        .await;
+    let said = other.cancel(&name).await.unwrap();
+    assert!(said.contains("marked to be canceled"), "{said}");
+    let refused = soon("the end of the job that waited", waits).await.unwrap();
+    assert!(refused.is_err());
+    // One that runs is canceled at its storage, and its own sdgroup knows.
+    let running = full.pop().unwrap();
+    let said = other.cancel(&running.name).await.unwrap();
+    assert!(said.contains("marked to be canceled"), "{said}");
+    let report = soon("the canceled job", running.ends).await.unwrap();
+    assert_eq!(report.status(), Some(JobStatus::Canceled), "{:?}", report.told);
+    drop(running.link);
+    for job in full {
+        job.finish().await;
+    }
+    pair.until_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn least_used_is_even_over_both() {
-    let plot = Plot {
+    let even = Plot {
         policy: "LeastUsed",
-        ..Plot::default()
+        ..patient()
     };
-    let pair = Pair::start(plot).await;
+    let pair = Pair::start(even).await;
     let other = pair.other();
     let begun: Vec<_> = (0..24)
         .map(|number| {
@@ -224,7 +286,8 @@ async fn least_used_is_even_over_both() {
         .collect();
     let mut running = Vec::new();
     for job in begun {
-        running.push(soon("a job to run", job).await.unwrap());
+        let job = soon("a job to run", job).await;
+        running.push(job.unwrap_or_else(|error| panic!("{error}\n{}\n{}", pair.a.log(), pair.b.log())));
     }
     let counts: Vec<_> = pair.storages.iter().map(|storage| storage.jobs()).collect();
     let (most, fewest) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
@@ -243,12 +306,7 @@ async fn least_used_is_even_over_both() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_sdgroup_had_is_released() {
-    let plot = Plot {
-        maximum_concurrent_jobs: 1,
-        group: "BusyWait = \"60 seconds\"",
-        ..Plot::listed()
-    };
-    let mut pair = Pair::start(plot).await;
+    let mut pair = Pair::start(full_at_once()).await;
     let mut lost = Vec::new();
     for name in NAMES {
         lost.push(Running::start(&pair.crossed, name).await);
@@ -295,7 +353,7 @@ async fn what_a_killed_sdgroup_had_is_released() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_does_not_know_the_password_passes_nothing_on() {
-    let pair = Pair::with_passwords(Plot::default(), [PASSWORD, "another one, as it happens"]).await;
+    let pair = Pair::with_passwords(patient(), [PASSWORD, "another one, as it happens"]).await;
     let mut job = pair.crossed.begin(&Plan::backup("Crossed", POOL)).await.unwrap();
     job.reserve().await.unwrap();
     job.run().await.unwrap();

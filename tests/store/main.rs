@@ -15,6 +15,7 @@ mod lab;
 mod peers;
 
 mod database;
+mod figures;
 mod file;
 mod fleet;
 mod fleet_real;
@@ -22,6 +23,7 @@ mod identity;
 mod outage;
 mod same;
 mod sharing;
+mod tls;
 
 /// Bacula's release in these tests.
 const BACULA: lab::packages::Release = lab::packages::Release::Trixie;

@@ -190,7 +190,7 @@ async fn every_store_does_the_same() {
         the_last_state_of_a_storage_is_kept(&*kind.store).await;
     }
     let again = PostgresStore::migrate(&options(&[&machines[0]]), PATIENCE).await;
-    assert_eq!(again.unwrap(), (2, 2));
+    assert_eq!(again.unwrap(), (4, 4));
 }
 
 #[tokio::test]

@@ -21,8 +21,8 @@ use crate::wire::progress::Kind;
 use crate::wire::refusal::Refusal;
 
 /// Passes the command to the storage that runs the job; a job that waits for its place just leaves the queue. The job
-/// is the Director's wherever it was given: a Director with a group of its own calls the first storage of its list. While a
-/// handover lasts, it may be another process that has it.
+/// is the Director's wherever it was given: a Director with a group of its own calls the first storage of its list. It may be
+/// another process that has it, while a handover lasts, or another sdgroup.
 pub(super) async fn answer(caller: &Caller, to_director: &mut Outbox, name: &JobName, line: &[u8]) -> After {
     let found = match here(caller, name, line).await {
         Some(frames) => Some(frames),
@@ -57,6 +57,11 @@ pub(in crate::session) async fn here(caller: &Caller, name: &JobName, line: &[u8
 /// What is said of a job that this process does not have.
 async fn elsewhere(caller: &Caller, name: &JobName, line: &[u8]) -> Option<Vec<Frame>> {
     if let Some(said) = caller.context.peers.cancel(caller, name, line).await {
+        return Some(packets(&said.concat()));
+    }
+    if let Some(fleet) = &caller.context.fleet
+        && let Some(said) = fleet.cancel(caller, name, line).await
+    {
         return Some(packets(&said.concat()));
     }
     // A storage does not tell two Directors' jobs of one name apart.

@@ -4,18 +4,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Fleet;
 use super::message::{Reply, Request};
+use super::{Fleet, Peer};
 use crate::channel::{Channel, LoginError, drive};
 use crate::handshake::{DirectorKey, Step, peer};
 use crate::net::{deadline, dial, options};
 use crate::session::dice;
+use crate::session::director::Caller;
 use crate::store::Owner;
+use crate::telemetry::event::PeerFailed;
 use crate::types::{JobName, PeerName};
 use crate::wire::packet::MAX_LOGIN_BYTES;
 
 /// How long it may take to be reached.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long it may take to have a storage cancel a job.
+const CANCEL: Duration = Duration::from_secs(60);
 
 /// A peer that has a job, and waits for its data connection.
 #[derive(Debug)]
@@ -49,30 +54,61 @@ impl Fleet {
         caller: SocketAddr,
         patience: Duration,
     ) -> Result<Option<Link>, LinkError> {
-        let stream = dial::dial(&owner.address, owner.port, CONNECT).await?;
-        let _ = options::tune(&stream);
-        let mut channel = Channel::new(stream.into());
         let request = Request::Pass {
             job: job.to_string(),
             caller,
         };
+        let (reply, mut channel) = self.request(owner, &request, patience).await?;
+        Ok((reply == Reply::Ours).then(|| {
+            channel.stream_mut().stop_tls();
+            let peer = owner.name.clone();
+            Link { channel, peer }
+        }))
+    }
+
+    /// Has the peer that has the job cancel, or stop, it. None when none has it.
+    pub(in crate::session) async fn cancel(&self, caller: &Caller, job: &JobName, line: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let request = Request::Cancel {
+            director: caller.name.to_string(),
+            storage_version: caller.release.storage_version(),
+            job: job.to_string(),
+            line: line.to_vec(),
+        };
+        let alive = self.peers().into_iter().filter(Peer::is_alive);
+        for peer in alive.map(Owner::from) {
+            match self.request(&peer, &request, CANCEL).await {
+                Ok((Reply::Lines(lines), _)) => return Some(lines),
+                Ok(_) => {}
+                Err(error) => PeerFailed {
+                    peer: &peer.name,
+                    job,
+                    error: &error,
+                }
+                .emit(),
+            }
+        }
+        None
+    }
+
+    async fn request(
+        &self,
+        owner: &Owner,
+        request: &Request,
+        patience: Duration,
+    ) -> Result<(Reply, Channel), LinkError> {
+        let stream = dial::dial(&owner.address, owner.port, CONNECT).await?;
+        let _ = options::tune(&stream);
+        let mut channel = Channel::new(stream.into());
         let asked = deadline::within(patience, async {
             let key = DirectorKey::new(&self.own().password);
             let random = dice::challenge_random();
             let login = peer::Calling::start(&self.own().name, &key, random, channel.outbox());
             drive(&mut channel, Ok(Step::Expect(login)), None).await?;
-            say(&mut channel, &request).await.map_err(LinkError::Answer)?;
+            say(&mut channel, request).await.map_err(LinkError::Answer)?;
             hear(&mut channel).await.map_err(LinkError::Answer)
         });
-        let late = |expired: deadline::Expired| LinkError::Answer(expired.into());
-        Ok(match asked.await.map_err(late)?? {
-            Reply::Nothing => None,
-            Reply::Ours => {
-                channel.stream_mut().stop_tls();
-                let peer = owner.name.clone();
-                Some(Link { channel, peer })
-            }
-        })
+        let reply = asked.await.map_err(|late| LinkError::Answer(late.into()))??;
+        Ok((reply, channel))
     }
 }
 

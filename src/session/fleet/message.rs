@@ -15,6 +15,17 @@ pub(super) enum Request {
         /// Who called.
         caller: SocketAddr,
     },
+    /// A Director wants a job to end.
+    Cancel {
+        /// Which Director.
+        director: String,
+        /// The number that storages of its release say.
+        storage_version: u32,
+        /// The job's unique name.
+        job: String,
+        /// The command as it came.
+        line: Vec<u8>,
+    },
 }
 
 /// The answer to it.
@@ -24,4 +35,6 @@ pub(super) enum Reply {
     Ours,
     /// It is not.
     Nothing,
+    /// To [`Request::Cancel`]: what the Director is to be told.
+    Lines(Vec<Vec<u8>>),
 }

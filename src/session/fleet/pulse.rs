@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::Fleet;
 use crate::group::{Directory, Place, Slot};
 use crate::session::Current;
-use crate::session::peers::{PlaceShown, hold};
+use crate::session::peers::{Peers, PlaceShown, hold};
 use crate::store::{BELIEVED, Beat, Heard};
-use crate::telemetry::event::PeerTurned;
+use crate::telemetry::event::{PeerNamesake, PeerTurned};
 use crate::telemetry::meters::FleetMeters;
 use crate::types::PeerName;
 
@@ -20,6 +20,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How long after one beat there is no other, however much there is to tell.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// After so many beats in a row it is no accident: more than [`BELIEVED`] has passed.
+const SURELY: u32 = 120;
 
 /// What is held for one process.
 struct Held {
@@ -33,7 +36,7 @@ pub async fn pulse(fleet: Arc<Fleet>, current: Arc<Current>, stop: CancellationT
     let mut jobs = current.context().jobs.count();
     let (mut seen, mut told) = (0, None);
     let mut held = HashMap::new();
-    let (meters, mut alive) = (FleetMeters::new(), Vec::new());
+    let (meters, mut alive, mut namesakes) = (FleetMeters::new(), Vec::new(), Namesakes::default());
     while !stop.is_cancelled() {
         let directory = Arc::clone(&current.context().directory);
         let own = beat(&fleet, &directory, *jobs.borrow_and_update());
@@ -42,6 +45,7 @@ pub async fn pulse(fleet: Arc<Fleet>, current: Arc<Current>, stop: CancellationT
         let now = Instant::now();
         if let Ok(heard) = &answer {
             told = Some(own);
+            namesakes.look(&fleet, &current.context().peers, heard);
             fleet.heard(heard, now);
             count(&fleet, &directory, &mut held, heard, now);
         }
@@ -101,6 +105,36 @@ fn count(fleet: &Fleet, directory: &Directory, held: &mut HashMap<String, Held>,
         // Another version may say what is not understood here; what it said before counts on.
         if let Ok(places) = serde_json::from_str::<Vec<PlaceShown>>(&beat.places) {
             hold(directory, &mut held.slots, &places);
+        }
+    }
+}
+
+/// Looks for another sdgroup of the same name: the two would take each other for processes of one.
+#[derive(Default)]
+struct Namesakes {
+    /// For how many beats there has been one that is no process of this sdgroup.
+    beats: u32,
+}
+
+impl Namesakes {
+    fn look(&mut self, fleet: &Fleet, processes: &Peers, heard: &[Heard]) {
+        let pids = processes.pids();
+        let stranger = heard
+            .iter()
+            .find(|heard| heard.beat.name == fleet.own().name && !pids.contains(&heard.beat.pid));
+        let Some(stranger) = stranger else {
+            self.beats = 0;
+            return;
+        };
+        self.beats += 1;
+        // One that was killed is believed to live for a while, and a successor is not known at once.
+        if self.beats == SURELY {
+            PeerNamesake {
+                peer: &fleet.own().name,
+                address: &stranger.beat.address,
+                pid: stranger.beat.pid,
+            }
+            .emit();
         }
     }
 }

@@ -51,15 +51,17 @@ impl Fleet {
         let own = self.own().name.clone();
         match self.roster.owners(job.clone(), own).await {
             Ok(owners) => owners,
-            Err(_) => self.peers().into_iter().map(owner).collect(),
+            Err(_) => self.peers().into_iter().map(Owner::from).collect(),
         }
     }
 }
 
-fn owner(peer: Peer) -> Owner {
-    Owner {
-        name: peer.name,
-        address: peer.address,
-        port: peer.port,
+impl From<Peer> for Owner {
+    fn from(peer: Peer) -> Self {
+        Self {
+            name: peer.name,
+            address: peer.address,
+            port: peer.port,
+        }
     }
 }

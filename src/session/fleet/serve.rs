@@ -1,4 +1,4 @@
-//! A peer calls: a data connection has come to it that belongs here.
+//! A peer calls: a data connection has come to it that belongs here, or a Director that wants a job here to end.
 
 use std::io;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ pub(in crate::session) async fn run(
         }
         .emit();
     }
-    let Ok((job, whose)) = asked(&context, &mut channel, &mut arrival).await else {
-        // It says something else, or leaves: what it wanted is told there.
+    let Ok(Some((job, whose))) = asked(&context, &mut channel, &mut arrival).await else {
+        // It has been answered; or it says something else, or leaves, which is told there.
         return;
     };
     let first = deadline::within(context.model.first_packet_timeout, channel.receive()).await;
@@ -100,19 +100,35 @@ enum LoginFailed {
     Silent(#[from] deadline::Expired),
 }
 
-/// What the peer wants; from then on the connection is in the clear, and the caller's.
-async fn asked(context: &Context, channel: &mut Channel, arrival: &mut Arrival) -> io::Result<(JobName, Whose)> {
+/// What the peer wants. If that is a job that is here, the connection is in the clear from then on, and the caller's.
+async fn asked(
+    context: &Arc<Context>,
+    channel: &mut Channel,
+    arrival: &mut Arrival,
+) -> io::Result<Option<(JobName, Whose)>> {
     let heard = deadline::within(context.model.login_timeout, hear(channel)).await;
-    let Request::Pass { job, caller } = heard??;
+    let (job, caller) = match heard?? {
+        Request::Pass { job, caller } => (job, caller),
+        Request::Cancel {
+            director,
+            storage_version,
+            job,
+            line,
+        } => {
+            let lines = peers::cancel(context, &director, storage_version, &job, &line).await;
+            say(channel, &lines.map_or(Reply::Nothing, Reply::Lines)).await?;
+            return Ok(None);
+        }
+    };
     let job = JobName::new(&job).map_err(io::Error::other)?;
     // Whoever asks has waited already.
     let whose = context.peers.whose(&context.routes, &job, Duration::ZERO).await;
     if let Whose::Nobodys = whose {
         say(channel, &Reply::Nothing).await?;
-        return Err(io::ErrorKind::NotFound.into());
+        return Ok(None);
     }
     say(channel, &Reply::Ours).await?;
     channel.stream_mut().stop_tls();
     arrival.peer = caller;
-    Ok((job, whose))
+    Ok(Some((job, whose)))
 }

@@ -42,6 +42,7 @@ pub(super) use join::hold;
 pub use join::join;
 pub(super) use message::PlaceShown;
 pub use message::{Introduction, Reply, Request};
+pub(super) use serve::cancel;
 pub use serve::serve;
 
 /// How long another process may take to answer what it knows.
@@ -153,6 +154,11 @@ impl Peers {
             jobs: peer.jobs.load(Ordering::Relaxed),
         });
         shown.collect()
+    }
+
+    /// The numbers of all other processes.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.all().iter().map(|peer| peer.whom.pid).collect()
     }
 
     /// How many predecessors there are, as it changes.

@@ -115,7 +115,8 @@ async fn begins(context: &Context, director: &str, job: &str) -> Option<Reply> {
     None
 }
 
-async fn cancel(
+/// What is said of a job of this process that a Director wants to end; none if there is none.
+pub(in crate::session) async fn cancel(
     context: &Arc<Context>,
     director: &str,
     storage_version: u32,

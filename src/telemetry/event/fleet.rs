@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::telemetry::names;
 use crate::types::{JobName, PeerName};
@@ -30,6 +30,30 @@ impl PeerTurned<'_> {
                 "another sdgroup is not heard of any more: its jobs count no longer"
             );
         }
+    }
+}
+
+/// Another sdgroup on the store has the same name.
+#[derive(Debug)]
+pub struct PeerNamesake<'a> {
+    /// The name.
+    pub peer: &'a PeerName,
+    /// Where the other one says that it can be reached.
+    pub address: &'a str,
+    /// The number of its process.
+    pub pid: u32,
+}
+
+impl PeerNamesake<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        error!(
+            event = "peer_namesake",
+            peer = %self.peer,
+            address = self.address,
+            pid = self.pid,
+            "another sdgroup has the same name, so neither counts the other's jobs: give each a Name of its own in [Peers]"
+        );
     }
 }
 

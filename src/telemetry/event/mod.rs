@@ -11,7 +11,7 @@ mod session;
 mod storage;
 mod volume;
 
-pub use fleet::{ConnectionPassed, ConnectionReceived, PeerFailed, PeerTurned};
+pub use fleet::{ConnectionPassed, ConnectionReceived, PeerFailed, PeerNamesake, PeerTurned};
 pub use job::{JobExplained, JobFailedOver, JobPlaced, JobQueued, JobRefused, QueueCause, ShadowAsked};
 pub use process::{
     AcceptFailed, ConfigLoaded, ConfigRefused, ConfigReloaded, ConfigWarning, DrainProgress, HandoverBegun,

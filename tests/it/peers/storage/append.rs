@@ -220,7 +220,11 @@ impl Control<'_> {
                 self.label(&name, &answer).await?;
             }
             self.learn(&answer);
-            device.loaded().mounted = true;
+            {
+                // Somebody who looked for a device may have meant another one for it meanwhile.
+                let mut loaded = device.loaded();
+                (loaded.volume, loaded.mounted) = (Some(name.clone()), true);
+            }
             return self.begin_job(&name).await;
         }
         core.state().operator_calls += 1;
