@@ -259,6 +259,54 @@ fn what_is_wrong_with_a_store_is_told() {
     }
 }
 
+#[test]
+fn what_is_wrong_with_peers_is_told() {
+    let store = "[Store]\nDbAddress = [\"db1\"]\n";
+    let password = "Password = \"0123456789abcdef\"";
+    for (store, lines, told) in [
+        ("", password, "[Peers] has no effect without a [Store]"),
+        (store, "", "[Peers] has no Password"),
+        (
+            store,
+            "Password = \"short\"",
+            "the peers' Password is shorter than 16 characters",
+        ),
+        (store, "Name = \"\"", "Name is empty"),
+        (store, "Address = \"a b\"", "Address"),
+        (store, "Port = 9103", "SDPort"),
+    ] {
+        let shown = shown(&format!("{store}[Peers]\n{lines}\n{SMALL}"));
+        assert!(shown.contains(told), "{lines}: {shown}");
+    }
+    // Only what cannot be guessed has to be written.
+    let Loaded { model, warnings } =
+        compiled(&format!("{store}[Peers]\n{password}\n{SMALL}")).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    assert_eq!(warnings, Vec::new());
+    let peers = model.peers.unwrap();
+    assert_eq!(peers.name.as_str(), peers.address);
+    assert_eq!(peers.port, model.listeners[0].address.port());
+}
+
+#[test]
+fn the_peers_of_the_example_compile() {
+    let peers: Vec<&str> = EXAMPLE
+        .lines()
+        .skip_while(|line| *line != "#   [Peers]")
+        .map_while(|line| line.strip_prefix("#   "))
+        .filter(|line| !line.starts_with("PasswordFile"))
+        .chain(["Password = \"0123456789abcdef\""])
+        .collect();
+    let more = format!("\n[Store]\nDbAddress = [\"db1\"]\n{}\n[Probe]\n", peers.join("\n"));
+    let Loaded { model, warnings } =
+        compiled(&EXAMPLE.replace("\n[Probe]\n", &more)).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    assert_eq!(warnings, Vec::new());
+    let peers = model.peers.unwrap();
+    assert_eq!(
+        (peers.name.as_str(), peers.address.as_str(), peers.port),
+        ("sdgroup-a", "sdgroup-a.example.com", 9103)
+    );
+}
+
 /// A file with something wrong in almost every line.
 const BROKEN: &str = include_str!("broken.toml");
 
