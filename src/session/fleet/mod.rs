@@ -16,6 +16,8 @@ mod serve;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+
 use crate::config::model;
 use crate::store::{BELIEVED, Heard, Roster};
 use crate::types::PeerName;
@@ -67,7 +69,12 @@ pub struct Fleet {
     own: model::Peers,
     roster: Roster,
     peers: Mutex<Vec<Peer>>,
+    /// Whoever names a job that is nowhere has the peers asked, if the store is away: no more than so many at once.
+    asking: Semaphore,
 }
+
+/// How many data connections' jobs peers are asked for at once.
+const MOST_ASKED: usize = 32;
 
 impl Fleet {
     /// Those of `roster`, for an sdgroup that is called what `own` says.
@@ -77,6 +84,7 @@ impl Fleet {
             own,
             roster,
             peers: Mutex::default(),
+            asking: Semaphore::new(MOST_ASKED),
         }
     }
 

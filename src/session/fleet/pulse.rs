@@ -33,13 +33,14 @@ struct Held {
 /// Tells and counts until `stop`, and says then that the process is gone.
 pub async fn pulse(fleet: Arc<Fleet>, current: Arc<Current>, stop: CancellationToken) {
     let mut roster = fleet.roster.clone();
-    let mut jobs = current.context().jobs.count();
     let (mut seen, mut told) = (0, None);
     let mut held = HashMap::new();
     let (meters, mut alive, mut namesakes) = (FleetMeters::new(), Vec::new(), Namesakes::default());
     while !stop.is_cancelled() {
-        let directory = Arc::clone(&current.context().directory);
-        let own = beat(&fleet, &directory, *jobs.borrow_and_update());
+        let context = current.context();
+        let directory = Arc::clone(&context.directory);
+        let own = beat(&fleet, &directory, context.jobs.all().len());
+        drop(context);
         let news = told.as_ref() != Some(&own);
         let answer = roster.beat(own.clone(), news).await;
         let now = Instant::now();

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::Fleet;
 use super::link::{hear, say};
 use super::message::{Reply, Request};
@@ -44,6 +46,9 @@ pub(in crate::session) async fn run(
         // It has been answered; or it says something else, or leaves, which is told there.
         return;
     };
+    // What comes now is a stranger's, not the peer's.
+    let (stream, read) = channel.into_parts();
+    let mut channel = Channel::resumed(stream, BytesMut::from(&*read));
     let first = deadline::within(context.model.first_packet_timeout, channel.receive()).await;
     let Ok(Ok(frame)) = first else { return };
     let Ok(Hello::Client(client)) = front::read(&frame) else {
