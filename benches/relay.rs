@@ -116,7 +116,12 @@ fn gathering(gathered: usize) -> Way {
 /// What one run of one way took.
 #[derive(Clone, Copy)]
 struct Cost {
+    /// CPU seconds of the relay.
     cpu: f64,
+    /// CPU seconds of source and sink together.
+    ends: f64,
+    /// How often the relay's threads gave up their core, since they had nothing to do.
+    waits: f64,
     wall: f64,
 }
 
@@ -147,12 +152,21 @@ fn report(plan: &Plan, costs: &[Vec<Cost>]) {
         "{gib} GiB over {} stream(s), median of {} rounds",
         plan.streams, plan.rounds
     );
-    println!("{:<36}{:>14}{:>10}{:>10}", "", "CPU-s per GiB", "to last", "MiB/s");
+    println!(
+        "{:<36}{:>14}{:>10}{:>10}{:>16}{:>10}",
+        "", "CPU-s per GiB", "to last", "ends", "waits per GiB", "MiB/s"
+    );
     let last = median(costs[costs.len() - 1].iter().map(|cost| cost.cpu));
     for ((name, _), of_way) in plan.ways.iter().zip(costs) {
         let cpu = median(of_way.iter().map(|cost| cost.cpu));
         let rate = gib * 1024.0 / median(of_way.iter().map(|cost| cost.wall));
-        println!("{name:<36}{:>14.3}{:>10.2}{rate:>10.0}", cpu / gib, cpu / last);
+        let ends = median(of_way.iter().map(|cost| cost.ends)) / gib;
+        let waits = median(of_way.iter().map(|cost| cost.waits)) / gib;
+        println!(
+            "{name:<36}{:>14.3}{:>10.2}{ends:>10.3}{waits:>16.0}{rate:>10.0}",
+            cpu / gib,
+            cpu / last
+        );
     }
 }
 
@@ -174,21 +188,20 @@ fn measure(way: Way, bytes: u64, streams: usize) -> Cost {
             (at, Some(runtime.spawn(serve(listener, sink_at, way, streams))))
         }
     };
-    let (cpu, wall) = (cpu_time(), Instant::now());
+    let (cpu, waits, wall) = (cpu_time(), rig::waits(), Instant::now());
     let each = bytes / streams as u64;
-    let source = Role::start(&["source", &at.to_string(), &each.to_string(), &streams.to_string()]);
+    let mut source = Role::start(&["source", &at.to_string(), &each.to_string(), &streams.to_string()]);
     if let Some(relay) = relay {
         runtime.block_on(relay).expect("the relay");
     }
     let arrived: u64 = sink.says();
-    let cost = Cost {
-        cpu: cpu_time() - cpu,
-        wall: wall.elapsed().as_secs_f64(),
-    };
+    let wall = wall.elapsed().as_secs_f64();
+    let (cpu, waits) = (cpu_time() - cpu, rig::waits() - waits);
     assert_eq!(arrived, each * streams as u64, "bytes were lost");
+    let ends = source.says::<f64>() + sink.says::<f64>();
     source.end();
     sink.end();
-    cost
+    Cost { cpu, ends, waits, wall }
 }
 
 /// Relays `streams` connections to `sink`, and returns when all have ended.
@@ -246,6 +259,7 @@ fn source(at: &str, bytes: &str, streams: &str) {
     for thread in threads {
         thread.join().expect("a stream");
     }
+    println!("{}", cpu_time());
 }
 
 fn sink(streams: &str) {
@@ -259,4 +273,5 @@ fn sink(streams: &str) {
         .collect();
     let total: u64 = threads.into_iter().map(|thread| thread.join().expect("a stream")).sum();
     println!("{total}");
+    println!("{}", cpu_time());
 }

@@ -144,7 +144,22 @@ pub(crate) fn cpu_time() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The same of another process, exact to 10 ms (proc_pid_stat(5)).
+/// How often the threads that this process has now have given up their core since they had nothing to do
+/// (proc_pid_status(5)).
+pub(crate) fn waits() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("our threads");
+    let of = |thread: std::path::PathBuf| {
+        let status = std::fs::read_to_string(thread.join("status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<f64>().ok()
+    };
+    // One may end meanwhile.
+    threads.filter_map(|thread| of(thread.expect("a thread").path())).sum()
+}
+
+/// CPU seconds of another process, exact to 10 ms (proc_pid_stat(5)).
 pub(crate) fn cpu_time_of(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process that lives");
     let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
