@@ -7,15 +7,18 @@
 )]
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -82,6 +85,7 @@ impl Process {
         let _ = std::fs::remove_file(&socket);
         let systemd = UnixDatagram::bind(&socket).unwrap();
         systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+        set_socket_passcred(&systemd, true).unwrap();
         // The watchdog is for one process, named by its number, which only the process itself knows in time.
         let mut child = Command::new("sh")
             .args([
@@ -118,19 +122,31 @@ impl Process {
         command(&self.folder, words)
     }
 
-    /// Reads messages to systemd until one has this line.
-    fn tells_systemd(&self, wanted: &str) {
-        let mut buffer = [0_u8; 4096];
+    /// Reads messages to systemd until one has this line, and returns of which process each was.
+    fn tells_systemd(&self, wanted: &str) -> Vec<Pid> {
+        let mut senders = Vec::new();
         loop {
-            let length = self
-                .systemd
-                .recv(&mut buffer)
-                .unwrap_or_else(|error| panic!("no {wanted}: {error}"));
-            let message = String::from_utf8_lossy(buffer.get(..length).unwrap());
+            let (sender, message) = self.message().unwrap_or_else(|error| panic!("no {wanted}: {error}"));
+            senders.push(sender);
             if message.lines().any(|line| line == wanted) {
-                return;
+                return senders;
             }
         }
+    }
+
+    /// The next message to systemd, and of which process it is.
+    fn message(&self) -> std::io::Result<(Pid, String)> {
+        let mut buffer = [0_u8; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let parts = &mut [IoSliceMut::new(&mut buffer)];
+        let length = recvmsg(&self.systemd, parts, &mut control, RecvFlags::empty())?.bytes;
+        let sender = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(credentials) => Some(credentials.pid),
+            _ => None,
+        });
+        let message = String::from_utf8_lossy(buffer.get(..length).unwrap());
+        Ok((sender.unwrap(), message.into_owned()))
     }
 
     /// Reads the log until a line has the text, and returns that line.
@@ -185,7 +201,27 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Whoever it has handed over to is no child of the test's.
+        for successor in reachable(&self.folder.path().join("state")) {
+            let _ = kill_process(successor, Signal::KILL);
+        }
     }
+}
+
+/// The processes that others can call in this state directory; what those left there that were killed does not count.
+fn reachable(state: &Path) -> Vec<Pid> {
+    let files = std::fs::read_dir(state).into_iter().flatten();
+    let calls = files.filter_map(|file| {
+        let path = file.ok()?.path();
+        let number = path
+            .file_name()?
+            .to_str()?
+            .strip_prefix("peer.")?
+            .strip_suffix(".sock")?;
+        let pid = Pid::from_raw(number.parse().ok()?)?;
+        UnixStream::connect(&path).is_ok().then_some(pid)
+    });
+    calls.collect()
 }
 
 #[test]
@@ -319,23 +355,11 @@ fn a_reload_changes_all_or_nothing_and_says_what() {
     process.stop();
 }
 
-/// The process that serves after a handover. It is not a child of the test's.
-struct Successor(Pid);
-
-impl Successor {
-    /// From what the command has said.
-    fn of(said: &str) -> Self {
-        let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
-        let number = number.unwrap_or_else(|| panic!("no process in {said}"));
-        Self(Pid::from_raw(number.parse().unwrap()).unwrap())
-    }
-}
-
-impl Drop for Successor {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = kill_process(self.0, Signal::KILL);
-    }
+/// The process that serves after a handover, from what the command has said.
+fn successor(said: &str) -> Pid {
+    let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+    let number = number.unwrap_or_else(|| panic!("no process in {said}"));
+    Pid::from_raw(number.parse().unwrap()).unwrap()
 }
 
 #[test]
@@ -344,24 +368,24 @@ fn a_successor_takes_over_and_systemd_hears_of_it() {
     process.tells_systemd("READY=1");
     process.command(&["seal", "File4", "--by", "ann"]).unwrap();
     let said = process.command(&["handover"]).unwrap();
-    let successor = Successor::of(&said);
-    let first = process.child.id();
+    let successor = successor(&said);
+    let first = Pid::from_child(&process.child);
     assert_eq!(
         said,
-        format!(
-            "process {0} serves now; process {first} ends when its 0 jobs have\n",
-            successor.0
-        )
+        format!("process {successor} serves now; process {first} ends when its 0 jobs have\n")
     );
-    process.tells_systemd(&format!("MAINPID={}", successor.0));
-    process.tells_systemd("READY=1");
-    process.tells_systemd("WATCHDOG=1");
+    // It takes nobody's word but the main process's.
+    let told = process.tells_systemd(&format!("MAINPID={successor}"));
+    assert!(told.iter().all(|pid| *pid == first), "{told:?}");
+    let mut told = process.tells_systemd("READY=1");
+    told.extend(process.tells_systemd("WATCHDOG=1"));
+    assert!(told.iter().all(|pid| *pid == successor), "{told:?}");
     process.logs("handover_done");
     assert!(process.child.wait().unwrap().success(), "the first has no jobs");
     assert!(process.folder.path().join("state/admin.sock").exists());
     let status = process.command(&["handover", "--status"]).unwrap();
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(status, format!("process {}, version {version}, serves\n", successor.0));
+    assert_eq!(status, format!("process {successor}, version {version}, serves\n"));
     let storages = process.command(&["storages"]).unwrap();
     assert!(storages.contains("File4 is sealed by ann"), "{storages}");
     let metrics = process.page("/metrics");
@@ -373,9 +397,9 @@ fn a_successor_takes_over_and_systemd_hears_of_it() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("LogFormat = \"json\"", "LogFormat = \"text\"")).unwrap();
     assert!(process.command(&["reload"]).is_err());
-    let second = Successor::of(&process.command(&["handover"]).unwrap());
+    let second = self::successor(&process.command(&["handover"]).unwrap());
     process.logs("event=\"handover_done\"");
-    kill_process(second.0, Signal::TERM).unwrap();
+    kill_process(second, Signal::TERM).unwrap();
     process.tells_systemd("STOPPING=1");
     while process.log.recv_timeout(PATIENCE).is_ok() {}
     assert!(!process.folder.path().join("state/admin.sock").exists());

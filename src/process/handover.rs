@@ -253,6 +253,11 @@ pub(super) struct Predecessor {
 }
 
 impl Predecessor {
+    /// Whether the environment names one.
+    pub(super) fn is_named() -> bool {
+        std::env::var_os(PREDECESSOR).is_some()
+    }
+
     /// The one that the environment names, if it does, and its sockets.
     ///
     /// # Errors

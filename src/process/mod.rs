@@ -87,6 +87,9 @@ async fn live(
     open_files: Option<u64>,
 ) -> Result<(), ProcessError> {
     let mut notifier = Notifier::from_environment();
+    if Predecessor::is_named() {
+        notifier.hold();
+    }
     let outcome = tokio::select! {
         outcome = serve(config, exposition, open_files, &notifier) => outcome,
         never = tasks::pet_watchdog(&notifier) => match never {},
@@ -124,6 +127,7 @@ async fn serve(
     let attended = serving.doors.attend(&serving.house, &stop, &lost);
     if let Some(predecessor) = predecessor {
         predecessor.serving().await;
+        notifier.take_over();
         serving.doors.keep();
         let predecessors = serving.current.context().peers.predecessors().len();
         HandoverDone { predecessors }.emit();

@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Notifier {
     messages: Option<mpsc::Sender<Message>>,
     teller: Option<JoinHandle<()>>,
-    /// Another process tells systemd how things are.
+    /// Another process is the service: systemd takes nobody else's word.
     is_silent: AtomicBool,
 }
 
@@ -82,9 +82,20 @@ impl Notifier {
         self.is_silent.load(Ordering::Relaxed)
     }
 
+    /// Says nothing before [`Notifier::take_over`].
+    pub(super) fn hold(&self) {
+        self.is_silent.store(true, Ordering::Relaxed);
+    }
+
+    /// This process is the service from now on, and tells how it is. The watchdog may have waited for half its time already.
+    pub(super) fn take_over(&self) {
+        self.is_silent.store(false, Ordering::Relaxed);
+        self.pet_watchdog();
+    }
+
     /// The process `pid` is the service from now on, and tells how it is. Waits, within reason, until systemd knows.
     pub(super) async fn hand_over(&self, pid: u32) {
-        self.is_silent.store(true, Ordering::Relaxed);
+        self.hold();
         let Some(messages) = &self.messages else { return };
         let (told, known) = oneshot::channel();
         let telling = async {
