@@ -450,6 +450,47 @@ fn a_successor_that_cannot_serve_changes_nothing() {
 }
 
 #[test]
+fn who_has_asked_is_answered_before_it_ends_and_who_listens_is_told() {
+    let process = Process::start();
+    process.tells_systemd("READY=1");
+    let call = |request: &str, until: &str| {
+        let mut stream = UnixStream::connect(process.folder.path().join("state/admin.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let (mut answer, mut buffer) = (Vec::new(), [0_u8; 4096]);
+        while !String::from_utf8_lossy(&answer).contains(until) {
+            let length = stream.read(&mut buffer).unwrap();
+            assert_ne!(length, 0, "no {until} in {}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(buffer.get(..length).unwrap());
+        }
+        stream
+    };
+    let rest = |mut stream: UnixStream| {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map(|_| text)
+    };
+    let body = r#"{"job":"Nightly"}"#;
+    // It is told to go on when it is waited for.
+    let mut asks = call(
+        &format!(
+            "POST /api/v1/explain HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ),
+        "100 Continue",
+    );
+    let listens = call("GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n", "event: overview");
+    process.signal(Signal::TERM);
+    process.logs(r#""phase":"stopped""#);
+    let last = rest(listens).unwrap();
+    assert!(last.ends_with("0\r\n\r\n"), "cut in the middle: {last}");
+    asks.write_all(body.as_bytes()).unwrap();
+    let answer = rest(asks).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(process.end().success());
+}
+
+#[test]
 fn ctrl_c_ends_it_too_and_a_silent_caller_does_not_keep_it() {
     let process = Process::start();
     process.tells_systemd("READY=1");

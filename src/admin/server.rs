@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::socket::AdminSocket;
 use crate::net::listen::{self, AcceptError};
@@ -40,7 +41,8 @@ impl Default for Bounds {
             // Longer than the usual scrape interval, so that a scraper keeps its connection.
             head: Duration::from_secs(75),
             age: Duration::from_secs(600),
-            farewell: Duration::from_secs(10),
+            // Longer than a handover takes from the moment when nobody is let in any more: one of them has asked for it.
+            farewell: Duration::from_secs(30),
         }
     }
 }
@@ -51,6 +53,10 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// From where a request comes; every one carries it. On a socket in the file system nobody has an address.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller(pub Option<SocketAddr>);
+
+/// Is cancelled when the server ends; every request carries it. An answer without an end has to end then.
+#[derive(Debug, Clone)]
+pub struct Closing(pub CancellationToken);
 
 /// Where callers come in.
 pub trait Door: Send + Sync {
@@ -102,8 +108,8 @@ impl<D: Door> Door for Arc<D> {
     }
 }
 
-/// Serves `pages` on `door` until `stop`.
-pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, stop: CancellationToken) {
+/// Serves `pages` on `door` until `stop`. Who was let in before and waits for an answer gets it yet, as one of `callers`.
+pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, callers: TaskTracker, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -114,7 +120,7 @@ pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, stop: Cancell
             () = stop.cancelled() => return,
         };
         let (pages, stop) = (pages.clone(), stop.clone());
-        tokio::spawn(async move {
+        callers.spawn(async move {
             attend(stream, caller, pages, bounds, stop).await;
             drop(place);
         });
@@ -142,8 +148,10 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let pages = TowerToHyperService::new(pages);
+    let closing = Closing(stop.clone());
     let pages = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(closing.clone());
         pages.call(request)
     });
     let connection = http1::Builder::new()
@@ -198,6 +206,7 @@ mod tests {
         patient: Arc<Patient>,
         stop: CancellationToken,
         server: tokio::task::JoinHandle<()>,
+        callers: TaskTracker,
     }
 
     fn rig(bounds: Bounds) -> Rig {
@@ -207,12 +216,14 @@ mod tests {
         let exposition = metrics::during(|| names::STORAGE_JOBS.with(["File4"]).set(2.0));
         let stop = CancellationToken::new();
         let pages = pages(exposition, Arc::clone(&patient) as Arc<dyn Vitals>);
-        let server = tokio::spawn(serve(listener, pages, bounds, stop.clone()));
+        let callers = TaskTracker::new();
+        let server = tokio::spawn(serve(listener, pages, bounds, callers.clone(), stop.clone()));
         Rig {
             address,
             patient,
             stop,
             server,
+            callers,
         }
     }
 
@@ -333,6 +344,8 @@ mod tests {
         idle.read_exact(&mut start).await.unwrap();
         rig.stop.cancel();
         rig.server.await.unwrap();
+        rig.callers.close();
+        rig.callers.wait().await;
         let mut rest = Vec::new();
         idle.read_to_end(&mut rest).await.unwrap();
         assert!(rest.ends_with(b"alive\n"));

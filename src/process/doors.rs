@@ -133,17 +133,19 @@ impl Doors {
     pub(super) fn attend(&self, house: &House, stop: &CancellationToken, lost: &CancellationToken) -> Attended {
         let (stop, tasks) = (stop.child_token(), TaskTracker::new());
         let bounds = admin::server::Bounds::default();
-        let own = house.own.clone();
+        let (own, callers) = (house.own.clone(), &house.callers);
         tasks.spawn(admin::server::serve(
             Arc::clone(&self.socket),
             own,
             bounds,
+            callers.clone(),
             stop.clone(),
         ));
         for (listener, found) in [(&self.metrics, &house.pages), (&self.admin, &house.guarded)] {
             if let Some((listener, _)) = listener {
                 let (listener, found) = (Arc::clone(listener), found.clone());
-                tasks.spawn(admin::server::serve(listener, found, bounds, stop.clone()));
+                let serving = admin::server::serve(listener, found, bounds, callers.clone(), stop.clone());
+                tasks.spawn(serving);
             }
         }
         for (listener, address) in &self.listeners {
@@ -166,6 +168,8 @@ pub(super) struct House {
     pages: Router,
     /// At `AdminAddress`.
     guarded: Router,
+    /// The operator's connections, whichever doors they came in by.
+    callers: TaskTracker,
 }
 
 impl House {
@@ -182,7 +186,14 @@ impl House {
             guarded: admin::token::guarded(pages.clone().merge(api), Arc::new(token))
                 .merge(admin::dashboard::dashboard()),
             pages,
+            callers: TaskTracker::new(),
         }
+    }
+
+    /// Returns when everybody has been answered who had asked when the doors were closed.
+    pub(super) async fn answered(&self) {
+        self.callers.close();
+        self.callers.wait().await;
     }
 }
 

@@ -42,6 +42,9 @@ use systemd::Notifier;
 pub use error::ProcessError;
 pub use phase::{Phase, Phases};
 
+/// How long the last answers to the operator may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long the last of the history may take to be written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -142,6 +145,8 @@ async fn serve(
         notifier,
     };
     let why = why_end(&mut serving, attended, &mut stops, &life).await;
+    // Whoever has asked for a handover too late is told.
+    drop(serving.handovers);
     let context = serving.current.context();
     let sessions = &context.sessions;
     let patience = drain::Patience::default();
@@ -167,7 +172,8 @@ async fn serve(
     };
     phases.enter(Phase::Stopped, reason, sessions.len());
     stop.cancel();
-    // A disk that hangs does not keep the process.
+    // Neither a caller who does not listen keeps the process, nor a disk that hangs.
+    let _ = tokio::time::timeout(ANSWERED_WITHIN, serving.house.answered()).await;
     let _ = tokio::time::timeout(WRITTEN_WITHIN, serving.writing).await;
     if lost.is_cancelled() {
         Err(ProcessError::ListenerLost)

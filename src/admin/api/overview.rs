@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{FromRef as _, State};
 use axum::response::Sse;
 use axum::response::sse::Event;
-use futures_util::Stream;
+use axum::{Extension, Json};
 use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use super::peers::{self, PeerShown};
 use super::process::{self, ProcessShown};
 use super::storages::{self, StorageShown};
 use super::{Desk, Office, traffic};
+use crate::admin::server::Closing;
 use crate::group::Explanation;
 use crate::session::JobFacts;
 use crate::types::{Moment, StorageName};
@@ -79,17 +80,22 @@ pub(super) async fn overview(State(desk): State<Desk>) -> Json<OverviewShown> {
 }
 
 /// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, and with `traffic`
-/// every ten seconds, which tells that the connection lives. The connection ends now and then; call again.
+/// every ten seconds, which tells that the connection lives. The connection ends now and then, and when the process hands over or
+/// ends; call again.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
     responses((status = 200, content_type = "text/event-stream", body = OverviewShown)),
 )]
-pub(super) async fn events(State(office): State<Office>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    Sse::new(unfold(News::new(office), |mut news| async move {
+pub(super) async fn events(
+    State(office): State<Office>,
+    Extension(Closing(closing)): Extension<Closing>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let news = unfold(News::new(office), |mut news| async move {
         let event = news.next().await;
         Some((Ok(event), news))
-    }))
+    });
+    Sse::new(news.take_until(closing.cancelled_owned()))
 }
 
 /// What one listener has been told.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::admin::server::{Bounds, serve};
@@ -159,7 +160,13 @@ impl Site {
             stop: CancellationToken::new(),
         };
         let socket = AdminSocket::bind(&site.path()).unwrap();
-        tokio::spawn(serve(socket, api(office), Bounds::default(), site.stop.clone()));
+        tokio::spawn(serve(
+            socket,
+            api(office),
+            Bounds::default(),
+            TaskTracker::new(),
+            site.stop.clone(),
+        ));
         site
     }
 
