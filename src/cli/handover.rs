@@ -52,6 +52,19 @@ fn status(shown: &ProcessShown, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Adds a column with the process that each row is of, if one of them has handed over. The first row is the
+/// heading; those at the end may be of no process.
+pub(super) fn add_processes(rows: &mut [Vec<String>], processes: Vec<Option<u32>>) {
+    if processes.iter().all(Option::is_none) {
+        return;
+    }
+    let cells = processes.into_iter().map(|pid| pid.map(|pid| pid.to_string()));
+    let cells = std::iter::once(Some("process".to_owned())).chain(cells);
+    for (row, cell) in rows.iter_mut().zip(cells) {
+        row.push(cell.unwrap_or_default());
+    }
+}
+
 /// What there is to know of another process, one line each.
 pub(super) fn succession(shown: &ProcessShown) -> Vec<String> {
     let replaced = "its program has been replaced since it began: \"sdgroup handover\" starts the new one";

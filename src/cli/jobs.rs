@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::explain::told;
+use super::handover::add_processes;
 use super::{Failure, print_json};
 use crate::admin::api::jobs::{EndedShown, JobShown, JobsShown, RunningShown};
 use crate::table::{Side, columns};
@@ -54,6 +55,7 @@ pub(super) fn run(command: &Jobs, config: &Path, out: &mut dyn Write) -> Result<
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(shown.running.iter().map(running));
     rows.extend(shown.recent.iter().map(ended));
+    add_processes(&mut rows, shown.running.iter().map(|running| running.process).collect());
     let sides = [
         Side::Right,
         Side::Left,
@@ -68,12 +70,20 @@ pub(super) fn run(command: &Jobs, config: &Path, out: &mut dyn Write) -> Result<
     if command.job.is_none() {
         return Ok(());
     }
-    let running = shown.running.iter().map(|job| (&job.job, &job.explanation, &None));
-    let ended = shown.recent.iter().map(|job| (&job.job, &job.explanation, &job.error));
-    for (job, explanation, error) in running.chain(ended) {
+    let running = shown.running.iter().map(|running| {
+        let elsewhere = running
+            .process
+            .map(|pid| format!("process {pid} runs it, which has handed over; its log tells why"));
+        (&running.job, &running.explanation, elsewhere)
+    });
+    let ended = shown
+        .recent
+        .iter()
+        .map(|ended| (&ended.job, &ended.explanation, ended.error.clone()));
+    for (job, explanation, note) in running.chain(ended) {
         writeln!(out, "\n{}", job.job)?;
-        if let Some(error) = error {
-            writeln!(out, "{error}")?;
+        if let Some(note) = note {
+            writeln!(out, "{note}")?;
         }
         if let Some(explanation) = explanation {
             write!(out, "{}", told(explanation))?;

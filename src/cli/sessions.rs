@@ -1,11 +1,13 @@
 //! `sdgroup sessions`, `sdgroup end`: who is connected.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
 
 use super::client::Client;
+use super::handover::add_processes;
 use super::{Failure, counted, print_json};
 use crate::admin::api::sessions::SessionShown;
 use crate::table::{Side, columns};
@@ -21,6 +23,9 @@ pub(super) struct Sessions {
 pub(super) struct End {
     /// The session's number, as "sdgroup sessions" tells it.
     number: u64,
+    /// The process whose session it is, if that has handed over.
+    #[arg(long, value_name = "PID")]
+    process: Option<u32>,
 }
 
 pub(super) fn run(command: &Sessions, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
@@ -41,13 +46,17 @@ pub(super) fn run(command: &Sessions, config: &Path, out: &mut dyn Write) -> Res
             session.job.clone().unwrap_or_default(),
         ]
     }));
+    add_processes(&mut rows, sessions.iter().map(|session| session.process).collect());
     write!(out, "{}", columns(&rows, &[Side::Right, Side::Left]))?;
     writeln!(out, "{}", counted(sessions.len(), "session"))?;
     Ok(())
 }
 
 pub(super) fn end(command: &End, config: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let path = format!("/api/v1/sessions/{}", command.number);
+    let mut path = format!("/api/v1/sessions/{}", command.number);
+    if let Some(process) = command.process {
+        let _ = write!(path, "?process={process}");
+    }
     let session: SessionShown = Client::of(config)?.delete(&path)?;
     let job = session.job.map(|job| format!(" of job {job}")).unwrap_or_default();
     writeln!(

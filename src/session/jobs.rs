@@ -88,6 +88,19 @@ impl From<&Waiting> for Wait {
     }
 }
 
+/// A job as it is at one moment, in this process or in one that has handed over to it.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    /// The number of the process that runs it; None is this one.
+    pub process: Option<u32>,
+    /// What is known of it from the start.
+    pub facts: JobFacts,
+    /// How far it is; another process does not tell what was weighed.
+    pub progress: Progress,
+    /// The bytes that its data connection has moved so far, to the storage and from it.
+    pub moved: (u64, u64),
+}
+
 /// One job on a control connection.
 #[derive(Debug)]
 pub struct Job {
@@ -132,6 +145,17 @@ impl Job {
     pub fn moved(&self) -> (u64, u64) {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.as_ref().map_or((0, 0), |tally| (tally.to_far(), tally.to_near()))
+    }
+
+    /// How it is at this moment.
+    #[must_use]
+    pub fn view(&self) -> JobView {
+        JobView {
+            process: None,
+            facts: self.facts.clone(),
+            progress: self.progress(),
+            moved: self.moved(),
+        }
     }
 
     /// Notes why it has a place, or none.

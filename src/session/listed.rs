@@ -48,6 +48,32 @@ pub struct ListedSession {
     ends: Ends,
 }
 
+/// A session as others see it, of this process or of one that has handed over to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// The number of the process whose it is; None is this one.
+    pub process: Option<u32>,
+    /// Its number, which no other session of that process had or will have.
+    pub number: u64,
+    /// Who it is with.
+    pub facts: SessionFacts,
+    /// Since when it is known with whom it is.
+    pub began: Moment,
+}
+
+impl ListedSession {
+    /// How others see it.
+    #[must_use]
+    pub fn view(&self) -> SessionView {
+        SessionView {
+            process: None,
+            number: self.number,
+            facts: self.facts.clone(),
+            began: self.began,
+        }
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Sessions {

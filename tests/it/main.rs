@@ -24,6 +24,7 @@ mod in_turn;
 mod moved;
 mod names;
 mod ports;
+mod predecessors;
 mod process;
 mod queue;
 mod reads;

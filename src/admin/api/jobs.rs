@@ -10,15 +10,15 @@ use utoipa::ToSchema;
 use super::Desk;
 use super::explanation::ExplanationShown;
 use crate::group::Condition;
-use crate::session::{EndedJob, Job, JobFacts, Wait};
+use crate::session::{EndedJob, Job, JobFacts, JobView, Wait};
 use crate::types::Moment;
 
 /// All of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobsShown {
-    /// Those that have a storage, or look for one, the oldest first.
+    /// Those that have a storage, or look for one, the oldest first; with those of processes that have handed over.
     pub running: Vec<RunningShown>,
-    /// Those that have ended, the youngest first. Not all: the last five hundred, or fewer in groups of many storages.
+    /// Those of the process that answers that have ended, the youngest first. Not all: the last five hundred, or fewer in groups of many storages.
     pub recent: Vec<EndedShown>,
 }
 
@@ -52,6 +52,9 @@ pub struct RunningShown {
     /// The job.
     #[serde(flatten)]
     pub job: JobShown,
+    /// The number of the process that runs it, if that has handed over; absent for jobs of the process that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<u32>,
     /// Where it is; none while it waits for a place.
     pub storage: Option<String>,
     /// When it was placed there.
@@ -62,7 +65,7 @@ pub struct RunningShown {
     pub from_storage_bytes: u64,
     /// What it waits for, if it waits.
     pub waits: Option<WaitShown>,
-    /// Why it is there, or nowhere yet.
+    /// Why it is there, or nowhere yet; a process that has handed over does not tell.
     pub explanation: Option<ExplanationShown>,
 }
 
@@ -106,7 +109,7 @@ pub struct EndedShown {
 pub(super) async fn all(State(desk): State<Desk>) -> Json<JobsShown> {
     let jobs = &desk.context.jobs;
     Json(JobsShown {
-        running: live(&desk).iter().map(|job| running(job)).collect(),
+        running: views(&desk).await.iter().map(running).collect(),
         recent: jobs.recent().iter().map(|job| ended(job)).collect(),
     })
 }
@@ -116,6 +119,14 @@ pub(super) fn live(desk: &Desk) -> Vec<Arc<Job>> {
     let mut live = desk.context.jobs.all();
     live.sort_by_key(|job| (job.facts.arrived, job.facts.id));
     live
+}
+
+/// The same as they are at this moment, with those of processes that have handed over.
+pub(super) async fn views(desk: &Desk) -> Vec<JobView> {
+    let mut views = desk.context.peers.jobs().await;
+    views.extend(desk.context.jobs.all().iter().map(|job| job.view()));
+    views.sort_by_key(|view| (view.facts.arrived, view.facts.id));
+    views
 }
 
 pub(super) fn shown(facts: &JobFacts) -> JobShown {
@@ -132,21 +143,21 @@ pub(super) fn shown(facts: &JobFacts) -> JobShown {
     }
 }
 
-fn running(job: &Job) -> RunningShown {
-    let explanation = job.progress().explanation;
+fn running(view: &JobView) -> RunningShown {
     RunningShown {
-        explanation: explanation.as_deref().map(ExplanationShown::from),
-        ..brief(job)
+        explanation: view.progress.explanation.as_deref().map(ExplanationShown::from),
+        ..brief(view)
     }
 }
 
 /// A job without what was weighed.
-pub(super) fn brief(job: &Job) -> RunningShown {
-    let progress = job.progress();
-    let (to_storage_bytes, from_storage_bytes) = job.moved();
+pub(super) fn brief(view: &JobView) -> RunningShown {
+    let JobView { facts, progress, .. } = view;
+    let (to_storage_bytes, from_storage_bytes) = view.moved;
     RunningShown {
-        job: shown(&job.facts),
-        storage: progress.storage.map(|storage| storage.to_string()),
+        job: shown(facts),
+        process: view.process,
+        storage: progress.storage.as_ref().map(ToString::to_string),
         placed: progress.placed.map(Moment::rfc3339),
         to_storage_bytes,
         from_storage_bytes,

@@ -22,7 +22,7 @@ use super::storages::{self, StorageShown};
 use super::{Desk, Office, traffic};
 use crate::admin::server::Closing;
 use crate::group::Explanation;
-use crate::session::JobFacts;
+use crate::session::{JobFacts, JobView};
 use crate::types::{Moment, StorageName};
 
 /// How many jobs that run or wait are told, those that came last.
@@ -49,7 +49,8 @@ pub struct OverviewShown {
     pub groups: Vec<GroupShown>,
     /// Every storage.
     pub storages: Vec<StorageShown>,
-    /// The jobs that run or wait, the oldest first, without what was weighed; the last hundred that came.
+    /// The jobs that run or wait, with those of processes that have handed over, the oldest first, without what was weighed;
+    /// the last hundred that came.
     pub jobs: Vec<RunningShown>,
     /// The last placements, the youngest first.
     pub placements: Vec<PlacementShown>,
@@ -76,7 +77,7 @@ pub struct PlacementShown {
 /// All that a dashboard shows but the last hour.
 #[utoipa::path(get, path = "/api/v1/overview", responses((status = 200, body = OverviewShown)))]
 pub(super) async fn overview(State(desk): State<Desk>) -> Json<OverviewShown> {
-    Json(shown(&desk))
+    Json(shown(&desk).await)
 }
 
 /// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, and with `traffic`
@@ -127,11 +128,11 @@ impl News {
                 return event;
             }
             self.ticks.tick().await;
-            self.look();
+            self.look().await;
         }
     }
 
-    fn look(&mut self) {
+    async fn look(&mut self) {
         // Another configuration may have come into force.
         let desk = Desk::from_ref(&self.office);
         let is_due = self.looks.is_multiple_of(TRAFFIC_EVERY);
@@ -140,7 +141,7 @@ impl News {
             self.due.push(Event::default().event("traffic").data(traffic));
         }
         self.looks += 1;
-        let mut overview = shown(&desk);
+        let mut overview = shown(&desk).await;
         let now = std::mem::take(&mut overview.process.now);
         if is_due || self.told.as_ref() != Some(&overview) {
             self.told = Some(overview.clone());
@@ -151,34 +152,27 @@ impl News {
     }
 }
 
-fn shown(desk: &Desk) -> OverviewShown {
-    let live = jobs::live(desk);
-    let youngest = live.iter().skip(live.len().saturating_sub(MOST_JOBS));
+async fn shown(desk: &Desk) -> OverviewShown {
+    let views = jobs::views(desk).await;
+    let youngest = views.iter().skip(views.len().saturating_sub(MOST_JOBS));
     let storages = desk.context.directory.storages().iter();
     OverviewShown {
         process: process::shown(desk),
         peers: peers::shown(desk),
         groups: groups::shown(desk),
         storages: storages.map(|live| storages::shown(desk, live)).collect(),
-        jobs: youngest.map(|job| jobs::brief(job)).collect(),
-        placements: placements(desk),
+        jobs: youngest.map(jobs::brief).collect(),
+        placements: placements(desk, &views),
         failovers: failovers::shown(desk, MOST_NEWS),
     }
 }
 
 /// The last placements, of jobs that run and of those that have ended.
-fn placements(desk: &Desk) -> Vec<PlacementShown> {
+fn placements(desk: &Desk, views: &[JobView]) -> Vec<PlacementShown> {
     let mut placements: Vec<(Moment, PlacementShown)> = Vec::new();
-    for job in desk.context.jobs.all() {
-        let progress = job.progress();
-        if let (Some(at), Some(storage)) = (progress.placed, progress.storage) {
-            placements.push(placement(
-                &job.facts,
-                at,
-                &storage,
-                progress.explanation.as_deref(),
-                None,
-            ));
+    for JobView { facts, progress, .. } in views {
+        if let (Some(at), Some(storage)) = (progress.placed, &progress.storage) {
+            placements.push(placement(facts, at, storage, progress.explanation.as_deref(), None));
         }
     }
     for job in desk.context.jobs.recent() {
@@ -226,23 +220,25 @@ mod tests {
     async fn what_has_changed_is_told_and_its_clock_is_no_change() {
         let site = Site::new();
         let mut news = News::new(site.office.clone());
-        let mut told = || {
-            news.look();
+        let mut told = async || {
+            news.look().await;
             // As after a second in which nothing was done.
             if let Some(told) = &news.told {
                 assert_eq!(told.process.now, "");
             }
             news.due.drain(..).count()
         };
-        assert_eq!(told(), 2, "the overview and the last hour");
-        assert_eq!(told(), 0, "nothing has changed");
+        assert_eq!(told().await, 2, "the overview and the last hour");
+        assert_eq!(told().await, 0, "nothing has changed");
         let job = site.desk.context.jobs.enter(facts(17));
-        assert_eq!(told(), 1, "a job has come");
+        assert_eq!(told().await, 1, "a job has come");
         job.placed_on(StorageName::new("File4").unwrap());
-        assert_eq!(told(), 1, "it has a storage");
+        assert_eq!(told().await, 1, "it has a storage");
         drop(job);
-        assert_eq!(told(), 1, "it has gone");
-        assert_eq!((5..TRAFFIC_EVERY).map(|_| told()).sum::<usize>(), 0);
-        assert_eq!(told(), 2, "ten looks later");
+        assert_eq!(told().await, 1, "it has gone");
+        for _ in 5..TRAFFIC_EVERY {
+            assert_eq!(told().await, 0);
+        }
+        assert_eq!(told().await, 2, "ten looks later");
     }
 }

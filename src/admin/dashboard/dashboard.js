@@ -144,9 +144,11 @@ const progress = (job) => {
   return job.storage === null ? "begins" : "runs";
 };
 
+const whose = (job) => (job.process === undefined ? "" : ` in process ${job.process}`);
+
 const fillJob = (row, job) => {
   const moved = size(job.to_storage_bytes + job.from_storage_bytes);
-  const cells = [job.job_id, job.name, job.level, job.client, job.storage ?? "", progress(job), moved];
+  const cells = [job.job_id, job.name, job.level, job.client, job.storage ?? "", progress(job) + whose(job), moved];
   cells.forEach((cell, at) => text(row.children[at], String(cell)));
 };
 
@@ -212,7 +214,7 @@ const showOverview = (overview) => {
     fillGroup(element, group, storages));
   rates = new Map(storages.map((it) => [it.name, [it.to_storage_bytes_per_second, it.from_storage_bytes_per_second]]));
   const ofJob = (job) => `${job.director}/${job.job}`;
-  list("jobs", overview.jobs, ofJob, makeJob, fillJob);
+  list("jobs", overview.jobs, (job) => `${ofJob(job)}${whose(job)}`, makeJob, fillJob);
   show(byId("jobs").parentElement, overview.jobs.length > 0);
   list("placements", overview.placements, (news) => `${ofJob(news)}/${news.at}`, makeNews, fillPlacement);
   const number = new Map();

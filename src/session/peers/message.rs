@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::told::{JobTold, SessionTold};
 use crate::group::{Access, PastJob, Place};
 use crate::types::{Bytes, DirectorName, GroupName, JobLevel, JobName, JobResourceName, JobType, Moment, StorageName};
 
@@ -55,6 +56,15 @@ pub enum Request {
         /// The job's unique name.
         job: String,
     },
+    /// The operator wants to see the jobs.
+    Jobs,
+    /// The operator wants to see the sessions.
+    Sessions,
+    /// The operator wants a session to end.
+    End {
+        /// Its number.
+        session: u64,
+    },
     /// The operator wants the process to end at once.
     Stop,
 }
@@ -74,6 +84,10 @@ pub enum Reply {
     Anothers,
     /// To [`Request::Cancel`]: what the Director is to be told.
     Lines(Vec<Vec<u8>>),
+    /// To [`Request::Jobs`].
+    Jobs(Vec<JobTold>),
+    /// To [`Request::Sessions`]: all. To [`Request::End`]: the one that was asked to end.
+    Sessions(Vec<SessionTold>),
 }
 
 /// A process.

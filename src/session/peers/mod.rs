@@ -10,6 +10,7 @@ mod message;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,6 +29,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::director::Caller;
+use super::jobs::JobView;
+use super::listed::SessionView;
 use super::routes::{Found, Routes};
 use crate::channel::Channel;
 use crate::group::PastJob;
@@ -53,6 +56,9 @@ const ENDS: Duration = Duration::from_secs(4);
 
 /// How long it may take to have a storage cancel a job.
 const CANCEL: Duration = Duration::from_secs(60);
+
+/// How long a predecessor may take to tell what an operator looks at: longer, and it is left out.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// How many ended jobs are told to one who joins: they may not be on disk yet.
 const LAST_ENDED: usize = 1000;
@@ -182,12 +188,48 @@ impl Peers {
 
     /// Asks the predecessors to end at once.
     pub async fn stop_predecessors(&self) {
+        self.ask_predecessors(&Request::Stop, ANSWER).await;
+    }
+
+    /// The jobs that predecessors run, in no order.
+    pub async fn jobs(&self) -> Vec<JobView> {
+        let told = self.ask_predecessors(&Request::Jobs, GLANCE).await;
+        let views = told.into_iter().flat_map(|(pid, reply)| {
+            let Reply::Jobs(jobs) = reply else { return Vec::new() };
+            jobs.into_iter().filter_map(|job| job.view(pid)).collect()
+        });
+        views.collect()
+    }
+
+    /// The sessions of predecessors, by process and number.
+    pub async fn sessions(&self) -> Vec<SessionView> {
+        let told = self.ask_predecessors(&Request::Sessions, GLANCE).await;
+        let mut views: Vec<_> = told.into_iter().flat_map(|(pid, reply)| seen(pid, reply)).collect();
+        views.sort_by_key(|view| (view.process, view.number));
+        views
+    }
+
+    /// Asks a session of the predecessor `pid` to end, and its job with it if it is a job's; returns it, or nothing when there
+    /// is none of this number, or no such process.
+    pub async fn end_session(&self, pid: u32, session: u64) -> Option<SessionView> {
+        let mut all = self.all().into_iter();
+        let peer = all.find(|peer| peer.is_predecessor && peer.whom.pid == pid)?;
+        let (reply, _) = ask(&peer.whom.socket, &Request::End { session }, ANSWER).await.ok()?;
+        seen(pid, reply).into_iter().next()
+    }
+
+    /// Asks every predecessor the same, and returns what those say that answer in time. One that does not is gone, or is
+    /// beyond asking.
+    async fn ask_predecessors(&self, request: &Request, patience: Duration) -> Vec<(u32, Reply)> {
         let mut asked = JoinSet::new();
         for peer in self.all().into_iter().filter(|peer| peer.is_predecessor) {
-            asked.spawn(async move { ask(&peer.whom.socket, &Request::Stop, ANSWER).await });
+            let request = request.clone();
+            asked.spawn(async move {
+                let (reply, _) = ask(&peer.whom.socket, &request, patience).await.ok()?;
+                Some((peer.whom.pid, reply))
+            });
         }
-        // One that cannot be asked is gone, or is beyond asking.
-        asked.join_all().await;
+        asked.join_all().await.into_iter().flatten().collect()
     }
 
     fn all(&self) -> Vec<Arc<Peer>> {
@@ -346,6 +388,14 @@ impl Rivals for Peers {
             Ok(None)
         })
     }
+}
+
+/// The sessions that a process has told.
+fn seen(pid: u32, reply: Reply) -> Vec<SessionView> {
+    let Reply::Sessions(sessions) = reply else {
+        return Vec::new();
+    };
+    sessions.into_iter().filter_map(|session| session.view(pid)).collect()
 }
 
 /// Whether nobody is there any more.

@@ -10,13 +10,14 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Connection, Reply, Request};
+use super::told::{JobTold, SessionTold};
 use super::{ANSWER, ENDS, hear, join, lock, say};
 use crate::channel::Channel;
 use crate::net::{deadline, pass};
 use crate::session::console::cancel;
 use crate::session::director::Caller;
 use crate::session::front::{self, Arrival};
-use crate::session::{Context, Current, Stop, data};
+use crate::session::{Context, Current, ListedSession, Stop, data};
 use crate::telemetry::event::SessionKind;
 use crate::types::{DirectorName, JobName, Release, StorageName, VolumeName};
 use crate::wire::hello::Hello;
@@ -77,12 +78,26 @@ pub(super) async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io
             let packets = cancel(&context, &director, storage_version, &job, &line).await;
             packets.map(Reply::Lines)
         }
+        Request::Jobs => Some(Reply::Jobs(
+            context.jobs.all().iter().map(|job| JobTold::of(&job.view())).collect(),
+        )),
+        Request::Sessions => Some(sessions(&context.listed.all())),
+        Request::End { session } => context.listed.end(session).map(|session| sessions(&[session])),
         Request::Stop => {
             context.peers.stop.cancel();
             None
         }
     };
     say(&mut stream, &reply.unwrap_or(Reply::Nothing)).await
+}
+
+fn sessions(sessions: &[Arc<ListedSession>]) -> Reply {
+    Reply::Sessions(
+        sessions
+            .iter()
+            .map(|session| SessionTold::of(&session.view()))
+            .collect(),
+    )
 }
 
 fn claimed(context: &Context, volume: &str, here: &str) -> Option<Reply> {

@@ -29,6 +29,19 @@ pub enum SessionKind {
 }
 
 impl SessionKind {
+    /// From its word.
+    #[must_use]
+    pub fn from_word(text: &str) -> Option<Self> {
+        let all = [
+            Self::Unknown,
+            Self::Director,
+            Self::Console,
+            Self::Client,
+            Self::Storage,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// A word for logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
