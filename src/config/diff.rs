@@ -29,76 +29,124 @@ impl fmt::Display for Differences {
     }
 }
 
-/// Adds `what: key` for every field that differs, however little. The pattern is exhaustive.
-macro_rules! compare {
-    ($kind:ident, $before:expr, $after:expr, $what:expr, $to:expr,
-     { $($field:ident: $key:literal),* $(,)? } $(apart from $($apart:ident),+)?) => {{
-        let $kind { $($field,)* $($($apart: _,)+)? } = $before;
-        let (what, to): (&str, &mut Vec<String>) = (&$what, $to);
-        $(if *$field != $after.$field {
-            to.push(format!("{what}: {}", $key));
-        })*
-    }};
+/// Adds `what: key` for every key that is different.
+fn tell(what: &str, keys: &[(&str, bool)], to: &mut Vec<String>) {
+    let different = keys.iter().filter(|(_, is_different)| *is_different);
+    to.extend(different.map(|(key, _)| format!("{what}: {key}")));
 }
 
 /// What is different in `after`.
 #[must_use]
-#[allow(clippy::float_cmp, reason = "another figure is another configuration")]
 pub fn differences(before: &Model, after: &Model) -> Differences {
+    let Model {
+        name,
+        state_directory,
+        metrics_address,
+        admin_address,
+        admin_socket,
+        admin_token,
+        tls,
+        log: Log { format, level },
+        first_packet_timeout,
+        login_timeout,
+        route_wait,
+        listeners: _,
+        directors,
+        storages,
+        groups,
+        probe: old_probe,
+        ejection: old_ejection,
+        history: old_history,
+        store,
+        peers,
+    } = before;
     let mut found = Differences::default();
-    compare!(Model, before, after, "[Sdgroup]", &mut found.need_handover, {
-        state_directory: "StateDirectory",
-        metrics_address: "MetricsAddress",
-        admin_address: "AdminAddress",
-        admin_socket: "AdminSocket",
-    } apart from name, tls, log, admin_token, first_packet_timeout, login_timeout, route_wait, listeners, directors, storages,
-        groups, probe, ejection, history, store, peers);
-    compare!(Log, &before.log, after.log, "[Sdgroup]", &mut found.need_handover, {
-        format: "LogFormat",
-        level: "LogLevel",
-    });
-    if before.store != after.store {
+    let keys = [
+        ("StateDirectory", *state_directory != after.state_directory),
+        ("MetricsAddress", *metrics_address != after.metrics_address),
+        ("AdminAddress", *admin_address != after.admin_address),
+        ("AdminSocket", *admin_socket != after.admin_socket),
+        ("LogFormat", *format != after.log.format),
+        ("LogLevel", *level != after.log.level),
+    ];
+    tell("[Sdgroup]", &keys, &mut found.need_handover);
+    if *store != after.store {
         found.need_handover.push("[Store]".to_owned());
     }
-    if before.peers != after.peers {
+    if *peers != after.peers {
         found.need_handover.push("[Peers]".to_owned());
     }
     listeners(before, after, &mut found);
     let applied = &mut found.applied;
-    let changed = |is_other: bool, key: &str| is_other.then(|| format!("[Sdgroup]: {key}"));
-    applied.extend(changed(before.name != after.name, "Name"));
-    applied.extend(changed(before.admin_token != after.admin_token, "AdminToken"));
-    applied.extend(changed(before.tls != after.tls, "TLS"));
-    applied.extend(changed(
-        before.first_packet_timeout != after.first_packet_timeout,
-        "FirstPacketTimeout",
-    ));
-    applied.extend(changed(before.login_timeout != after.login_timeout, "LoginTimeout"));
-    applied.extend(changed(before.route_wait != after.route_wait, "RouteWait"));
-    let directors = (&*before.directors, &*after.directors);
+    let keys = [
+        ("Name", *name != after.name),
+        ("AdminToken", *admin_token != after.admin_token),
+        ("TLS", *tls != after.tls),
+        (
+            "FirstPacketTimeout",
+            *first_packet_timeout != after.first_packet_timeout,
+        ),
+        ("LoginTimeout", *login_timeout != after.login_timeout),
+        ("RouteWait", *route_wait != after.route_wait),
+    ];
+    tell("[Sdgroup]", &keys, applied);
+    let directors = (&**directors, &*after.directors);
     tables("Director", directors, |it| it.name.as_str(), director, applied);
-    let storages = (&*before.storages, &*after.storages);
+    let storages = (&**storages, &*after.storages);
     tables("Storage", storages, |it| it.name.as_str(), storage, applied);
-    let groups = (&*before.groups, &*after.groups);
+    let groups = (&**groups, &*after.groups);
     tables("Group", groups, |it| it.name.as_str(), group, applied);
-    compare!(Probe, &before.probe, after.probe, "[Probe]", applied, {
-        director: "Director",
-        interval: "Interval",
-        timeout: "Timeout",
-        rise: "Rise",
-        fall: "Fall",
-        jitter: "Jitter",
-    });
-    compare!(Ejection, &before.ejection, after.ejection, "[Ejection]", applied, {
-        failures: "Failures",
-        time: "Time",
-        maximum_time: "MaximumTime",
-    });
-    compare!(History, &before.history, after.history, "[History]", applied, {
-        retention: "Retention",
-        maximum_jobs: "MaximumJobs",
-    });
+    probe(old_probe, &after.probe, applied);
+    ejection(old_ejection, &after.ejection, applied);
+    history(old_history, &after.history, applied);
     found
+}
+
+#[allow(clippy::float_cmp, reason = "another figure is another configuration")]
+fn probe(before: &Probe, after: &Probe, to: &mut Vec<String>) {
+    let Probe {
+        director,
+        interval,
+        timeout,
+        rise,
+        fall,
+        jitter,
+    } = before;
+    let keys = [
+        ("Director", *director != after.director),
+        ("Interval", *interval != after.interval),
+        ("Timeout", *timeout != after.timeout),
+        ("Rise", *rise != after.rise),
+        ("Fall", *fall != after.fall),
+        ("Jitter", *jitter != after.jitter),
+    ];
+    tell("[Probe]", &keys, to);
+}
+
+fn ejection(before: &Ejection, after: &Ejection, to: &mut Vec<String>) {
+    let Ejection {
+        failures,
+        time,
+        maximum_time,
+    } = before;
+    let keys = [
+        ("Failures", *failures != after.failures),
+        ("Time", *time != after.time),
+        ("MaximumTime", *maximum_time != after.maximum_time),
+    ];
+    tell("[Ejection]", &keys, to);
+}
+
+fn history(before: &History, after: &History, to: &mut Vec<String>) {
+    let History {
+        retention,
+        maximum_jobs,
+    } = before;
+    let keys = [
+        ("Retention", *retention != after.retention),
+        ("MaximumJobs", *maximum_jobs != after.maximum_jobs),
+    ];
+    tell("[History]", &keys, to);
 }
 
 /// A listener may serve another group. An address that is new has no socket yet, and one that goes is where Clients of
@@ -141,61 +189,114 @@ fn tables<T>(
 }
 
 fn director(before: &Director, after: &Director, what: &str, to: &mut Vec<String>) {
-    compare!(Director, before, after, what, to, {
-        name: "Name",
-        password: "Password",
-        monitor: "Monitor",
-        tls: "TLS",
-    } apart from limits);
-    limits(&before.limits, &after.limits, what, to);
+    let Director {
+        name,
+        password,
+        monitor,
+        tls,
+        limits: old_limits,
+    } = before;
+    let keys = [
+        ("Name", *name != after.name),
+        ("Password", *password != after.password),
+        ("Monitor", *monitor != after.monitor),
+        ("TLS", *tls != after.tls),
+    ];
+    tell(what, &keys, to);
+    limits(old_limits, &after.limits, what, to);
 }
 
 fn storage(before: &Arc<Storage>, after: &Arc<Storage>, what: &str, to: &mut Vec<String>) {
-    compare!(Storage, &**before, after, what, to, {
-        name: "Name",
-        address: "Address",
-        port: "SDPort",
-        password: "Password",
-        director_passwords: "the passwords of [[Storage.Director]]",
-        tls: "TLS",
-        device: "Device",
-        media_type: "MediaType",
-        weight: "Weight",
-        slow_start_jobs: "SlowStartJobs",
-        water_marks: "HighWaterMark, LowWaterMark",
-    } apart from limits);
-    limits(&before.limits, &after.limits, what, to);
+    let Storage {
+        name,
+        address,
+        port,
+        password,
+        director_passwords,
+        tls,
+        device,
+        media_type,
+        weight,
+        slow_start_jobs,
+        water_marks,
+        limits: old_limits,
+    } = &**before;
+    let keys = [
+        ("Name", *name != after.name),
+        ("Address", *address != after.address),
+        ("SDPort", *port != after.port),
+        ("Password", *password != after.password),
+        (
+            "the passwords of [[Storage.Director]]",
+            *director_passwords != after.director_passwords,
+        ),
+        ("TLS", *tls != after.tls),
+        ("Device", *device != after.device),
+        ("MediaType", *media_type != after.media_type),
+        ("Weight", *weight != after.weight),
+        ("SlowStartJobs", *slow_start_jobs != after.slow_start_jobs),
+        ("HighWaterMark, LowWaterMark", *water_marks != after.water_marks),
+    ];
+    tell(what, &keys, to);
+    limits(old_limits, &after.limits, what, to);
 }
 
 fn group(before: &Arc<Group>, after: &Arc<Group>, what: &str, to: &mut Vec<String>) {
-    compare!(Group, &**before, after, what, to, {
-        name: "Name",
-        members: "Storages",
-        policy: "StorageGroupPolicy",
-        shadow_policy: "ShadowPolicy",
-        threshold: "StorageGroupPolicyThreshold",
-        locality: "Locality",
-        room_for_job: "RoomForJob",
-        device: "Device",
-        media_type: "MediaType",
-        rules: "[[Group.Rule]]",
-        down_wait: "DownWait",
-        busy_wait: "BusyWait",
-        maximum_queued_jobs: "MaximumQueuedJobs",
-        connect_timeout: "ConnectTimeout",
-        login_timeout: "LoginTimeout",
-        reserve_timeout: "ReserveTimeout",
-    } apart from limits);
-    limits(&before.limits, &after.limits, what, to);
+    let Group {
+        name,
+        members,
+        policy,
+        shadow_policy,
+        threshold,
+        locality,
+        room_for_job,
+        device,
+        media_type,
+        rules,
+        down_wait,
+        busy_wait,
+        maximum_queued_jobs,
+        connect_timeout,
+        login_timeout,
+        reserve_timeout,
+        limits: old_limits,
+    } = &**before;
+    let keys = [
+        ("Name", *name != after.name),
+        ("Storages", *members != after.members),
+        ("StorageGroupPolicy", *policy != after.policy),
+        ("ShadowPolicy", *shadow_policy != after.shadow_policy),
+        ("StorageGroupPolicyThreshold", *threshold != after.threshold),
+        ("Locality", *locality != after.locality),
+        ("RoomForJob", *room_for_job != after.room_for_job),
+        ("Device", *device != after.device),
+        ("MediaType", *media_type != after.media_type),
+        ("[[Group.Rule]]", *rules != after.rules),
+        ("DownWait", *down_wait != after.down_wait),
+        ("BusyWait", *busy_wait != after.busy_wait),
+        ("MaximumQueuedJobs", *maximum_queued_jobs != after.maximum_queued_jobs),
+        ("ConnectTimeout", *connect_timeout != after.connect_timeout),
+        ("LoginTimeout", *login_timeout != after.login_timeout),
+        ("ReserveTimeout", *reserve_timeout != after.reserve_timeout),
+    ];
+    tell(what, &keys, to);
+    limits(old_limits, &after.limits, what, to);
 }
 
 fn limits(before: &Limits, after: &Limits, what: &str, to: &mut Vec<String>) {
-    compare!(Limits, before, after, what, to, {
-        maximum: "MaximumConcurrentJobs",
-        maximum_write: "MaximumConcurrentWriteJobs",
-        maximum_read: "MaximumConcurrentReadJobs",
-        target: "TargetConcurrentJobs",
-    });
+    let Limits {
+        maximum,
+        maximum_write,
+        maximum_read,
+        target,
+    } = before;
+    let keys = [
+        ("MaximumConcurrentJobs", *maximum != after.maximum),
+        ("MaximumConcurrentWriteJobs", *maximum_write != after.maximum_write),
+        ("MaximumConcurrentReadJobs", *maximum_read != after.maximum_read),
+        ("TargetConcurrentJobs", *target != after.target),
+    ];
+    tell(what, &keys, to);
 }
 
 #[cfg(test)]
