@@ -158,6 +158,6 @@ fn line_around(text: &str, at: usize) -> Span {
 }
 
 #[cfg(test)]
-mod reference_tests;
+mod reference;
 #[cfg(test)]
 mod tests;
