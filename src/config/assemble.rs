@@ -370,7 +370,7 @@ pub(super) fn check_socket(table: Option<&SdgroupTable>, problems: &mut Problems
     }
 }
 
-/// The part of the model that concerns the process, and nothing yet in the lists.
+/// A model with what concerns the process. Its lists are empty yet.
 fn process(table: Option<&SdgroupTable>, tls: Tls, probe: Probe, ejection: Ejection) -> Model {
     let time = |at: Option<&Option<At<Duration>>>, default| written(at.and_then(Option::as_ref), default);
     let state_directory = state_directory(table);

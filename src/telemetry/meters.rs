@@ -228,6 +228,12 @@ pub struct PipeMeters {
     pipes: Gauge,
 }
 
+impl Default for PipeMeters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl PipeMeters {
     /// The meters.
     #[must_use]
@@ -251,6 +257,12 @@ pub struct StoreMeters {
     unsent: Gauge,
 }
 
+impl Default for StoreMeters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl StoreMeters {
     /// The meters.
     #[must_use]
@@ -265,12 +277,6 @@ impl StoreMeters {
     pub fn show(&self, up: bool, unsent: u64) {
         self.up.set(f64::from(u8::from(up)));
         self.unsent.set(real(usize::try_from(unsent).unwrap_or(usize::MAX)));
-    }
-}
-
-impl Default for StoreMeters {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -296,12 +302,6 @@ impl FleetMeters {
 }
 
 impl Default for FleetMeters {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Default for PipeMeters {
     fn default() -> Self {
         Self::new()
     }
