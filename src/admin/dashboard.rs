@@ -1,4 +1,5 @@
-//! The dashboard: one page that shows what the interface tells. It is served to everybody, and shows nothing without the token.
+//! The dashboard: one page that shows what the interface tells. It is served to everybody, and shows nothing without
+//! the token.
 
 use axum::Router;
 use axum::http::header;

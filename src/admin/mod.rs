@@ -1,9 +1,10 @@
-//! The operator's HTTP: metrics and liveness for everybody who is let in, and on a socket in the file system the interface
-//! by which he commands ([`api`]), which is served to the network for those who show a token ([`token`]), and with a page for
-//! browsers ([`dashboard`]).
+//! The operator's HTTP: metrics and liveness for everybody who is let in, and on a socket in the file system the
+//! interface by which he commands ([`api`]), which is served to the network for those who show a token ([`token`]), and
+//! with a page for browsers ([`dashboard`]).
 //!
-//! The pages know nothing of sessions: what they show they ask of [`Vitals`], which must answer without a lock that a session
-//! takes, so that no scrape, however slow its reader, can hold up a job. The interface asks the directory itself.
+//! The pages know nothing of sessions: what they show they ask of [`Vitals`], which must answer without a lock that a
+//! session takes, so that no scrape, however slow its reader, can hold up a job. The interface asks the directory
+//! itself.
 
 pub mod api;
 pub mod dashboard;

@@ -41,7 +41,8 @@ impl Default for Bounds {
             // Longer than the usual scrape interval, so that a scraper keeps its connection.
             head: Duration::from_secs(75),
             age: Duration::from_secs(600),
-            // Longer than a handover takes from the moment when nobody is let in any more: one of them has asked for it.
+            // Longer than a handover takes from the moment when nobody is let in any more: one of them has asked for
+            // it.
             farewell: Duration::from_secs(30),
         }
     }
@@ -108,7 +109,8 @@ impl<D: Door> Door for Arc<D> {
     }
 }
 
-/// Serves `pages` on `door` until `stop`. Who was let in before and waits for an answer gets it yet, as one of `callers`.
+/// Serves `pages` on `door` until `stop`. Who was let in before and waits for an answer gets it yet, as one of
+/// `callers`.
 pub async fn serve(door: impl Door, pages: Router, bounds: Bounds, callers: TaskTracker, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {

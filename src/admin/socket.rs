@@ -41,8 +41,8 @@ impl AdminSocket {
         Self::of(local::listen(path, MODE)?, path, true)
     }
 
-    /// One that a predecessor listens on at `path`, whose file it stays until [`AdminSocket::keep`]. Must be called within a
-    /// tokio runtime.
+    /// One that a predecessor listens on at `path`, whose file it stays until [`AdminSocket::keep`]. Must be called
+    /// within a tokio runtime.
     ///
     /// # Errors
     /// When the system says so.

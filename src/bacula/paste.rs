@@ -121,8 +121,8 @@ fn director_storage(
     text.push_str("}\n\n");
 }
 
-/// For the `bacula-sd.conf` of every storage, or of the one of this name: a Director resource for each Director, and the
-/// one as which probes log in.
+/// For the `bacula-sd.conf` of every storage, or of the one of this name: a Director resource for each Director, and
+/// the one as which probes log in.
 #[must_use]
 pub fn storage_resources(model: &Model, storage: Option<&str>, paste: Paste<'_>) -> String {
     let mut text = String::new();

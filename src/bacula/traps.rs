@@ -15,8 +15,8 @@ use crate::types::StorageName;
 /// From here on a Director that cannot reach sdgroup keeps a job too long.
 const LONG: Duration = Duration::from_secs(5 * 60);
 
-/// What is probably not meant in the Director's configuration `file`, which is read as `director`. `known` are the storages
-/// of which the ledger knows a Volume, if it could be asked.
+/// What is probably not meant in the Director's configuration `file`, which is read as `director`. `known` are the
+/// storages of which the ledger knows a Volume, if it could be asked.
 #[must_use]
 pub fn traps(
     model: &Model,

@@ -20,13 +20,13 @@ const MODE: u32 = 0o640;
 
 #[derive(Debug, Args)]
 pub(super) struct Adopt {
-    /// The configurations of the Director and of its Storage Daemons, in any order: bacula-dir.conf and bacula-sd.conf, or
-    /// what bdirjson and bsdjson print; - is standard input. STORAGE=FILE says to which Storage resource of the Director a
-    /// Storage Daemon's belongs, where that is not clear.
+    /// The configurations of the Director and of its Storage Daemons, in any order: bacula-dir.conf and bacula-sd.conf,
+    /// or what bdirjson and bsdjson print; - is standard input. STORAGE=FILE says to which Storage resource of the
+    /// Director a Storage Daemon's belongs, where that is not clear.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// A group to make, with the Director's names of its storages; may be given several times. When left out, storages that
-    /// a Pool or Job names together become one, or else those with the same Device and Media Type.
+    /// A group to make, with the Director's names of its storages; may be given several times. When left out, storages
+    /// that a Pool or Job names together become one, or else those with the same Device and Media Type.
     #[arg(long, value_name = "NAME=STORAGE,STORAGE", value_parser = group)]
     group: Vec<(String, Vec<String>)>,
     /// How the groups place their jobs, if not as the Director does (or by LeastUsed, where it does not say how).
@@ -35,7 +35,8 @@ pub(super) struct Adopt {
     /// Where the first group listens; further ones at the ports after it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:9103")]
     listen: SocketAddr,
-    /// Makes probes log in as this Director, which the storages do not have yet; "sdgroup print storage" prints it for them.
+    /// Makes probes log in as this Director, which the storages do not have yet; "sdgroup print storage" prints it for
+    /// them.
     #[arg(long, value_name = "NAME", value_parser = monitor)]
     monitor: Option<String>,
     /// Where to write it; it must not be there yet. Standard output when left out.

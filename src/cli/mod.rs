@@ -70,8 +70,8 @@ enum Command {
         /// storages are of different releases of Bacula.
         #[arg(long)]
         connect: bool,
-        /// Looks at the Director's configuration, too (bacula-dir.conf, or what bdirjson prints), and warns of what does not
-        /// go together with this one.
+        /// Looks at the Director's configuration, too (bacula-dir.conf, or what bdirjson prints), and warns of what
+        /// does not go together with this one.
         #[arg(long, value_name = "FILE")]
         director: Option<PathBuf>,
     },
@@ -80,11 +80,11 @@ enum Command {
     /// Prints resources for Bacula's own configuration files, to paste.
     #[command(subcommand)]
     Print(print::Command),
-    /// Has the running daemon read its configuration anew: all of it is put into force at once, or nothing, and running jobs
-    /// go on.
+    /// Has the running daemon read its configuration anew: all of it is put into force at once, or nothing, and running
+    /// jobs go on.
     Reload(reload::Reload),
-    /// Has the running daemon start the program anew and hand over to it: the new process takes every new job, the old one ends
-    /// when its jobs have. For an upgrade, and for what a reload cannot apply.
+    /// Has the running daemon start the program anew and hand over to it: the new process takes every new job, the old
+    /// one ends when its jobs have. For an upgrade, and for what a reload cannot apply.
     Handover(handover::Handover),
     /// Plays a history of jobs under one or several policies and groups, with the code that places jobs in the daemon.
     Simulate(simulate::Simulate),
@@ -96,9 +96,11 @@ enum Command {
     Jobs(jobs::Jobs),
     /// Tells where a job would go that came now, and why.
     Explain(explain::Explain),
-    /// Gives a storage no new jobs that write; those on it end, restores are served. For one that is to be empty for a while.
+    /// Gives a storage no new jobs that write; those on it end, restores are served. For one that is to be empty for a
+    /// while.
     Drain(states::Change),
-    /// Gives a storage no new jobs that write for good: as drain, but its jobs' incrementals are not kept waiting for it.
+    /// Gives a storage no new jobs that write for good: as drain, but its jobs' incrementals are not kept waiting for
+    /// it.
     Seal(states::Change),
     /// Gives a storage no new jobs at all, not even restores; those on it end.
     Maintain(states::Change),
@@ -256,8 +258,8 @@ fn who() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named)
 }
 
-/// What is in `file`, or comes on standard input where it is `-`. It is read as a whole, so more than `most` is refused; nothing
-/// is cut off.
+/// What is in `file`, or comes on standard input where it is `-`. It is read as a whole, so more than `most` is
+/// refused; nothing is cut off.
 fn read_bounded(file: &Path, most: Bytes) -> Result<Vec<u8>, Failure> {
     let read = if file.as_os_str() == "-" {
         read_at_most(io::stdin(), None, most)

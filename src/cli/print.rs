@@ -19,7 +19,8 @@ const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 pub(super) enum Command {
     /// Prints the Storage resources with which a Director reaches sdgroup, for bacula-dir.conf. They hold passwords.
     Director(ForDirector),
-    /// Prints the Director resources that a Storage Daemon needs to let sdgroup in, for bacula-sd.conf. They hold passwords.
+    /// Prints the Director resources that a Storage Daemon needs to let sdgroup in, for bacula-sd.conf. They hold
+    /// passwords.
     Storage(ForStorage),
 }
 

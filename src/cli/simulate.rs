@@ -19,8 +19,9 @@ const MAX_HISTORY: Bytes = Bytes(1_000_000_000);
 
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
-    /// The history to play: a table (CSV, tabs, or what bconsole prints) with the columns start, job, level, bytes, and if
-    /// they are there type, client, fileset, director; - is standard input. Without it, sdgroup's own history is played.
+    /// The history to play: a table (CSV, tabs, or what bconsole prints) with the columns start, job, level, bytes, and
+    /// if they are there type, client, fileset, director; - is standard input. Without it, sdgroup's own history is
+    /// played.
     #[arg(long, value_name = "FILE")]
     jobs: Option<PathBuf>,
     /// A policy to play; may be given several times. All of them when left out.

@@ -32,7 +32,8 @@ pub(super) struct Change {
     /// Waits until the storage is empty: until no job is on it, or with "seal" until none writes there.
     #[arg(long)]
     wait: bool,
-    /// How long to wait at most ("10 minutes"), without end when left out. The storage stays as it is wanted after that.
+    /// How long to wait at most ("10 minutes"), without end when left out. The storage stays as it is wanted after
+    /// that.
     #[arg(long, value_name = "TIME", requires = "wait")]
     timeout: Option<String>,
     /// Who wants it; the user at the terminal when left out.

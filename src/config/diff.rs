@@ -1,4 +1,5 @@
-//! What differs between the configuration in force and the next one, by table and key, and what of it a reload cannot apply.
+//! What differs between the configuration in force and the next one, by table and key, and what of it a reload cannot
+//! apply.
 //!
 //! Every field of the model is named here, so that a new one cannot be forgotten.
 

@@ -63,8 +63,8 @@ pub fn load_with(path: &Path, secrets: &dyn SecretReader) -> Result<Loaded, Vec<
     compile(&read(path)?, path, secrets)
 }
 
-/// The operator's socket, as far as the file at `path` says where it is, whatever else is wrong with it: the daemon runs with
-/// an earlier one.
+/// The operator's socket, as far as the file at `path` says where it is, whatever else is wrong with it: the daemon
+/// runs with an earlier one.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -1,5 +1,5 @@
-//! The names of the policies. `policies!` is the one table of them: a line here, a file in `group::policy` and a part of
-//! the page `deploy/docs/choosing-a-policy.md` are all that a new one takes.
+//! The names of the policies. `policies!` is the one table of them: a line here, a file in `group::policy` and a part
+//! of the page `deploy/docs/choosing-a-policy.md` are all that a new one takes.
 
 use std::fmt;
 

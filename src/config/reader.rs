@@ -189,7 +189,8 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// A list's elements, each with its place; the bad ones are reported and left out. A problem when it is not written.
+    /// A list's elements, each with its place; the bad ones are reported and left out. A problem when it is not
+    /// written.
     pub(crate) fn required_list<T>(
         &self,
         key: &'static str,

@@ -1,6 +1,6 @@
-//! What `deploy/docs/configuration.md` is made of: every key of the configuration with its default and its meaning. The tests hold it
-//! to the schemas and to the model: a key that is new, or a default that has changed, fails them until it is said here, and the
-//! page is written anew.
+//! What `deploy/docs/configuration.md` is made of: every key of the configuration with its default and its meaning. The
+//! tests hold it to the schemas and to the model: a key that is new, or a default that has changed, fails them until it
+//! is said here, and the page is written anew.
 
 mod tests;
 

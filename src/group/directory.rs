@@ -47,10 +47,10 @@ impl Directory {
         Self::build(&Arc::new(Board::new(Table::new(seed))), model, None, now())
     }
 
-    /// The storages and groups of `model`, which is in force from now on. What stays keeps its jobs, counts, queue, states
-    /// and all that is known of it; a storage that is not there any more gets no new jobs. Sessions that began with this
-    /// directory may go on to use it: their jobs are placed by the new one. `standing` is what the operator wants of the
-    /// storages that are new.
+    /// The storages and groups of `model`, which is in force from now on. What stays keeps its jobs, counts, queue,
+    /// states and all that is known of it; a storage that is not there any more gets no new jobs. Sessions that began
+    /// with this directory may go on to use it: their jobs are placed by the new one. `standing` is what the operator
+    /// wants of the storages that are new.
     #[must_use]
     pub fn renewed(&self, model: &Model, standing: Vec<Standing>) -> Arc<Self> {
         Self::build(&self.board, model, Some((self, standing)), now())
@@ -118,8 +118,8 @@ impl Directory {
         self.storage_by_name.get(name).cloned()
     }
 
-    /// The storage of this name in this configuration, or else in the one that is in force: a job that waited while that
-    /// came can have its place there.
+    /// The storage of this name in this configuration, or else in the one that is in force: a job that waited while
+    /// that came can have its place there.
     #[must_use]
     pub fn storage_of_job(&self, name: &StorageName) -> Option<Arc<StorageLive>> {
         self.storage(name).or_else(|| {
@@ -169,8 +169,8 @@ impl Directory {
         self.board.lock().look_at_pace(now);
     }
 
-    /// A job has ended: what it was foretells the next. One that waits for the storage of its last full may have another
-    /// now.
+    /// A job has ended: what it was foretells the next. One that waits for the storage of its last full may have
+    /// another now.
     pub fn observe_end(&self, job: &PastJob, now: Instant) {
         if let Some(live) = self.storage_of_job(&job.storage) {
             let mut table = self.board.lock();
@@ -262,8 +262,8 @@ impl Directory {
         placed.map(Placement::new)
     }
 
-    /// As [`Directory::place`], but joins the group's queue when nothing is eligible, for a caller who has a clock of his
-    /// own.
+    /// As [`Directory::place`], but joins the group's queue when nothing is eligible, for a caller who has a clock of
+    /// his own.
     ///
     /// # Errors
     /// When the wait cannot begin.
@@ -292,8 +292,8 @@ impl Directory {
     /// `DownWait` in all while nothing is well, for its `BusyWait` in all while something is well but full. What
     /// has failed for this job may be tried again once it has waited for as long as a first ejection lasts.
     ///
-    /// `on_wait` is called when the wait begins, and again when it has changed a good deal: half of the jobs before it are
-    /// gone, or it waits for something else. Dropping the future leaves the queue.
+    /// `on_wait` is called when the wait begins, and again when it has changed a good deal: half of the jobs before it
+    /// are gone, or it waits for something else. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// When the wait is over, cancelled, or cannot begin because too many jobs wait.

@@ -84,8 +84,8 @@ impl Group {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// The members that could take a writing job at `now` but for their limits, without the lock. Ejections are overlooked as
-    /// they are in placement: when all that are open are ejected, those that probes see up are tried.
+    /// The members that could take a writing job at `now` but for their limits, without the lock. Ejections are
+    /// overlooked as they are in placement: when all that are open are ejected, those that probes see up are tried.
     #[must_use]
     pub fn usable(&self, now: Instant) -> Vec<&Arc<StorageLive>> {
         let views = self.members.iter().map(|member| (member, member.view(now)));

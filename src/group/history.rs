@@ -1,5 +1,5 @@
-//! What is known of earlier runs of a job: how large they were, where its last full is, where it has been. Kept in memory
-//! as long as the process lives; it is filled from the store at start, and no placement waits for a disk.
+//! What is known of earlier runs of a job: how large they were, where its last full is, where it has been. Kept in
+//! memory as long as the process lives; it is filled from the store at start, and no placement waits for a disk.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,8 @@ pub struct PastJob {
     pub job: JobName,
     /// The Job resource.
     pub resource: JobResourceName,
-    /// Backup, restore and so on; [`JobType::JOB_COPY`] for a copy, which leaves what is known of the original as it is.
+    /// Backup, restore and so on; [`JobType::JOB_COPY`] for a copy, which leaves what is known of the original as it
+    /// is.
     pub job_type: JobType,
     /// Full, incremental and so on.
     pub level: JobLevel,

@@ -147,7 +147,8 @@ pub struct StorageView {
     pub ejected_for: Option<Duration>,
     /// Ejections since the start.
     pub ejections_total: u64,
-    /// It reached its high water mark, or will by the jobs that run, and gets none that write until it is at the low one.
+    /// It reached its high water mark, or will by the jobs that run, and gets none that write until it is at the low
+    /// one.
     pub too_full: bool,
     /// The version number of its last `3000 OK Hello` to a probe, if one got that far.
     pub storage_version: Option<u32>,
@@ -234,8 +235,8 @@ impl StorageLive {
         self.board.lock().observe_success(self.id, now);
     }
 
-    /// The operator wants `decision` from `now` on, until `ends` if that has an end. Waiting jobs get their places when it
-    /// opens the door.
+    /// The operator wants `decision` from `now` on, until `ends` if that has an end. Waiting jobs get their places when
+    /// it opens the door.
     pub fn decide(&self, decision: Decision, ends: Option<Instant>, now: Instant) {
         self.board.lock().decide(self.id, decision, ends, now);
     }

@@ -223,7 +223,8 @@ impl Member {
         }
     }
 
-    /// When something about it changes by itself next, after `now`, where what it told of its room is believed for so long.
+    /// When something about it changes by itself next, after `now`, where what it told of its room is believed for so
+    /// long.
     pub(super) fn next_change(&self, now: Instant, room_lasts: Duration) -> Option<Instant> {
         let readmitted = self.ejection.active(now).map(|ejected| ejected.until);
         let stale = self.room.stale_at(room_lasts).filter(|at| *at > now);

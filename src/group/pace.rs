@@ -1,4 +1,5 @@
-//! How fast a storage is: bytes per second really seen, of all its jobs and of each, smoothed; and the most of it lately.
+//! How fast a storage is: bytes per second really seen, of all its jobs and of each, smoothed; and the most of it
+//! lately.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ const SMOOTHED_OVER: Duration = Duration::from_secs(30);
 /// For how long what was seen is how it is now.
 const CURRENT_FOR: Duration = Duration::from_secs(60);
 
-/// In what time the most that was seen counts for half: long enough for the night to remember the last one, short enough
-/// for a storage that has become slower to be known as slow, and for one that was slow to be tried again.
+/// In what time the most that was seen counts for half: long enough for the night to remember the last one, short
+/// enough for a storage that has become slower to be known as slow, and for one that was slow to be tried again.
 const HALVES_IN: Duration = Duration::from_secs(86_400);
 
 /// The pace of one storage, in bytes per second.

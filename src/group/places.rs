@@ -1,5 +1,5 @@
-//! Places that jobs of this process have, for another process to count, and places that jobs of another process have here:
-//! storages and their limits are the same for both.
+//! Places that jobs of this process have, for another process to count, and places that jobs of another process have
+//! here: storages and their limits are the same for both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,8 +63,8 @@ impl Directory {
         }
     }
 
-    /// Counts a job of another process, whatever the limits are, until the slot is dropped. None where the storage is not
-    /// in the configuration.
+    /// Counts a job of another process, whatever the limits are, until the slot is dropped. None where the storage is
+    /// not in the configuration.
     #[must_use]
     pub fn hold(&self, place: &Place) -> Option<Slot> {
         let live = self.storage(&place.storage)?;

@@ -146,8 +146,8 @@ impl Table {
         }
     }
 
-    /// The member to which a job belongs, if the job may go there at all. A sealed one is not gone back to: that is what it
-    /// was sealed for.
+    /// The member to which a job belongs, if the job may go there at all. A sealed one is not gone back to: that is
+    /// what it was sealed for.
     fn home_among<'a>(
         &self,
         members: &'a [Arc<StorageLive>],
@@ -224,8 +224,8 @@ impl Table {
         })
     }
 
-    /// What the group's shadow policy would choose of `ranked`, which is not ranked yet. Its dice are a copy, so that the
-    /// jobs go where they would go without it.
+    /// What the group's shadow policy would choose of `ranked`, which is not ranked yet. Its dice are a copy, so that
+    /// the jobs go where they would go without it.
     fn shadow(&mut self, group: &Group, case: &Case<'_>) -> Option<(PolicyName, StorageName)> {
         let (name, policy) = group.shadow(case.question.rule)?;
         self.shadowed.clone_from(&self.ranked);

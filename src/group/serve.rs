@@ -64,9 +64,9 @@ impl Table {
         }
     }
 
-    /// Gives places to waiting jobs until no more can have one, one after the other. Groups below their target come before
-    /// the others, of these the one whose next job is the most urgent, and else they take turns; within a group it is as its
-    /// queue has it.
+    /// Gives places to waiting jobs until no more can have one, one after the other. Groups below their target come
+    /// before the others, of these the one whose next job is the most urgent, and else they take turns; within a group
+    /// it is as its queue has it.
     pub(super) fn serve(&mut self, now: Instant) {
         for member in &mut self.members {
             member.settle(now);

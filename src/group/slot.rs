@@ -61,8 +61,8 @@ impl Slot {
         self.moved.from_storage.store(from_storage, Ordering::Relaxed);
     }
 
-    /// The job has left for another storage: until the place is given back it counts for this one alone, no longer for the
-    /// job's group and Director.
+    /// The job has left for another storage: until the place is given back it counts for this one alone, no longer for
+    /// the job's group and Director.
     pub fn leave(&self) {
         self.live.board.lock().leave_place(self.live.id, self.number, now());
     }

@@ -216,8 +216,8 @@ impl Table {
         self.changed(now);
     }
 
-    /// The same choice by the configuration in force, for a session that began with an earlier one. A group or a storage
-    /// that is there no longer stays what it was.
+    /// The same choice by the configuration in force, for a session that began with an earlier one. A group or a
+    /// storage that is there no longer stays what it was.
     pub(super) fn in_force<'a>(&self, choice: &'a Choice) -> Cow<'a, Choice> {
         if choice.group().generation == self.generation {
             return Cow::Borrowed(choice);

@@ -12,7 +12,8 @@ const BACKLOG: i32 = 128;
 
 /// Listens at `path`, without blocking, for whom `mode` allows; for nobody else at any moment.
 ///
-/// The file gets the rights that the socket has when it is bound, less what umask takes away. Only then they are given in full.
+/// The file gets the rights that the socket has when it is bound, less what umask takes away. Only then they are given
+/// in full.
 ///
 /// # Errors
 /// When something is at `path`, or when the system says so.

@@ -66,8 +66,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Begins TLS with certificates. `ahead` is what has been read of the other side's TLS; `host` is the address that was dialled, whose name the other side's certificate
-    /// has to carry if we are the client.
+    /// Begins TLS with certificates. `ahead` is what has been read of the other side's TLS; `host` is the address that
+    /// was dialled, whose name the other side's certificate has to carry if we are the client.
     ///
     /// # Errors
     /// When one side does not accept the other's certificate, or the other does not speak TLS. The connection is of no

@@ -173,8 +173,8 @@ pub(super) struct House {
 }
 
 impl House {
-    /// With the interface `api` where the operator is, and where somebody shows the token of the configuration in force:
-    /// there nobody else sees anything but the dashboard's empty page.
+    /// With the interface `api` where the operator is, and where somebody shows the token of the configuration in
+    /// force: there nobody else sees anything but the dashboard's empty page.
     pub(super) fn new(current: &Arc<Current>, pages: Router, api: Router) -> Self {
         let token = {
             let current = Arc::clone(current);

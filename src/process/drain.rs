@@ -94,8 +94,8 @@ pub(super) async fn drain(
     ended
 }
 
-/// The same for a process that has handed over: nobody comes any more, and nobody is refused. It ends at once when it is
-/// `told` to, or on the second signal.
+/// The same for a process that has handed over: nobody comes any more, and nobody is refused. It ends at once when it
+/// is `told` to, or on the second signal.
 pub(super) async fn depart(
     service: &impl Service,
     sessions: &TaskTracker,

@@ -1,6 +1,6 @@
-//! One process hands over to another: a successor is started, gets the listening sockets and everything that it has to know,
-//! says that it is ready, and accepts from then on; the predecessor accepts nobody any more and lives until its last job has
-//! ended. Until the successor serves, whatever goes wrong changes nothing.
+//! One process hands over to another: a successor is started, gets the listening sockets and everything that it has to
+//! know, says that it is ready, and accepts from then on; the predecessor accepts nobody any more and lives until its
+//! last job has ended. Until the successor serves, whatever goes wrong changes nothing.
 
 use std::ffi::OsString;
 use std::io;

@@ -192,8 +192,8 @@ async fn take_over(predecessor: &mut Predecessor, serving: &Serving) -> Result<(
     Ok(())
 }
 
-/// Joins all other processes, and waits until the storages have been asked once, so that the first jobs find what those of
-/// the predecessor found.
+/// Joins all other processes, and waits until the storages have been asked once, so that the first jobs find what those
+/// of the predecessor found.
 async fn meet(current: &Arc<Current>, peers: &[PathBuf]) {
     let context = current.context();
     let Some(own) = context.peers.introduction() else {

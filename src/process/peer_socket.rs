@@ -20,8 +20,8 @@ const MODE: u32 = 0o600;
 pub(super) struct PeerSocket(PathBuf);
 
 impl PeerSocket {
-    /// Listens in `directory`, and tidies away what processes left there that are no more. Must be called within a tokio
-    /// runtime.
+    /// Listens in `directory`, and tidies away what processes left there that are no more. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// When the system says so: the directory's name may be too long for a socket.

@@ -36,8 +36,8 @@ impl Asked {
 }
 
 impl Probes {
-    /// Asks every storage of `directory`, each in a task of its own, as `model` says, until `stop`. One who has been asked in
-    /// the same way goes on to be; one who is not there any more is not asked any more.
+    /// Asks every storage of `directory`, each in a task of its own, as `model` says, until `stop`. One who has been
+    /// asked in the same way goes on to be; one who is not there any more is not asked any more.
     pub(super) fn follow(&mut self, model: &Model, directory: &Arc<Directory>, stop: &CancellationToken) {
         self.0.retain(|name, _| directory.storage(name).is_some());
         for (at, live) in (0_u64..).zip(directory.storages()) {

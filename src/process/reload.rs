@@ -1,4 +1,5 @@
-//! Another configuration, without another process: read and checked as a whole, and put into force at once or not at all.
+//! Another configuration, without another process: read and checked as a whole, and put into force at once or not at
+//! all.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};

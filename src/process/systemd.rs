@@ -87,7 +87,8 @@ impl Notifier {
         self.is_silent.store(true, Ordering::Relaxed);
     }
 
-    /// This process is the service from now on, and tells how it is. The watchdog may have waited for half its time already.
+    /// This process is the service from now on, and tells how it is. The watchdog may have waited for half its time
+    /// already.
     pub(super) fn take_over(&self) {
         self.is_silent.store(false, Ordering::Relaxed);
         self.pet_watchdog();

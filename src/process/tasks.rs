@@ -45,8 +45,8 @@ pub(super) async fn tidy_metrics(exposition: Exposition, stop: CancellationToken
     every(TIDY, stop, || exposition.tidy()).await;
 }
 
-/// Ends states whose time is over, until the process has `departed`: from then on its successor does. While others have the
-/// same state file, what they have kept there is put into force.
+/// Ends states whose time is over, until the process has `departed`: from then on its successor does. While others have
+/// the same state file, what they have kept there is put into force.
 pub(super) async fn watch_states(current: Arc<Current>, departed: CancellationToken, stop: CancellationToken) {
     let mut ticks = interval(STATES);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

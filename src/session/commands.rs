@@ -1,9 +1,9 @@
-//! The command table: for each command of a Director, to which storage it goes, how its reply ends and how long that may
-//! take. The page `deploy/docs/commands.md` is made of it.
+//! The command table: for each command of a Director, to which storage it goes, how its reply ends and how long that
+//! may take. The page `deploy/docs/commands.md` is made of it.
 //!
-//! Three rules stand before the route of a command that names a device or a volume, and are not repeated in it: a device
-//! that addresses a member (`File5/FileChgr1`) is asked of that member, a group of one has only that one to ask, and a
-//! `mount` behind a `label` on one connection goes where the label went.
+//! Three rules stand before the route of a command that names a device or a volume, and are not repeated in it: a
+//! device that addresses a member (`File5/FileChgr1`) is asked of that member, a group of one has only that one to ask,
+//! and a `mount` behind a `label` on one connection goes where the label went.
 
 use std::time::Duration;
 

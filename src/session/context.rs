@@ -1,5 +1,5 @@
-//! What every session has at hand: what lasts as long as the process, and a configuration. A reload makes another context
-//! with the next configuration; sessions keep the one that they began with.
+//! What every session has at hand: what lasts as long as the process, and a configuration. A reload makes another
+//! context with the next configuration; sessions keep the one that they began with.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -147,8 +147,8 @@ impl Context {
         self.identities.mint()
     }
 
-    /// The same with the configuration `model`, from now on in force in the directory, and what the operator wants of the
-    /// storages that are new.
+    /// The same with the configuration `model`, from now on in force in the directory, and what the operator wants of
+    /// the storages that are new.
     #[must_use]
     pub fn renewed(&self, model: Arc<Model>, standing: Vec<Standing>) -> Self {
         Self {

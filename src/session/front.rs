@@ -18,8 +18,8 @@ use crate::telemetry::event::{AcceptFailed, LiveSession, PacketCause, PacketRefu
 use crate::wire::hello::{ClientHello, Hello};
 use crate::wire::packet::{Frame, MAX_LOGIN_BYTES, Packet};
 
-/// Accepts connections until `stop`; each becomes a session, with the configuration in force and the group that is `served`
-/// by it.
+/// Accepts connections until `stop`; each becomes a session, with the configuration in force and the group that is
+/// `served` by it.
 pub async fn serve(
     current: Arc<Current>,
     listener: impl Borrow<TcpListener>,

@@ -1,5 +1,5 @@
-//! The history of jobs: what has ended is told to placement at once, and to the store from a task of its own, so that no
-//! session waits for a disk.
+//! The history of jobs: what has ended is told to placement at once, and to the store from a task of its own, so that
+//! no session waits for a disk.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -66,8 +66,8 @@ fn keep(history: model::History) -> Keep {
     }
 }
 
-/// The jobs of others that placement has been told of. While a handover lasts one job may come from the history as well as
-/// from the process that had it, and counts once.
+/// The jobs of others that placement has been told of. While a handover lasts one job may come from the history as well
+/// as from the process that had it, and counts once.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     hasher: RandomState,

@@ -10,9 +10,9 @@ use super::dice;
 use crate::store::Numbers;
 use crate::types::SessionIdentity;
 
-/// Our own session numbers begin somewhere between this and its double less a quarter, far from those that storages count
-/// from 1: both end up in catalogs, whose columns have 31 bits. Where exactly is left to chance, so that two sdgroups that
-/// start in the same second do not count alike.
+/// Our own session numbers begin somewhere between this and its double less a quarter, far from those that storages
+/// count from 1: both end up in catalogs, whose columns have 31 bits. Where exactly is left to chance, so that two
+/// sdgroups that start in the same second do not count alike.
 const FIRST: u32 = 1 << 30;
 
 /// The last number that fits.
@@ -31,8 +31,9 @@ pub struct Identities {
 
 /// What a successor goes on with.
 ///
-/// Jobs of both write on the same volumes at the same time, so their identities have the same time: a storage that reads a
-/// volume takes a session for ended as soon as it meets one with a later time (Bacula `src/stored/match_bsr.c`).
+/// Jobs of both write on the same volumes at the same time, so their identities have the same time: a storage that
+/// reads a volume takes a session for ended as soon as it meets one with a later time (Bacula
+/// `src/stored/match_bsr.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The time of all identities, in seconds of Unix time.

@@ -1,5 +1,5 @@
-//! The jobs whose control connections are open: who runs them, where and why there, and how to end them. And the last ones
-//! that were.
+//! The jobs whose control connections are open: who runs them, where and why there, and how to end them. And the last
+//! ones that were.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,8 +4,8 @@ use crate::telemetry::event::{VolumeConflict, VolumeLearned, VolumeMoved};
 use crate::types::{JobName, StorageName, VolumeName};
 use crate::volumes::Learned;
 
-/// Tells what the ledger has learned from a message of `storage`. `by_label`: the message says that it has just labelled
-/// the volume.
+/// Tells what the ledger has learned from a message of `storage`. `by_label`: the message says that it has just
+/// labelled the volume.
 pub(super) fn tell(
     learned: &Learned,
     volume: &VolumeName,

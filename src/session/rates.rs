@@ -1,4 +1,5 @@
-//! How fast data goes to and from each storage just now, and went in the last hour, for those who look at a group's status.
+//! How fast data goes to and from each storage just now, and went in the last hour, for those who look at a group's
+//! status.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,7 +93,8 @@ impl Rates {
         sum.unwrap_or_default().over(WINDOW_SECONDS as u64)
     }
 
-    /// The rates of the last hour in whole points of [`POINT_SECONDS`] each, the oldest first; none from before the start.
+    /// The rates of the last hour in whole points of [`POINT_SECONDS`] each, the oldest first; none from before the
+    /// start.
     #[must_use]
     pub fn of_hour(&self, storage: &StorageName, now: Instant) -> Vec<Rate> {
         let point = self.second(now) / POINT_SECONDS;

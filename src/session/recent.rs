@@ -1,5 +1,5 @@
-//! The last jobs that have ended, with all that was weighed when they were placed; and the last failovers. Kept in memory,
-//! and bounded.
+//! The last jobs that have ended, with all that was weighed when they were placed; and the last failovers. Kept in
+//! memory, and bounded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

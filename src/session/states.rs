@@ -34,8 +34,8 @@ impl States {
         }
     }
 
-    /// Puts `directory` into the states in which an earlier process left it. What has ended in the meantime is tidied away
-    /// by [`States::tidy`]. A storage that is not in the configuration keeps its state until it is again.
+    /// Puts `directory` into the states in which an earlier process left it. What has ended in the meantime is tidied
+    /// away by [`States::tidy`]. A storage that is not in the configuration keeps its state until it is again.
     pub fn restore(directory: &Directory, records: Vec<StateRecord>) {
         for StateRecord { storage, decision } in records {
             if let Some(live) = directory.storage(&storage) {
@@ -91,8 +91,8 @@ impl States {
         }
     }
 
-    /// Puts into force what other sdgroups, or other processes of this one, were told by their operators. What the store could
-    /// not keep stays in force.
+    /// Puts into force what other sdgroups, or other processes of this one, were told by their operators. What the
+    /// store could not keep stays in force.
     pub async fn follow(&self, directory: &Directory) {
         let unkept = self.changing.lock().await;
         let records = match self.store.states().await {

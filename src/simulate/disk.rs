@@ -32,8 +32,8 @@ pub(super) enum Next {
     Full,
 }
 
-/// One storage. Since its jobs share it evenly, one number says how far all of them are: the bytes that a job would have
-/// moved that had been there from the beginning.
+/// One storage. Since its jobs share it evenly, one number says how far all of them are: the bytes that a job would
+/// have moved that had been there from the beginning.
 #[derive(Debug)]
 pub(super) struct Disk {
     speed: f64,

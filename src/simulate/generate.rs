@@ -1,5 +1,5 @@
-//! A history that never was, the same for the same seed: clients of very different sizes, each with a job that is full once
-//! a week, on its own day, and incremental on the others; most start at the same minute, as schedules do.
+//! A history that never was, the same for the same seed: clients of very different sizes, each with a job that is full
+//! once a week, on its own day, and incremental on the others; most start at the same minute, as schedules do.
 
 use crate::group::policy::Dice;
 use crate::types::{Bytes, ClientName, DirectorName, FileSetName, JobLevel, JobResourceName, JobType, NameError};

@@ -198,7 +198,8 @@ impl Names {
     }
 }
 
-/// The catalog has two types more than Directors announce: a copy, and a backup that was migrated later (`JT_MIGRATED_JOB`).
+/// The catalog has two types more than Directors announce: a copy, and a backup that was migrated later
+/// (`JT_MIGRATED_JOB`).
 fn job_type(word: &str) -> Option<JobType> {
     match word {
         "C" => Some(JobType::JOB_COPY),

@@ -1,9 +1,9 @@
-//! What a history of jobs would have come to under another policy or another group: the very code that places jobs in the
-//! daemon, with storages that are sums on paper and a clock that jumps from event to event.
+//! What a history of jobs would have come to under another policy or another group: the very code that places jobs in
+//! the daemon, with storages that are sums on paper and a clock that jumps from event to event.
 //!
-//! [`Job`]s come from a table, from sdgroup's own history or from [`generate`]; [`Hardware`] says how fast and how large the
-//! storages are and when they fail; [`run`] plays one group under one policy and gives an [`Outcome`]; [`report`] and
-//! [`plot`] show several of them.
+//! [`Job`]s come from a table, from sdgroup's own history or from [`generate`]; [`Hardware`] says how fast and how
+//! large the storages are and when they fail; [`run`] plays one group under one policy and gives an [`Outcome`];
+//! [`report`] and [`plot`] show several of them.
 
 mod disk;
 mod engine;

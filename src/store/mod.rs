@@ -42,8 +42,8 @@ use crate::types::{StorageName, VolumeName};
 /// The answer of a store, as soon as it is there. Dropping it does not undo what was asked for.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// Keeps records. Those of volumes are truth and are asked for when they are needed; the history is read once, when a process
-/// starts, and so are the states, which are read again where others may have put some.
+/// Keeps records. Those of volumes are truth and are asked for when they are needed; the history is read once, when a
+/// process starts, and so are the states, which are read again where others may have put some.
 pub trait Store: Debug + Send + Sync {
     /// The records of those of `volumes` that are known, in no particular order.
     fn find(&self, volumes: Vec<VolumeName>) -> Answer<Vec<VolumeRecord>>;
@@ -58,8 +58,8 @@ pub trait Store: Debug + Send + Sync {
     /// Removes a record and returns it.
     fn forget(&self, volume: VolumeName) -> Answer<Option<VolumeRecord>>;
 
-    /// Keeps `volume` for jobs on `storage`, from all who share the store, until it is released; or says whose it is. It ends by
-    /// itself soon after the process is gone. A store that nobody shares has nobody to keep it from.
+    /// Keeps `volume` for jobs on `storage`, from all who share the store, until it is released; or says whose it is.
+    /// It ends by itself soon after the process is gone. A store that nobody shares has nobody to keep it from.
     fn claim(&self, volume: VolumeName, storage: StorageName) -> Answer<Option<StorageName>> {
         let _ = (volume, storage);
         Box::pin(std::future::ready(Ok(None)))
@@ -77,8 +77,8 @@ pub trait Store: Debug + Send + Sync {
     /// they were placed.
     fn jobs(&self, since: i64, most: u64) -> Answer<Vec<JobRecord>>;
 
-    /// The last state of every storage that was ever put into one, in the order of their names: that one is ready again is known
-    /// as well, and since when.
+    /// The last state of every storage that was ever put into one, in the order of their names: that one is ready again
+    /// is known as well, and since when.
     fn states(&self) -> Answer<Vec<StateRecord>>;
 
     /// Notes the state of one storage.

@@ -440,7 +440,8 @@ pub(super) fn one(
     found.transpose()
 }
 
-/// Removes a volume's record, and notes that it was removed: another store may know of it yet. It is `at` this time, or now.
+/// Removes a volume's record, and notes that it was removed: another store may know of it yet. It is `at` this time, or
+/// now.
 pub(super) fn remove(connection: &Connection, volume: &VolumeName, at: Option<i64>) -> rusqlite::Result<usize> {
     connection
         .prepare_cached("DELETE FROM volumes WHERE name = ?1")?

@@ -32,8 +32,8 @@ pub(super) fn add(
     transaction.commit().map_err(failed)
 }
 
-/// Adds those of `jobs` that are not known yet, and returns them. They are our own, and to be told or not, or others' where
-/// nothing is given.
+/// Adds those of `jobs` that are not known yet, and returns them. They are our own, and to be told or not, or others'
+/// where nothing is given.
 pub(super) fn insert<'j>(
     connection: &Connection,
     jobs: &'j [JobRecord],

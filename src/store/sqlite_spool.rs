@@ -1,5 +1,5 @@
-//! What the state file holds for a database that several sdgroups share: a copy of what is there, and what is to be told
-//! to it yet.
+//! What the state file holds for a database that several sdgroups share: a copy of what is there, and what is to be
+//! told to it yet.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
@@ -237,7 +237,8 @@ impl File<'_> {
     }
 }
 
-/// As [`sqlite::put`], of what is to be told with this weight, or with that of what is to be told of the volume already.
+/// As [`sqlite::put`], of what is to be told with this weight, or with that of what is to be told of the volume
+/// already.
 pub(super) fn put(connection: &Connection, record: &VolumeRecord, weight: Weight) -> rusqlite::Result<usize> {
     let replaces =
         weight == Weight::ReplaceKnown || weight_of(connection, &record.volume)? == Some(Weight::ReplaceKnown);

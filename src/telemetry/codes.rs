@@ -1,5 +1,5 @@
-//! Codes of messages, as Bacula has them (`[DE0031]`): one for each thing that is told, in the log and in the messages of a
-//! job. `deploy/docs/troubleshooting.md` explains every one of them, and keeps the number when the words change.
+//! Codes of messages, as Bacula has them (`[DE0031]`): one for each thing that is told, in the log and in the messages
+//! of a job. `deploy/docs/troubleshooting.md` explains every one of them, and keeps the number when the words change.
 
 /// A message's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
-//! A bound on what strangers can have written to the log: whoever dials in all day must not fill the disk, nor push out of the
-//! journal what an operator looks for. What belongs to a job is never left out, and the metrics count everything.
+//! A bound on what strangers can have written to the log: whoever dials in all day must not fill the disk, nor push out
+//! of the journal what an operator looks for. What belongs to a job is never left out, and the metrics count
+//! everything.
 
 use std::collections::BTreeMap;
 use std::fmt;

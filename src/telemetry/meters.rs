@@ -52,8 +52,8 @@ fn real_bytes(bytes: Option<Bytes>) -> f64 {
 }
 
 impl StorageMeters {
-    /// The meters of `storage`. Its byte counters exist from now on, so that the first byte is a rise from 0; so does the
-    /// counter of its conflicts, for the alert that watches it.
+    /// The meters of `storage`. Its byte counters exist from now on, so that the first byte is a rise from 0; so does
+    /// the counter of its conflicts, for the alert that watches it.
     #[must_use]
     pub fn new(storage: &StorageName) -> Self {
         let name = storage.as_str();
@@ -144,8 +144,8 @@ impl Direction {
 }
 
 impl RelayMeter {
-    /// Adds what has come since the last time, and returns it. To be called now and then while the relay runs, so that a job of
-    /// many hours shows its rate, and once when it has ended.
+    /// Adds what has come since the last time, and returns it. To be called now and then while the relay runs, so that
+    /// a job of many hours shows its rate, and once when it has ended.
     ///
     /// The arguments are totals in bytes since the start of the connection.
     pub fn observe(&mut self, to_storage: u64, from_storage: u64) -> (u64, u64) {

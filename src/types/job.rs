@@ -94,7 +94,8 @@ code! {
 }
 
 impl JobType {
-    /// A copy, as the catalog has it (`JT_JOB_COPY`). No Director announces one: its writing half is a [`JobType::Backup`].
+    /// A copy, as the catalog has it (`JT_JOB_COPY`). No Director announces one: its writing half is a
+    /// [`JobType::Backup`].
     pub const JOB_COPY: Self = Self::Other(b'C');
 }
 

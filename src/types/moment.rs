@@ -10,8 +10,8 @@ pub struct Moment(pub i64);
 const DAY: i64 = 86_400;
 
 impl Moment {
-    /// What `2026-11-23 00:20:37` means: with or without seconds, their fraction (which is left out), `T` in between and `Z`
-    /// behind. An offset of another zone is not understood.
+    /// What `2026-11-23 00:20:37` means: with or without seconds, their fraction (which is left out), `T` in between
+    /// and `Z` behind. An offset of another zone is not understood.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date, clock) = text.trim().split_once([' ', 'T'])?;
@@ -88,8 +88,8 @@ impl fmt::Display for Moment {
     }
 }
 
-/// Days since 1970 of a date. This and the next are Howard Hinnant's algorithms: years that begin in March have their leap
-/// day at the end.
+/// Days since 1970 of a date. This and the next are Howard Hinnant's algorithms: years that begin in March have their
+/// leap day at the end.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -10,13 +10,13 @@
 //! it again, whatever the index. It looks for volumes that can be written, then for recycled ones, purged ones and ones
 //! whose retention has passed, then in the Scratch pool, then makes a new one. At last, if its pool says so, it purges
 //! or recycles the oldest volume, which ignores the list, and has done so when its answer arrives. There is no asking
-//! without that: to a request that must not make a volume (`create=0`, 13 and later) the oldest is recycled all the same,
-//! and its jobs stay in the catalog.
+//! without that: to a request that must not make a volume (`create=0`, 13 and later) the oldest is recycled all the
+//! same, and its jobs stay in the catalog.
 //!
-//! So a dead volume of another storage stays at home while the Director has anything else, and when it has not, the dead
-//! one that it offered last is asked for by its name and moves: if the Director purged one for this search, that is the
-//! one. It is not searched for again: a search could purge another one meanwhile. What the Director offers in spite of
-//! its list, it has purged for this search, and it moves at once. `deploy/docs/pools.md` has each case.
+//! So a dead volume of another storage stays at home while the Director has anything else, and when it has not, the
+//! dead one that it offered last is asked for by its name and moves: if the Director purged one for this search, that
+//! is the one. It is not searched for again: a search could purge another one meanwhile. What the Director offers in
+//! spite of its list, it has purged for this search, and it moves at once. `deploy/docs/pools.md` has each case.
 //!
 //! The machine is pure. One guard belongs to one job's connection to one storage.
 
@@ -312,7 +312,8 @@ impl Guard {
         }
     }
 
-    /// Judges an answer that names a volume of which is not known `why` nobody else may write it: it is not to be written now.
+    /// Judges an answer that names a volume of which is not known `why` nobody else may write it: it is not to be
+    /// written now.
     pub fn on_silence(&mut self, answer: &MediaAnswer, why: &impl fmt::Display) -> Verdict {
         let volume = &answer.volume;
         let reason = format!("{} is not given volume \"{volume}\" now: {why}", self.storage);

@@ -1,4 +1,5 @@
-//! All rules of the guard against a Director, its storages and what is on their disks, which behave as the real ones do.
+//! All rules of the guard against a Director, its storages and what is on their disks, which behave as the real ones
+//! do.
 
 use std::sync::Arc;
 

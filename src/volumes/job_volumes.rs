@@ -96,8 +96,8 @@ impl JobVolumes {
         let learned = match catalog::parse(line) {
             Ok(CatalogRequest::UpdateMedia(update)) => self.learn(&update).await?,
             Ok(CatalogRequest::FindMedia(find)) => {
-                // A storage that looks for a volume has none in its hands for the job: it is done with those that it was
-                // given before, or did not want them.
+                // A storage that looks for a volume has none in its hands for the job: it is done with those that it
+                // was given before, or did not want them.
                 self.claims.clear();
                 let is_full = find.creates == Some(false);
                 self.lack = is_full.then_some(Lack::Room);

@@ -49,8 +49,8 @@ pub struct JobCommand {
     pub vol_session_time: u32,
     /// `sd_client`: this storage will call another one, with the key given here.
     pub sd_client: bool,
-    /// `Authorization`: of no meaning unless `sd_client`. A Director has none for the later sections of a restore, since
-    /// it has wiped the first one's.
+    /// `Authorization`: of no meaning unless `sd_client`. A Director has none for the later sections of a restore,
+    /// since it has wiped the first one's.
     pub authorization: Option<SessionKey>,
 }
 

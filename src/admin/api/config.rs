@@ -180,7 +180,8 @@ pub struct GroupConfigShown {
     pub reserve_timeout_seconds: f64,
 }
 
-/// Which jobs of a group are placed otherwise, and how. A list that is empty fits every job; `*` and `?` stand for anything.
+/// Which jobs of a group are placed otherwise, and how. A list that is empty fits every job; `*` and `?` stand for
+/// anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleShown {
     /// Its name.

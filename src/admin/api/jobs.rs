@@ -18,7 +18,8 @@ use crate::types::Moment;
 pub struct JobsShown {
     /// Those that have a storage, or look for one, the oldest first; with those of processes that have handed over.
     pub running: Vec<RunningShown>,
-    /// Those of the process that answers that have ended, the youngest first. Not all: the last five hundred, or fewer in groups of many storages.
+    /// Those of the process that answers that have ended, the youngest first. Not all: the last five hundred, or fewer
+    /// in groups of many storages.
     pub recent: Vec<EndedShown>,
 }
 

@@ -1,8 +1,8 @@
 //! The operator's interface: JSON over HTTP, below `/api/v1`.
 //!
-//! What it answers is made of types of its own, so that it stays the same when what they are made from changes; the command
-//! line and the dashboard read the same types. Times are in UTC and as RFC 3339 writes them, sizes are bytes. Its description
-//! for programs, `/api/v1/openapi.json`, is made of the types and the routes.
+//! What it answers is made of types of its own, so that it stays the same when what they are made from changes; the
+//! command line and the dashboard read the same types. Times are in UTC and as RFC 3339 writes them, sizes are bytes.
+//! Its description for programs, `/api/v1/openapi.json`, is made of the types and the routes.
 
 pub mod config;
 mod error;

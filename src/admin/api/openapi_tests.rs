@@ -1,4 +1,5 @@
-//! The description of the interface says what the interface does: each answer has the described form, no more and no less.
+//! The description of the interface says what the interface does: each answer has the described form, no more and no
+//! less.
 
 use std::collections::BTreeSet;
 

@@ -49,8 +49,8 @@ pub struct OverviewShown {
     pub groups: Vec<GroupShown>,
     /// Every storage.
     pub storages: Vec<StorageShown>,
-    /// The jobs that run or wait, with those of processes that have handed over, the oldest first, without what was weighed;
-    /// the last hundred that came.
+    /// The jobs that run or wait, with those of processes that have handed over, the oldest first, without what was
+    /// weighed; the last hundred that came.
     pub jobs: Vec<RunningShown>,
     /// The last placements, the youngest first.
     pub placements: Vec<PlacementShown>,
@@ -80,9 +80,9 @@ pub(super) async fn overview(State(desk): State<Desk>) -> Json<OverviewShown> {
     Json(shown(&desk).await)
 }
 
-/// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, and with `traffic`
-/// every ten seconds, which tells that the connection lives. The connection ends now and then, and when the process hands over or
-/// ends; call again.
+/// The overview as server-sent events, at once and whenever it has changed: `overview` at most once a second, and with
+/// `traffic` every ten seconds, which tells that the connection lives. The connection ends now and then, and when the
+/// process hands over or ends; call again.
 #[utoipa::path(
     get,
     path = "/api/v1/events",

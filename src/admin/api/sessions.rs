@@ -47,8 +47,8 @@ pub(super) async fn all(State(desk): State<Desk>) -> Json<Vec<SessionShown>> {
     Json(views.iter().map(shown).collect())
 }
 
-/// Ends a session. With that of a Director, or with a data connection, its job ends: the Director is told, and the storage
-/// gives it up.
+/// Ends a session. With that of a Director, or with a data connection, its job ends: the Director is told, and the
+/// storage gives it up.
 #[utoipa::path(
     delete,
     path = "/api/v1/sessions/{number}",

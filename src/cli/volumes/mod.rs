@@ -123,8 +123,8 @@ pub(super) async fn existing(model: &Model) -> Result<Option<Arc<dyn Store>>, Fa
     }
 }
 
-/// The store, made if there is none, with the shared database if there is one. What root makes belongs to the owner of the
-/// directory, who is the daemon's user.
+/// The store, made if there is none, with the shared database if there is one. What root makes belongs to the owner of
+/// the directory, who is the daemon's user.
 async fn existing_or_new(model: &Model) -> Result<Arc<dyn Store>, Failure> {
     let file = file(model)?;
     let Some(options) = &model.store else {

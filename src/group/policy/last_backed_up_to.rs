@@ -1,6 +1,7 @@
-//! `LastBackedUpTo`: the storage to which this job at this level was given the longest ago, as in Bacula, but from our own
-//! history and from the moment of the placement on. Use it where several copies of a job are to lie on several storages,
-//! so that the loss of one is not the loss of all: it spreads a job's runs, which is the opposite of `Locality`.
+//! `LastBackedUpTo`: the storage to which this job at this level was given the longest ago, as in Bacula, but from our
+//! own history and from the moment of the placement on. Use it where several copies of a job are to lie on several
+//! storages, so that the loss of one is not the loss of all: it spreads a job's runs, which is the opposite of
+//! `Locality`.
 //!
 //! A storage that never had it comes first; among equals the one with the fewest jobs.
 

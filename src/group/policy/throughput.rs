@@ -1,10 +1,10 @@
-//! `Throughput`: the storage on which the job can expect the most bytes per second, by what really passes through sdgroup.
-//! Use it where storages differ in speed, or where one now and then becomes slow: it gets less then, without anybody
-//! setting a weight.
+//! `Throughput`: the storage on which the job can expect the most bytes per second, by what really passes through
+//! sdgroup. Use it where storages differ in speed, or where one now and then becomes slow: it gets less then, without
+//! anybody setting a weight.
 //!
-//! A job on a storage can expect its share of the most that the storage was lately seen to move, or of what it moves now
-//! where its jobs are much slower than others'. Storages that promise at least a third of what the fastest jobs get are
-//! alike, and so are any of the same power of two: among them the one with the fewest jobs is first. One
+//! A job on a storage can expect its share of the most that the storage was lately seen to move, or of what it moves
+//! now where its jobs are much slower than others'. Storages that promise at least a third of what the fastest jobs get
+//! are alike, and so are any of the same power of two: among them the one with the fewest jobs is first. One
 //! that was not seen yet is taken for a fast one.
 
 use std::cmp::Reverse;

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Two groups of the same storages with a place each. In the first, Urgent and Pinned go first, Pinned to File6 only; all jobs
-/// of the second come after those, and before the others of the first.
+/// Two groups of the same storages with a place each. In the first, Urgent and Pinned go first, Pinned to File6 only;
+/// all jobs of the second come after those, and before the others of the first.
 fn two_groups() -> Model {
     model(PolicyName::ListedOrder, |model| {
         let mut second = (*model.groups[0]).clone();
@@ -32,8 +32,8 @@ fn two_groups() -> Model {
     })
 }
 
-/// Has these jobs wait, while all is full; `true` for the second group. Returns in which order they get the places of File4,
-/// one after the other.
+/// Has these jobs wait, while all is full; `true` for the second group. Returns in which order they get the places of
+/// File4, one after the other.
 fn order_of(jobs: &[(&str, bool)]) -> Vec<usize> {
     let mut place = Place::of(&two_groups());
     let second = GroupName::new("Second").expect("a name");

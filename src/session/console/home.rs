@@ -51,8 +51,8 @@ pub(super) async fn of_volume(caller: &Caller, volume: &VolumeName) -> Result<Ho
     }
 }
 
-/// That `volume` is not known on another storage than `member`: one that is told to relabel or to truncate a volume which
-/// it does not have makes a new one, and the old one is lost from sight (Bacula `src/stored/dircmd.c`).
+/// That `volume` is not known on another storage than `member`: one that is told to relabel or to truncate a volume
+/// which it does not have makes a new one, and the old one is lost from sight (Bacula `src/stored/dircmd.c`).
 pub(super) async fn not_elsewhere(caller: &Caller, volume: &VolumeName, member: &StorageName) -> Result<(), String> {
     match holder(caller, volume).await? {
         Some(storage) if storage != *member => Err(format!(

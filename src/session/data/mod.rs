@@ -3,8 +3,8 @@
 //! Its Hello names the job; the job's route names the storage. A caller that begins TLS with the key which the storage
 //! made is passed through from its first byte: it and the storage have that key, and nothing of theirs is opened.
 //! Any other is logged in on both legs, each with its own key: a caller in the clear, since one wrong key given to a
-//! storage fails the job there, and a caller whose key is ours, since sdgroup answered in the storage's place or the job
-//! was moved. From then on bytes pass ([`through`]), or, where a Client reads from several storages, messages
+//! storage fails the job there, and a caller whose key is ours, since sdgroup answered in the storage's place or the
+//! job was moved. From then on bytes pass ([`through`]), or, where a Client reads from several storages, messages
 //! ([`in_turn`]).
 
 pub(super) mod called;
@@ -183,8 +183,8 @@ impl Call<'_> {
         }
     }
 
-    /// The storage to which the caller is left, if it is: they begin TLS, which rests on a key that both have. Where they
-    /// do not, or have different keys, each is logged in.
+    /// The storage to which the caller is left, if it is: they begin TLS, which rests on a key that both have. Where
+    /// they do not, or have different keys, each is logged in.
     fn passed_through(&self) -> Option<&FarEnd> {
         let Far::One(far) = &self.route.far else { return None };
         let begins_tls = self.hello.tls_psk.is_some_and(|number| number > 0);

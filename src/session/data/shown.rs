@@ -1,5 +1,5 @@
-//! What is seen of a data connection while it lasts: its bytes in the metrics, how fast they pass, and what they add to the
-//! pace of its storage.
+//! What is seen of a data connection while it lasts: its bytes in the metrics, how fast they pass, and what they add to
+//! the pace of its storage.
 
 use std::time::Instant;
 

@@ -55,8 +55,8 @@ impl Call<'_> {
         self.tell_end(Some(&far.storage.name), end, error.as_deref());
     }
 
-    /// Relays, and shows now and then how far it is: a job can last for many hours. Tells as well whether the caller has
-    /// read nothing for so long that it was ended for that.
+    /// Relays, and shows now and then how far it is: a job can last for many hours. Tells as well whether the caller
+    /// has read nothing for so long that it was ended for that.
     async fn relay(
         &self,
         far: &FarEnd,

@@ -1,8 +1,8 @@
 //! A job that reads from several storages, one after the other, as if they were one.
 //!
 //! Its bootstrap is cut into stretches, in its own order. Each storage runs the job with its stretch, in a stint of its
-//! own; the Director sees one job that starts once and ends once, with the sums of all. The Client's one data connection
-//! is fed from each in turn (`session/data/in_turn`).
+//! own; the Director sees one job that starts once and ends once, with the sums of all. The Client's one data
+//! connection is fed from each in turn (`session/data/in_turn`).
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
@@ -280,8 +280,8 @@ impl TurnTraffic<'_, '_> {
 }
 
 impl TurnTraffic<'_, '_> {
-    /// A storage that begins says that it waits for the Client, and one that is done that the job has terminated; for the
-    /// Director the job just goes on.
+    /// A storage that begins says that it waits for the Client, and one that is done that the job has terminated; for
+    /// the Director the job just goes on.
     fn is_of_an_inner_border(&self, frame: &Frame) -> bool {
         let mut scratch = Vec::new();
         let text = frame.text(&mut scratch).ok().flatten().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A job that cannot be placed when it is announced: sdgroup answers in the storage's place, and keeps what the Director
-//! asks for, until it says the word that decides.
+//! A job that cannot be placed when it is announced: sdgroup answers in the storage's place, and keeps what the
+//! Director asks for, until it says the word that decides.
 
 use super::Facts;
 use super::reserve::{self, Block};
@@ -103,8 +103,8 @@ pub(super) async fn unless_stopped<T>(
     }
 }
 
-/// The answer to a reservation that has not been made yet. The Director prints the device's name, no more; that a device
-/// of 15.0 protects its volumes is told in a job's report, and not of this one.
+/// The answer to a reservation that has not been made yet. The Director prints the device's name, no more; that a
+/// device of 15.0 protects its volumes is told in a job's report, and not of this one.
 pub(super) fn device_answer(facts: &Facts, device: &DeviceName) -> DeviceAnswer {
     DeviceAnswer {
         device: device.clone(),

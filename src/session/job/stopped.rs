@@ -1,8 +1,8 @@
 //! A job that its Director has stopped (`stop`, not `cancel`) before a storage had begun it.
 //!
 //! A Director of 13.0 or later waits without end for the message thread of a stopped job that its storage refuses
-//! (`src/dird/msgchan.c`: only a canceled one is given up), and its operator could not even cancel it any more. So sdgroup
-//! begins the job itself and ends it at once.
+//! (`src/dird/msgchan.c`: only a canceled one is given up), and its operator could not even cancel it any more. So
+//! sdgroup begins the job itself and ends it at once.
 
 use super::Facts;
 use super::ending::Ending;

@@ -1,10 +1,10 @@
 //! A job that writes: placed when `JobId=` arrives, moved on while no storage has reserved a device for it, and coupled
 //! from then until it ends.
 //!
-//! The Director holds the first storage's answer: a session identity and a key. A storage that the job is moved to takes
-//! over the identity, so that what it writes on its volumes agrees with the catalog; so the identity is ours from the
-//! start, since two storages that were started in the same second count alike. The key is each storage's own, so that
-//! the data connection of a job that was moved is a bridge.
+//! The Director holds the first storage's answer: a session identity and a key. A storage that the job is moved to
+//! takes over the identity, so that what it writes on its volumes agrees with the catalog; so the identity is ours from
+//! the start, since two storages that were started in the same second count alike. The key is each storage's own, so
+//! that the data connection of a job that was moved is a bridge.
 
 use std::collections::HashSet;
 
@@ -104,8 +104,8 @@ impl<'a> Writing<'a> {
         ending: &mut Ending,
     ) -> Result<(Self, Stint<'a>), Unseated> {
         let mut search = Search::new(facts, live, Wanted::Any)?;
-        // A job that is run again has its identity already. All others have ours, also where there is nowhere to move to:
-        // jobs on one volume must have the same session time (see `session::identity`).
+        // A job that is run again has its identity already. All others have ours, also where there is nowhere to move
+        // to: jobs on one volume must have the same session time (see `session::identity`).
         if !facts.command.rerunning {
             search.impose(facts.context.mint_session());
         }

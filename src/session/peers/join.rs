@@ -16,8 +16,8 @@ use crate::group::{Directory, Place, Slot};
 use crate::net::pass;
 use crate::session::Current;
 
-/// Joins the process at `socket`, which was there before. Returns when its places are counted here; the rest goes on by itself
-/// until one of the two ends.
+/// Joins the process at `socket`, which was there before. Returns when its places are counted here; the rest goes on by
+/// itself until one of the two ends.
 ///
 /// # Errors
 /// When it does not answer.

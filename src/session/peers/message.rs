@@ -1,5 +1,5 @@
-//! What processes of one sdgroup say to each other while a handover lasts: JSON, so that two versions understand each other
-//! as far as they can.
+//! What processes of one sdgroup say to each other while a handover lasts: JSON, so that two versions understand each
+//! other as far as they can.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +17,8 @@ pub enum Request {
     TakeOver,
     /// Another process begins to serve the same storages. Both say [`Tidings`] from now on.
     Join(Introduction),
-    /// Whether a job's data connection belongs to the process, which may take so long to find out. If it does, it is sent.
+    /// Whether a job's data connection belongs to the process, which may take so long to find out. If it does, it is
+    /// sent.
     Route {
         /// The job's unique name.
         job: String,

@@ -1,9 +1,10 @@
 //! The other processes of this sdgroup while a handover lasts: predecessors, whose last jobs run, and a successor.
 //!
-//! Each listens on a socket in the state directory ([`serve`]) and is joined to every other ([`join`]). What they need of each
-//! other is little: a data connection, or a cancel, goes to the process that has the job; a job begins in one of them; a volume
-//! is not given to two storages; and each counts the places that the others' jobs have, and learns which have ended. Without a
-//! handover nobody is asked, and the last jobs that have ended are kept for whoever may join.
+//! Each listens on a socket in the state directory ([`serve`]) and is joined to every other ([`join`]). What they need
+//! of each other is little: a data connection, or a cancel, goes to the process that has the job; a job begins in one
+//! of them; a volume is not given to two storages; and each counts the places that the others' jobs have, and learns
+//! which have ended. Without a handover nobody is asked, and the last jobs that have ended are kept for whoever may
+//! join.
 
 mod join;
 mod message;
@@ -209,8 +210,8 @@ impl Peers {
         views
     }
 
-    /// Asks a session of the predecessor `pid` to end, and its job with it if it is a job's; returns it, or nothing when there
-    /// is none of this number, or no such process.
+    /// Asks a session of the predecessor `pid` to end, and its job with it if it is a job's; returns it, or nothing
+    /// when there is none of this number, or no such process.
     pub async fn end_session(&self, pid: u32, session: u64) -> Option<SessionView> {
         let mut all = self.all().into_iter();
         let peer = all.find(|peer| peer.is_predecessor && peer.whom.pid == pid)?;
@@ -218,8 +219,8 @@ impl Peers {
         seen(pid, reply).into_iter().next()
     }
 
-    /// Asks every predecessor the same, and returns what those say that answer in time. One that does not is gone, or is
-    /// beyond asking.
+    /// Asks every predecessor the same, and returns what those say that answer in time. One that does not is gone, or
+    /// is beyond asking.
     async fn ask_predecessors(&self, request: &Request, patience: Duration) -> Vec<(u32, Reply)> {
         let mut asked = JoinSet::new();
         for peer in self.all().into_iter().filter(|peer| peer.is_predecessor) {
@@ -316,8 +317,8 @@ impl Peers {
         }
     }
 
-    /// A Director begins a job here: an earlier instance of it in another process ends. Whether another Director has a job of
-    /// that name there, from which it could not be told.
+    /// A Director begins a job here: an earlier instance of it in another process ends. Whether another Director has a
+    /// job of that name there, from which it could not be told.
     pub(super) async fn begins(&self, director: &DirectorName, job: &JobName) -> bool {
         let request = Request::Begins {
             director: director.to_string(),

@@ -81,8 +81,8 @@ pub(super) async fn jobs(client: &Client, place: &str, since: i64, most: u64) ->
     Ok(jobs)
 }
 
-/// Jobs that became known since a number that an earlier answer gave and ended since `ended`, and the number to ask with
-/// next.
+/// Jobs that became known since a number that an earlier answer gave and ended since `ended`, and the number to ask
+/// with next.
 pub(super) async fn since(
     client: &Client,
     place: &str,

@@ -1,5 +1,5 @@
-//! Keeps the state file a copy of the database, tells the database what it has not been told, and connects again when it
-//! was away.
+//! Keeps the state file a copy of the database, tells the database what it has not been told, and connects again when
+//! it was away.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -180,8 +180,8 @@ impl Follower {
         self.take_states(database).await
     }
 
-    /// Brings both in step over a new connection. Another machine may have taken over without the last that the old one was
-    /// told; the file has it.
+    /// Brings both in step over a new connection. Another machine may have taken over without the last that the old one
+    /// was told; the file has it.
     async fn meet(&mut self, database: &PostgresStore) -> Result<(), StoreError> {
         let (facts, next) = database.facts_since(0).await?;
         let (news, lacks) = compared(facts, self.local.facts().await?);

@@ -1,8 +1,8 @@
 //! A database that several sdgroups share, and the state file beside it.
 //!
-//! What is learned is in the state file first, and in the database before the answer, as long as that answers. While the
-//! database is away, the state file alone is asked, which has a copy of all that the database had, and remembers what is to
-//! be told. The [`Follower`] keeps the copy, tells what was not told, and connects again.
+//! What is learned is in the state file first, and in the database before the answer, as long as that answers. While
+//! the database is away, the state file alone is asked, which has a copy of all that the database had, and remembers
+//! what is to be told. The [`Follower`] keeps the copy, tells what was not told, and connects again.
 
 mod follower;
 
@@ -62,8 +62,8 @@ pub struct SharedStore {
 }
 
 impl SharedStore {
-    /// A store over `local` and the database of `options`, which is away until the follower has been there, and what others
-    /// tell it. No answer of the database is waited for longer than `patience`.
+    /// A store over `local` and the database of `options`, which is away until the follower has been there, and what
+    /// others tell it. No answer of the database is waited for longer than `patience`.
     #[must_use]
     pub fn new(
         local: SqliteStore,

@@ -1,5 +1,5 @@
-//! The configuration as it is shown, out of the model. Every field of the model is named here, so that a new one cannot be
-//! forgotten; the secrets are those that are bound to nothing.
+//! The configuration as it is shown, out of the model. Every field of the model is named here, so that a new one cannot
+//! be forgotten; the secrets are those that are bound to nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -4,8 +4,8 @@ use super::super::{TABLES, needs_handover};
 use super::{SMALL, compiled};
 use crate::config::diff::differences;
 
-/// A value that is not the default, for every key. An empty header stands for each table that has the key and no line of its
-/// own here.
+/// A value that is not the default, for every key. An empty header stands for each table that has the key and no line
+/// of its own here.
 const OTHER: &[(&str, &str, &str)] = &[
     ("[Sdgroup]", "Name", "\"other\""),
     ("[Sdgroup]", "StateDirectory", "\"/elsewhere\""),
@@ -84,8 +84,8 @@ const OTHER: &[(&str, &str, &str)] = &[
     ("[Peers]", "SDPort", "9104"),
 ];
 
-/// Keys without one: they name a file or a table that would have to be there, are another way to write a key of the table above,
-/// or are what a table is known by.
+/// Keys without one: they name a file or a table that would have to be there, are another way to write a key of the
+/// table above, or are what a table is known by.
 const WITHOUT_OTHER: &[&str] = &[
     "PasswordFile",
     "PasswordCredential",
