@@ -71,6 +71,11 @@ fn a_job_of_a_predecessor_is_canceled_at_its_successor() {
     let id = lab.run_job("Slow", "Full");
     gate.feed(300_000, JOB_WITHIN);
     lab.sdgroup().hand_over();
+    let (_, jobs) = lab.sdgroup().run(&["jobs"]);
+    let (heading, job) = jobs.split_once('\n').unwrap();
+    let number = job.split_whitespace().last().unwrap();
+    assert!(heading.ends_with("process") && job.contains("Slow"), "{jobs}");
+    assert!(number.parse::<u32>().is_ok(), "{jobs}");
     let said = lab.console(&[&format!("cancel jobid={id} yes")]);
     assert!(said.contains("canceled"), "{said}");
     gate.trickle();
