@@ -216,7 +216,7 @@ fn reachable(state: &Path) -> Vec<Pid> {
         let number = path
             .file_name()?
             .to_str()?
-            .strip_prefix("peer.")?
+            .strip_prefix("process.")?
             .strip_suffix(".sock")?;
         let pid = Pid::from_raw(number.parse().ok()?)?;
         UnixStream::connect(&path).is_ok().then_some(pid)

@@ -12,7 +12,7 @@ use super::doors::{Doors, House, Inherited};
 use super::error::ProcessError;
 use super::handover::{Program, Wanted};
 use super::helm::Helm;
-use super::peer_socket::PeerSocket;
+use super::own_socket::OwnSocket;
 use super::phase::Phases;
 use super::probes::Probes;
 use super::reload::Reloader;
@@ -25,7 +25,7 @@ use crate::group::{Directory, PastJob};
 use crate::relay::{PipePool, PoolOptions};
 use crate::session::fleet::{self, Fleet};
 use crate::session::history::{self, Recorder};
-use crate::session::peers::{self, Introduction};
+use crate::session::processes::{self, Introduction};
 use crate::session::{self, Context, Current, Lineage, States};
 use crate::store::{Follower, News, Numbers, Roster, SharedStore, SqliteStore, StateRecord, Store};
 use crate::telemetry::event::{HandoverFailed, StoreFailed};
@@ -135,7 +135,7 @@ pub(super) struct Serving {
     /// What the successor's requests come out of.
     pub(super) handovers: mpsc::Receiver<Wanted>,
     /// Where other processes call, if they can.
-    _peer_socket: Option<PeerSocket>,
+    _own_socket: Option<OwnSocket>,
     /// Writes the last of it to the store once it is told to stop.
     pub(super) writing: JoinHandle<()>,
 }
@@ -210,7 +210,7 @@ pub(super) fn start(
     let departed = CancellationToken::new();
     watch(&current, exposition, &departed, stop);
     Serving {
-        _peer_socket: be_reachable(&current, &model.state_directory, stop),
+        _own_socket: be_reachable(&current, &model.state_directory, stop),
         current,
         reloader,
         doors: opened.doors,
@@ -256,15 +256,15 @@ fn attend_peers(current: &Arc<Current>, stop: &CancellationToken) -> impl Future
 }
 
 /// Lets other processes call this one. Without it there can be no handover, and jobs do without.
-fn be_reachable(current: &Arc<Current>, directory: &Path, stop: &CancellationToken) -> Option<PeerSocket> {
-    match PeerSocket::bind(directory) {
+fn be_reachable(current: &Arc<Current>, directory: &Path, stop: &CancellationToken) -> Option<OwnSocket> {
+    match OwnSocket::bind(directory) {
         Ok((socket, listener)) => {
-            current.context().peers.introduce(Introduction {
+            current.context().processes.introduce(Introduction {
                 socket: socket.path().to_owned(),
                 pid: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             });
-            tokio::spawn(peers::serve(Arc::clone(current), listener, stop.clone()));
+            tokio::spawn(processes::serve(Arc::clone(current), listener, stop.clone()));
             Some(socket)
         }
         Err(error) => {

@@ -18,7 +18,7 @@ use super::doors::{Attended, Doors, House, Inherited, Passed};
 use super::error::ProcessError;
 use super::systemd::Notifier;
 use crate::net::{deadline, pass};
-use crate::session::peers::{self, Request};
+use crate::session::processes::{self, Request};
 use crate::session::{Context, Lineage};
 use crate::telemetry::event::HandoverBegun;
 
@@ -39,7 +39,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 struct Legacy {
     passed: Passed,
     /// Where all processes can be asked that the successor has to know.
-    peers: Vec<PathBuf>,
+    processes: Vec<PathBuf>,
     /// What its identities go on with, if they can.
     lineage: Option<Lineage>,
 }
@@ -72,11 +72,11 @@ fn broken(error: &io::Error) -> Why {
 }
 
 async fn say(to: &mut UnixStream, what: &(impl Serialize + Sync)) -> Result<(), Why> {
-    peers::say(to, what).await.map_err(|error| broken(&error))
+    processes::say(to, what).await.map_err(|error| broken(&error))
 }
 
 async fn expect(from: &mut UnixStream, word: Word, patience: Duration) -> Result<(), Why> {
-    let heard = deadline::within(patience, peers::hear(from)).await;
+    let heard = deadline::within(patience, processes::hear(from)).await;
     let heard = heard.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let heard: Word = heard.map_err(|error| broken(&error))?;
     if heard == word {
@@ -170,9 +170,9 @@ pub(super) struct Prepared {
 /// # Errors
 /// When it cannot be started, ends, or is not ready in time.
 pub(super) async fn prepare(program: &Program, context: &Context, doors: &Doors) -> Result<Prepared, Why> {
-    let own = context.peers.introduction();
+    let own = context.processes.introduction();
     let own = own.ok_or("other processes cannot call this one; its log tells why since it was started")?;
-    let expected = context.peers.expect();
+    let expected = context.processes.expect();
     let mut successor = Successor::start(program, &own.socket)?;
     let pid = successor.pid;
     HandoverBegun { successor: pid }.emit();
@@ -183,11 +183,11 @@ pub(super) async fn prepare(program: &Program, context: &Context, doors: &Doors)
             .and_then(Result::ok)
             .ok_or("the successor does not call; is it of an older version?")?;
         let (passed, sockets) = doors.passed();
-        let mut peers = context.peers.sockets();
-        peers.push(own.socket);
+        let mut processes = context.processes.sockets();
+        processes.push(own.socket);
         let legacy = Legacy {
             passed,
-            peers,
+            processes,
             lineage: context.identities.lineage(),
         };
         let text = serde_json::to_vec(&legacy).map_err(|error| error.to_string())?;
@@ -247,7 +247,7 @@ pub(super) type Wanted = oneshot::Sender<Result<u32, Why>>;
 pub(super) struct Predecessor {
     stream: UnixStream,
     /// All processes that this one has to know.
-    pub(super) peers: Vec<PathBuf>,
+    pub(super) processes: Vec<PathBuf>,
     /// What identities go on with.
     pub(super) lineage: Option<Lineage>,
 }
@@ -279,9 +279,16 @@ impl Predecessor {
         let given = deadline::within(STEP, pass::receive(&mut stream)).await;
         let given = given.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let (text, sockets) = given.map_err(|error| broken(&error))?;
-        let Legacy { passed, peers, lineage } =
-            serde_json::from_slice(&text).map_err(|error| format!("the predecessor says something else: {error}"))?;
-        let predecessor = Self { stream, peers, lineage };
+        let Legacy {
+            passed,
+            processes,
+            lineage,
+        } = serde_json::from_slice(&text).map_err(|error| format!("the predecessor says something else: {error}"))?;
+        let predecessor = Self {
+            stream,
+            processes,
+            lineage,
+        };
         Ok((predecessor, Inherited::new(&passed, sockets)))
     }
 

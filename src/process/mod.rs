@@ -10,7 +10,7 @@ mod error;
 mod handover;
 mod helm;
 mod limits;
-mod peer_socket;
+mod own_socket;
 mod phase;
 mod probes;
 mod reload;
@@ -132,7 +132,7 @@ async fn serve(
         predecessor.serving().await;
         notifier.take_over();
         serving.doors.keep();
-        let predecessors = serving.current.context().peers.predecessors().len();
+        let predecessors = serving.current.context().processes.predecessors().len();
         HandoverDone { predecessors }.emit();
     }
     phases.enter(Phase::Ready, "everything is open", 0);
@@ -162,7 +162,7 @@ async fn serve(
         Why::HandedOver => {
             serving.doors.leave();
             phases.enter(Phase::Draining, "another process has taken over", sessions.len());
-            let told = context.peers.stopped();
+            let told = context.processes.stopped();
             drain::depart(&*context, sessions, &mut stops, told, notifier, patience).await
         }
     };
@@ -185,7 +185,7 @@ async fn serve(
 /// Gets everything from the predecessor, which serves nobody any more when this returns.
 async fn take_over(predecessor: &mut Predecessor, serving: &Serving) -> Result<(), ProcessError> {
     let context = serving.current.context();
-    meet(&serving.current, &predecessor.peers).await;
+    meet(&serving.current, &predecessor.processes).await;
     predecessor.ready().await?;
     // What its operator wanted since the states were read.
     context.states.follow(&context.directory).await;
@@ -194,14 +194,14 @@ async fn take_over(predecessor: &mut Predecessor, serving: &Serving) -> Result<(
 
 /// Joins all other processes, and waits until the storages have been asked once, so that the first jobs find what those
 /// of the predecessor found.
-async fn meet(current: &Arc<Current>, peers: &[PathBuf]) {
+async fn meet(current: &Arc<Current>, processes: &[PathBuf]) {
     let context = current.context();
-    let Some(own) = context.peers.introduction() else {
+    let Some(own) = context.processes.introduction() else {
         return;
     };
-    for socket in peers {
+    for socket in processes {
         // One that does not answer has ended since.
-        let _ = session::peers::join(current, &own, socket).await;
+        let _ = session::processes::join(current, &own, socket).await;
     }
     let unknown = |live: &Arc<StorageLive>| live.view(Instant::now()).availability == Availability::Unknown;
     let known = async {
@@ -282,11 +282,11 @@ impl drain::Service for session::Context {
     }
 
     fn predecessors(&self) -> tokio::sync::watch::Receiver<usize> {
-        self.peers.predecessors_left()
+        self.processes.predecessors_left()
     }
 
     async fn stop_jobs(&self) {
         Self::stop_jobs(self);
-        self.peers.stop_predecessors().await;
+        self.processes.stop_predecessors().await;
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn watch_states(current: Arc<Current>, departed: CancellationTo
                 if !departed {
                     context.states.tidy(&context.directory).await;
                 }
-                if departed || !context.peers.is_alone() {
+                if departed || !context.processes.is_alone() {
                     context.states.follow(&context.directory).await;
                 }
             }

@@ -98,7 +98,7 @@ impl Vitals for Signs {
             shown.group(group, now);
         }
         shown.forget_others(&directory);
-        let predecessors = self.current.context().peers.predecessors();
+        let predecessors = self.current.context().processes.predecessors();
         let jobs = predecessors.iter().map(|one| one.jobs).sum();
         shown.predecessors.show(predecessors.len(), jobs);
     }

@@ -13,7 +13,7 @@ use super::history::{Recorder, Told};
 use super::identity::{Identities, Lineage};
 use super::jobs::{Jobs, Stop};
 use super::listed::Sessions;
-use super::peers::Peers;
+use super::processes::Processes;
 use super::rates::Rates;
 use super::routes::Routes;
 use super::sharing::remark;
@@ -51,7 +51,7 @@ pub struct Context {
     /// Where the jobs' data connections go.
     pub routes: Arc<Routes>,
     /// The other processes, while a handover lasts.
-    pub peers: Arc<Peers>,
+    pub processes: Arc<Processes>,
     /// The other sdgroups, if there may be some.
     pub fleet: Option<Arc<Fleet>>,
     /// Pipes for relays.
@@ -81,10 +81,10 @@ impl Context {
         recorder: Recorder,
         pipes: PipePool,
     ) -> Self {
-        let peers = Arc::<Peers>::default();
-        ledger.beside(Arc::clone(&peers) as Arc<dyn Rivals>);
+        let processes = Arc::<Processes>::default();
+        ledger.beside(Arc::clone(&processes) as Arc<dyn Rivals>);
         Self {
-            peers,
+            processes,
             rates: Arc::new(Rates::new(Instant::now())),
             model,
             directory,

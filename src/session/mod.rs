@@ -23,7 +23,7 @@ mod job;
 mod jobs;
 mod learned;
 mod listed;
-pub mod peers;
+pub mod processes;
 pub mod rates;
 mod recent;
 mod routes;

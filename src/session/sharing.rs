@@ -19,7 +19,7 @@ pub async fn follow(current: Arc<Current>, mut news: mpsc::UnboundedReceiver<New
                 context.remember(&past);
                 // Of the processes that share a state file one has the news of a job.
                 for job in &past {
-                    context.peers.ended(job);
+                    context.processes.ended(job);
                 }
             }
             News::States => context.states.follow(&context.directory).await,

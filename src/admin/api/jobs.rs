@@ -124,7 +124,7 @@ pub(super) fn live(desk: &Desk) -> Vec<Arc<Job>> {
 
 /// The same as they are at this moment, with those of processes that have handed over.
 pub(super) async fn views(desk: &Desk) -> Vec<JobView> {
-    let mut views = desk.context.peers.jobs().await;
+    let mut views = desk.context.processes.jobs().await;
     views.extend(desk.context.jobs.all().iter().map(|job| job.view()));
     views.sort_by_key(|view| (view.facts.arrived, view.facts.id));
     views

@@ -76,7 +76,7 @@ pub(super) fn shown(desk: &Desk) -> ProcessShown {
 }
 
 fn predecessors(context: &Context) -> Vec<PredecessorShown> {
-    let predecessors = context.peers.predecessors().into_iter();
+    let predecessors = context.processes.predecessors().into_iter();
     predecessors
         .map(|one| PredecessorShown {
             pid: one.pid,

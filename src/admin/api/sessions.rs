@@ -43,7 +43,7 @@ pub(super) struct EndWanted {
 #[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = Vec<SessionShown>)))]
 pub(super) async fn all(State(desk): State<Desk>) -> Json<Vec<SessionShown>> {
     let mut views: Vec<_> = desk.context.listed.all().iter().map(|session| session.view()).collect();
-    views.extend(desk.context.peers.sessions().await);
+    views.extend(desk.context.processes.sessions().await);
     Json(views.iter().map(shown).collect())
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn end(
     let parsed: u64 = number.parse().map_err(wrong)?;
     let (ended, whose) = match process.filter(|pid| *pid != std::process::id()) {
         Some(pid) => {
-            let ended = desk.context.peers.end_session(pid, parsed).await;
+            let ended = desk.context.processes.end_session(pid, parsed).await;
             (ended, format!(" of a process {pid} that has handed over"))
         }
         None => (

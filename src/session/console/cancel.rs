@@ -56,7 +56,7 @@ pub(in crate::session) async fn here(caller: &Caller, name: &JobName, line: &[u8
 
 /// What is said of a job that this process does not have.
 async fn elsewhere(caller: &Caller, name: &JobName, line: &[u8]) -> Option<Vec<Frame>> {
-    if let Some(said) = caller.context.peers.cancel(caller, name, line).await {
+    if let Some(said) = caller.context.processes.cancel(caller, name, line).await {
         return Some(packets(&said.concat()));
     }
     if let Some(fleet) = &caller.context.fleet
@@ -66,7 +66,7 @@ async fn elsewhere(caller: &Caller, name: &JobName, line: &[u8]) -> Option<Vec<F
     }
     // A storage does not tell two Directors' jobs of one name apart.
     let context = &caller.context;
-    let is_anothers = context.jobs.find_any(name).is_some() || context.peers.storage_of(None, name).await.is_some();
+    let is_anothers = context.jobs.find_any(name).is_some() || context.processes.storage_of(None, name).await.is_some();
     if is_anothers { None } else { search(caller, line).await }
 }
 

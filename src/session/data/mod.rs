@@ -21,7 +21,7 @@ use super::context::Context;
 use super::fleet::Link;
 use super::front::Arrival;
 use super::listed::{Ends, SessionFacts};
-use super::peers::{self, Whose};
+use super::processes::{self, Whose};
 use super::routes::{self, Far, FarEnd, Route, Taken};
 use super::{dice, storage};
 use crate::channel::{Channel, drive};
@@ -59,7 +59,9 @@ pub(super) async fn run(
     match whose(&context, &hello.job, peer, wait).await {
         Found::Here(Whose::Ours(found)) => serve(context, channel, hello, frame, arrival, kind, found).await,
         // One that ends in this moment has no use for it any more.
-        Found::Here(Whose::Theirs(to)) => peers::give(to, channel, &frame, kind, peer).await.unwrap_or_default(),
+        Found::Here(Whose::Theirs(to)) => processes::give(to, channel, &frame, kind, peer)
+            .await
+            .unwrap_or_default(),
         Found::Here(Whose::Nobodys) => RouteMissing {
             job: &hello.job,
             peer,
@@ -83,7 +85,7 @@ enum Found {
 
 /// Looks for the job here and, as long as it is not here, at the peers.
 async fn whose(context: &Context, job: &JobName, caller: SocketAddr, wait: Duration) -> Found {
-    let here = context.peers.whose(&context.routes, job, wait);
+    let here = context.processes.whose(&context.routes, job, wait);
     let Some(fleet) = &context.fleet else {
         return Found::Here(here.await);
     };

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Fleet;
 use crate::group::{Directory, Place, Slot};
 use crate::session::Current;
-use crate::session::peers::{Peers, PlaceShown, hold};
+use crate::session::processes::{PlaceShown, Processes, hold};
 use crate::store::{BELIEVED, Beat, Heard};
 use crate::telemetry::event::{PeerNamesake, PeerTurned};
 use crate::telemetry::meters::FleetMeters;
@@ -46,7 +46,7 @@ pub async fn pulse(fleet: Arc<Fleet>, current: Arc<Current>, stop: CancellationT
         let now = Instant::now();
         if let Ok(heard) = &answer {
             told = Some(own);
-            namesakes.look(&fleet, &current.context().peers, heard);
+            namesakes.look(&fleet, &current.context().processes, heard);
             fleet.heard(heard, now);
             count(&fleet, &directory, &mut held, heard, now);
         }
@@ -118,7 +118,7 @@ struct Namesakes {
 }
 
 impl Namesakes {
-    fn look(&mut self, fleet: &Fleet, processes: &Peers, heard: &[Heard]) {
+    fn look(&mut self, fleet: &Fleet, processes: &Processes, heard: &[Heard]) {
         let pids = processes.pids();
         let stranger = heard
             .iter()

@@ -13,7 +13,7 @@ use crate::channel::{Channel, LoginError, drive};
 use crate::handshake::{DirectorKey, peer};
 use crate::net::deadline;
 use crate::session::front::{self, Arrival};
-use crate::session::peers::{self, Whose};
+use crate::session::processes::{self, Whose};
 use crate::session::{Context, data, dice};
 use crate::telemetry::event::{ConnectionReceived, LoginRefused, PacketCause, SessionKind};
 use crate::types::JobName;
@@ -72,7 +72,7 @@ pub(in crate::session) async fn run(
     .emit();
     match whose {
         Whose::Ours(found) => data::serve(context, channel, client, frame, arrival, kind, found).await,
-        Whose::Theirs(to) => peers::give(to, channel, &frame, kind, arrival.peer)
+        Whose::Theirs(to) => processes::give(to, channel, &frame, kind, arrival.peer)
             .await
             .unwrap_or_default(),
         Whose::Nobodys => {}
@@ -120,14 +120,14 @@ async fn asked(
             job,
             line,
         } => {
-            let lines = peers::cancel(context, &director, storage_version, &job, &line).await;
+            let lines = processes::cancel(context, &director, storage_version, &job, &line).await;
             say(channel, &lines.map_or(Reply::Nothing, Reply::Lines)).await?;
             return Ok(None);
         }
     };
     let job = JobName::new(&job).map_err(io::Error::other)?;
     // Whoever asks has waited already.
-    let whose = context.peers.whose(&context.routes, &job, Duration::ZERO).await;
+    let whose = context.processes.whose(&context.routes, &job, Duration::ZERO).await;
     if let Whose::Nobodys = whose {
         say(channel, &Reply::Nothing).await?;
         return Ok(None);

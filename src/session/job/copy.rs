@@ -116,7 +116,7 @@ async fn original(facts: &Facts, address: &Frame) -> Option<Original> {
             is_migrated: job.facts.job_type == JobType::Migrate,
         }),
         None => context
-            .peers
+            .processes
             .storage_of(Some(&facts.director), &address.job)
             .await
             .map(|name| Original {

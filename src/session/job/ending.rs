@@ -81,7 +81,7 @@ impl Ending {
             bytes: self.figures.1,
         };
         let past = past(&record);
-        facts.context.peers.ended(&past);
+        facts.context.processes.ended(&past);
         facts.context.directory.observe_end(&past, Instant::now());
         facts.context.recorder.leave(record);
     }

@@ -140,7 +140,9 @@ impl Facts {
                      sdgroup, or lower Maximum Concurrent Jobs in the Director"
                 ),
             ),
-            _ if context.routes.is_in_use(&self.director, job) || context.peers.begins(&self.director, job).await => {
+            _ if context.routes.is_in_use(&self.director, job)
+                || context.processes.begins(&self.director, job).await =>
+            {
                 refused("name_in_use", NameInUse.to_string())
             }
             _ => None,

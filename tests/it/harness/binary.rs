@@ -121,18 +121,20 @@ impl Binary {
 
     /// The same, and has something done once the successor can be asked: what was kept before, it has read by then.
     pub(crate) async fn hand_over_and(&mut self, meanwhile: impl FnOnce(&Self)) {
-        let before = self.peer_sockets();
+        let before = self.process_sockets();
         let handing_over = self.begin(&["handover"]);
-        until_true("the successor to be there", || self.peer_sockets() > before).await;
+        until_true("the successor to be there", || self.process_sockets() > before).await;
         meanwhile(self);
         self.handed_over(said(handing_over));
     }
 
     /// How many processes of it there are.
-    fn peer_sockets(&self) -> usize {
+    fn process_sockets(&self) -> usize {
         let files = fs::read_dir(self.folder.path()).expect("the state");
         let names = files.map(|file| file.expect("a file").file_name());
-        names.filter(|name| name.to_string_lossy().starts_with("peer.")).count()
+        names
+            .filter(|name| name.to_string_lossy().starts_with("process."))
+            .count()
     }
 
     /// The same by a reload that finds that the program has been replaced.

@@ -69,7 +69,7 @@ const KEPT: usize = 4096;
 
 /// Another process.
 #[derive(Debug)]
-struct Peer {
+struct Process {
     whom: Introduction,
     /// It was there before this one.
     is_predecessor: bool,
@@ -90,9 +90,9 @@ pub struct Predecessor {
 
 /// The other processes.
 #[derive(Debug)]
-pub struct Peers {
+pub struct Processes {
     own: Mutex<Option<Introduction>>,
-    known: Mutex<Vec<Arc<Peer>>>,
+    known: Mutex<Vec<Arc<Process>>>,
     is_alone: AtomicBool,
     tidings: broadcast::Sender<Tidings>,
     last_ended: Mutex<VecDeque<EndedShown>>,
@@ -103,7 +103,7 @@ pub struct Peers {
     stop: CancellationToken,
 }
 
-impl Default for Peers {
+impl Default for Processes {
     fn default() -> Self {
         Self {
             own: Mutex::default(),
@@ -133,7 +133,7 @@ pub(super) enum Whose {
     Nobodys,
 }
 
-impl Peers {
+impl Processes {
     /// What this process says of itself, once others can ask it.
     pub fn introduce(&self, own: Introduction) {
         *lock(&self.own) = Some(own);
@@ -148,24 +148,24 @@ impl Peers {
     /// Where the others can be asked.
     #[must_use]
     pub fn sockets(&self) -> Vec<PathBuf> {
-        self.all().iter().map(|peer| peer.whom.socket.clone()).collect()
+        self.all().iter().map(|process| process.whom.socket.clone()).collect()
     }
 
     /// The predecessors.
     #[must_use]
     pub fn predecessors(&self) -> Vec<Predecessor> {
-        let all = self.all().into_iter().filter(|peer| peer.is_predecessor);
-        let shown = all.map(|peer| Predecessor {
-            pid: peer.whom.pid,
-            version: peer.whom.version.clone(),
-            jobs: peer.jobs.load(Ordering::Relaxed),
+        let all = self.all().into_iter().filter(|process| process.is_predecessor);
+        let shown = all.map(|process| Predecessor {
+            pid: process.whom.pid,
+            version: process.whom.version.clone(),
+            jobs: process.jobs.load(Ordering::Relaxed),
         });
         shown.collect()
     }
 
     /// The numbers of all other processes.
     pub(super) fn pids(&self) -> Vec<u32> {
-        self.all().iter().map(|peer| peer.whom.pid).collect()
+        self.all().iter().map(|process| process.whom.pid).collect()
     }
 
     /// How many predecessors there are, as it changes.
@@ -214,8 +214,10 @@ impl Peers {
     /// when there is none of this number, or no such process.
     pub async fn end_session(&self, pid: u32, session: u64) -> Option<SessionView> {
         let mut all = self.all().into_iter();
-        let peer = all.find(|peer| peer.is_predecessor && peer.whom.pid == pid)?;
-        let (reply, _) = ask(&peer.whom.socket, &Request::End { session }, ANSWER).await.ok()?;
+        let process = all.find(|process| process.is_predecessor && process.whom.pid == pid)?;
+        let (reply, _) = ask(&process.whom.socket, &Request::End { session }, ANSWER)
+            .await
+            .ok()?;
         seen(pid, reply).into_iter().next()
     }
 
@@ -223,17 +225,17 @@ impl Peers {
     /// is beyond asking.
     async fn ask_predecessors(&self, request: &Request, patience: Duration) -> Vec<(u32, Reply)> {
         let mut asked = JoinSet::new();
-        for peer in self.all().into_iter().filter(|peer| peer.is_predecessor) {
+        for process in self.all().into_iter().filter(|process| process.is_predecessor) {
             let request = request.clone();
             asked.spawn(async move {
-                let (reply, _) = ask(&peer.whom.socket, &request, patience).await.ok()?;
-                Some((peer.whom.pid, reply))
+                let (reply, _) = ask(&process.whom.socket, &request, patience).await.ok()?;
+                Some((process.whom.pid, reply))
             });
         }
         asked.join_all().await.into_iter().flatten().collect()
     }
 
-    fn all(&self) -> Vec<Arc<Peer>> {
+    fn all(&self) -> Vec<Arc<Process>> {
         lock(&self.known).clone()
     }
 
@@ -243,27 +245,27 @@ impl Peers {
         self.is_alone.load(Ordering::Acquire)
     }
 
-    fn enter(&self, whom: Introduction, is_predecessor: bool) -> Arc<Peer> {
-        let peer = Arc::new(Peer {
+    fn enter(&self, whom: Introduction, is_predecessor: bool) -> Arc<Process> {
+        let process = Arc::new(Process {
             whom,
             is_predecessor,
             jobs: AtomicUsize::new(0),
             left: CancellationToken::new(),
         });
-        lock(&self.known).push(Arc::clone(&peer));
+        lock(&self.known).push(Arc::clone(&process));
         self.count();
-        peer
+        process
     }
 
-    fn leave(&self, peer: &Arc<Peer>) {
-        lock(&self.known).retain(|known| !Arc::ptr_eq(known, peer));
+    fn leave(&self, process: &Arc<Process>) {
+        lock(&self.known).retain(|known| !Arc::ptr_eq(known, process));
         self.count();
     }
 
     fn count(&self) {
         let known = lock(&self.known);
         self.is_alone.store(known.is_empty(), Ordering::Release);
-        let predecessors = known.iter().filter(|peer| peer.is_predecessor).count();
+        let predecessors = known.iter().filter(|process| process.is_predecessor).count();
         self.predecessors.send_replace(predecessors);
     }
 
@@ -286,13 +288,13 @@ impl Peers {
             return routes.find(job, wait).await.map_or(Whose::Nobodys, Whose::Ours);
         }
         let mut theirs = JoinSet::new();
-        for peer in self.all() {
+        for process in self.all() {
             let request = Request::Route {
                 job: job.to_string(),
                 wait: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             };
             theirs.spawn(async move {
-                let (reply, link) = ask(&peer.whom.socket, &request, wait + ANSWER).await.ok()?;
+                let (reply, link) = ask(&process.whom.socket, &request, wait + ANSWER).await.ok()?;
                 matches!(reply, Reply::Ours).then_some(link)
             });
         }
@@ -324,8 +326,8 @@ impl Peers {
             director: director.to_string(),
             job: job.to_string(),
         };
-        for peer in self.all() {
-            if let Ok((Reply::Anothers, _)) = ask(&peer.whom.socket, &request, ANSWER).await {
+        for process in self.all() {
+            if let Ok((Reply::Anothers, _)) = ask(&process.whom.socket, &request, ANSWER).await {
                 return true;
             }
         }
@@ -338,8 +340,8 @@ impl Peers {
             director: director.map(DirectorName::to_string),
             job: job.to_string(),
         };
-        for peer in self.all() {
-            if let Ok((Reply::Storage(name), _)) = ask(&peer.whom.socket, &request, ANSWER).await {
+        for process in self.all() {
+            if let Ok((Reply::Storage(name), _)) = ask(&process.whom.socket, &request, ANSWER).await {
                 return StorageName::new(&name).ok();
             }
         }
@@ -354,8 +356,8 @@ impl Peers {
             job: job.to_string(),
             line: line.to_vec(),
         };
-        for peer in self.all() {
-            if let Ok((Reply::Lines(lines), _)) = ask(&peer.whom.socket, &request, CANCEL).await {
+        for process in self.all() {
+            if let Ok((Reply::Lines(lines), _)) = ask(&process.whom.socket, &request, CANCEL).await {
                 return Some(lines);
             }
         }
@@ -363,24 +365,24 @@ impl Peers {
     }
 }
 
-impl Rivals for Peers {
+impl Rivals for Processes {
     fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard {
-        let peers = self.all();
+        let processes = self.all();
         let request = Request::Claimed {
             volume: volume.to_string(),
             here: here.to_string(),
         };
         Box::pin(async move {
-            for peer in peers {
-                match ask(&peer.whom.socket, &request, ANSWER).await {
+            for process in processes {
+                match ask(&process.whom.socket, &request, ANSWER).await {
                     Ok((Reply::Storage(name), _)) => return Ok(StorageName::new(&name).ok()),
                     Ok(_) => {}
                     // Its jobs have ended with it.
-                    Err(_) if peer.left.is_cancelled() => {}
+                    Err(_) if process.left.is_cancelled() => {}
                     Err(error) if is_gone(&error) => {}
                     Err(error) => {
                         return Err(Silence {
-                            pid: peer.whom.pid,
+                            pid: process.whom.pid,
                             cause: error.to_string(),
                         });
                     }

@@ -11,7 +11,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{broadcast, oneshot};
 
 use super::message::{Introduction, PlaceShown, Reply, Request, Tidings};
-use super::{ANSWER, Peer, ask, lock};
+use super::{ANSWER, Process, ask, lock};
 use crate::group::{Directory, Place, Slot};
 use crate::net::pass;
 use crate::session::Current;
@@ -45,22 +45,22 @@ pub(super) async fn keep(
     is_predecessor: bool,
     counted: Option<oneshot::Sender<()>>,
 ) {
-    let peers = Arc::clone(&current.context().peers);
-    let peer = peers.enter(whom, is_predecessor);
+    let processes = Arc::clone(&current.context().processes);
+    let process = processes.enter(whom, is_predecessor);
     let (reader, writer) = stream.into_split();
     // How it ends is of no interest: the other is gone.
     tokio::select! {
         _ = tell(current, writer) => {}
-        _ = listen(current, &peer, reader, counted) => {}
+        _ = listen(current, &process, reader, counted) => {}
     }
-    peer.left.cancel();
-    peers.leave(&peer);
+    process.left.cancel();
+    processes.leave(&process);
 }
 
 async fn tell(current: &Current, mut to: OwnedWriteHalf) -> io::Result<()> {
     let context = current.context();
-    let mut tidings = context.peers.tidings.subscribe();
-    let last: Vec<_> = lock(&context.peers.last_ended).iter().cloned().collect();
+    let mut tidings = context.processes.tidings.subscribe();
+    let last: Vec<_> = lock(&context.processes.last_ended).iter().cloned().collect();
     let mut jobs = context.jobs.count();
     // However often it is renewed, it shows the same places.
     let directory = Arc::clone(&context.directory);
@@ -102,7 +102,7 @@ async fn write(to: &mut OwnedWriteHalf, tidings: &Tidings) -> io::Result<()> {
 
 async fn listen(
     current: &Current,
-    peer: &Peer,
+    process: &Process,
     mut from: OwnedReadHalf,
     mut counted: Option<oneshot::Sender<()>>,
 ) -> io::Result<()> {
@@ -116,7 +116,7 @@ async fn listen(
         };
         match tidings {
             Tidings::Places { jobs, places } => {
-                peer.jobs.store(jobs, Ordering::Relaxed);
+                process.jobs.store(jobs, Ordering::Relaxed);
                 hold(&current.context().directory, &mut held, &places);
                 if let Some(counted) = counted.take() {
                     // Nobody waits for it any more.

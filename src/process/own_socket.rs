@@ -10,16 +10,16 @@ use tokio::net::UnixListener;
 use crate::net::local;
 
 /// How the files are called, around the process's number.
-const BEGINNING: &str = "peer.";
+const BEGINNING: &str = "process.";
 const END: &str = ".sock";
 /// For the user that sdgroup runs as.
 const MODE: u32 = 0o600;
 
 /// The socket's file; dropped, it is gone.
 #[derive(Debug)]
-pub(super) struct PeerSocket(PathBuf);
+pub(super) struct OwnSocket(PathBuf);
 
-impl PeerSocket {
+impl OwnSocket {
     /// Listens in `directory`, and tidies away what processes left there that are no more. Must be called within a
     /// tokio runtime.
     ///
@@ -37,7 +37,7 @@ impl PeerSocket {
     }
 }
 
-impl Drop for PeerSocket {
+impl Drop for OwnSocket {
     fn drop(&mut self) {
         // Somebody may have been quicker.
         let _ = fs::remove_file(&self.0);
@@ -70,11 +70,11 @@ mod tests {
     #[tokio::test]
     async fn what_the_dead_left_is_tidied_away_and_the_living_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let dead = folder.path().join("peer.1.sock");
+        let dead = folder.path().join("process.1.sock");
         drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-        let alive = folder.path().join("peer.2.sock");
+        let alive = folder.path().join("process.2.sock");
         let _listening = std::os::unix::net::UnixListener::bind(&alive).unwrap();
-        let (own, _listener) = PeerSocket::bind(folder.path()).unwrap();
+        let (own, _listener) = OwnSocket::bind(folder.path()).unwrap();
         assert!(!dead.exists() && alive.exists() && own.path().exists());
         let path = own.path().to_owned();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

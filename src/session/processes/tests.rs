@@ -53,7 +53,7 @@ fn current() -> Arc<Current> {
 
 fn introduction() -> Introduction {
     Introduction {
-        socket: "/nowhere/peer.7.sock".into(),
+        socket: "/nowhere/process.7.sock".into(),
         pid: 7,
         version: "0.0.0".to_owned(),
     }
@@ -97,7 +97,7 @@ fn next_goes_to(context: &Context) -> String {
 
 /// Tells `current` what a process tells that joins it, and waits until it has heard that.
 async fn told(current: &Arc<Current>, tidings: &[Value]) {
-    let peers = Arc::clone(&current.context().peers);
+    let processes = Arc::clone(&current.context().processes);
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let (counted, first) = oneshot::channel();
     let joined = {
@@ -111,10 +111,10 @@ async fn told(current: &Arc<Current>, tidings: &[Value]) {
         .await
         .unwrap();
     first.await.expect("it is listened to");
-    assert_eq!(peers.predecessors().first().map(|it| it.jobs), Some(3));
+    assert_eq!(processes.predecessors().first().map(|it| it.jobs), Some(3));
     drop(theirs);
     joined.await.unwrap();
-    assert!(peers.is_alone());
+    assert!(processes.is_alone());
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_job_that_is_in_the_history_and_told_by_its_process_counts_once() {
 async fn jobs_that_other_sdgroups_had_are_told_to_the_other_processes() {
     let current = current();
     let context = current.context();
-    let mut tidings = context.peers.tidings.subscribe();
+    let mut tidings = context.processes.tidings.subscribe();
     let (news, told) = mpsc::unbounded_channel();
     news.send(News::Jobs(vec![record(1, "File4")])).unwrap();
     drop(news);
@@ -167,20 +167,20 @@ async fn jobs_that_other_sdgroups_had_are_told_to_the_other_processes() {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_hangs_is_named_and_one_that_is_gone_has_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("peer.7.sock");
+    let socket = folder.path().join("process.7.sock");
     let hangs = tokio::net::UnixListener::bind(&socket).unwrap();
-    let peers = Peers::default();
+    let processes = Processes::default();
     let whom = Introduction {
         socket,
         ..introduction()
     };
-    let peer = peers.enter(whom, true);
+    let process = processes.enter(whom, true);
     let (volume, here) = (VolumeName::new("V").unwrap(), StorageName::new("File4").unwrap());
-    let silence = peers.claimed_by(&volume, &here).await.unwrap_err();
+    let silence = processes.claimed_by(&volume, &here).await.unwrap_err();
     assert_eq!(silence.pid, 7);
     drop(hangs);
-    assert_eq!(peers.claimed_by(&volume, &here).await, Ok(None));
-    peers.leave(&peer);
+    assert_eq!(processes.claimed_by(&volume, &here).await, Ok(None));
+    processes.leave(&process);
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,13 +52,13 @@ pub(super) async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io
     let reply = match request {
         Request::TakeOver => {
             // Only the one that was started is expected.
-            if let Some(expected) = lock(&context.peers.expected).take() {
+            if let Some(expected) = lock(&context.processes.expected).take() {
                 let _ = expected.send(stream);
             }
             return Ok(());
         }
         Request::Join(whom) => {
-            let Some(own) = context.peers.introduction() else {
+            let Some(own) = context.processes.introduction() else {
                 return Ok(());
             };
             say(&mut stream, &Reply::Welcome(own)).await?;
@@ -84,7 +84,7 @@ pub(super) async fn answer(current: &Arc<Current>, mut stream: UnixStream) -> io
         Request::Sessions => Some(sessions(&context.listed.all())),
         Request::End { session } => context.listed.end(session).map(|session| sessions(&[session])),
         Request::Stop => {
-            context.peers.stop.cancel();
+            context.processes.stop.cancel();
             None
         }
     };
