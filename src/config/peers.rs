@@ -57,7 +57,7 @@ pub(super) fn compile(
         let advice = "add [Store]: sdgroups hear of each other by the database that they share";
         problems.error(&table.span, "[Peers] has no effect without a [Store]", advice);
     }
-    let machine = machine();
+    let machine = machine_name();
     let name = match (&table.name, PeerName::new(&machine)) {
         (Some(name), _) => Some(name.value.clone()),
         (None, Ok(name)) => Some(name),
@@ -73,7 +73,7 @@ pub(super) fn compile(
     }
     let source = table.password.as_ref()?;
     let password = resolver.resolve(source, problems)?;
-    if password.reveal().chars().count() < model::MIN_TOKEN_CHARS {
+    if !password.is_stand_in() && password.reveal().chars().count() < model::MIN_TOKEN_CHARS {
         let text = format!(
             "the peers' Password is shorter than {} characters",
             model::MIN_TOKEN_CHARS
@@ -92,6 +92,7 @@ pub(super) fn compile(
 }
 
 /// What the machine calls itself.
-fn machine() -> String {
+#[must_use]
+pub fn machine_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -284,6 +284,10 @@ fn what_is_wrong_with_peers_is_told() {
     assert_eq!(warnings, Vec::new());
     let peers = model.peers.unwrap();
     assert_eq!(peers.name.as_str(), peers.address);
+    // Commands that only look do not get what systemd keeps for the service, and cannot tell how long it is.
+    let credential = format!("{store}[Peers]\nPasswordCredential = \"peers\"\n{SMALL}");
+    let looked = compile(&credential, Path::new("sdgroup.toml"), &MachineSecrets::only_checking());
+    assert!(looked.is_ok_and(|loaded| loaded.model.peers.is_some_and(|peers| peers.password.is_stand_in())));
     assert_eq!(peers.port, model.listeners[0].address.port());
 }
 

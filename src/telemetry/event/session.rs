@@ -38,6 +38,7 @@ impl SessionKind {
             Self::Console,
             Self::Client,
             Self::Storage,
+            Self::Peer,
         ];
         all.into_iter().find(|kind| kind.as_str() == text)
     }
