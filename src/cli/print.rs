@@ -1,6 +1,5 @@
 //! `sdgroup print`: resources for Bacula's own configuration files, to paste.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -8,12 +7,9 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, loaded, missing};
 use crate::bacula::{Address, Paste, director_resources, storage_resources};
-use crate::config::MachineSecrets;
 use crate::config::model::Model;
+use crate::config::{MachineSecrets, machine_name};
 use crate::types::DirectorName;
-
-/// Where the kernel keeps the machine's name.
-const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -71,7 +67,7 @@ pub(super) fn run(command: &Command, config: &Path, out: &mut dyn Write) -> Resu
         Command::Director(command) => {
             let groups = model.groups.iter().map(|group| group.name.as_str());
             known("group", command.group.as_deref(), groups.collect())?;
-            let host = command.address.clone().map_or_else(own_name, Ok)?;
+            let host = command.address.clone().unwrap_or_else(machine_name);
             let address = Address {
                 host: &host,
                 said: command.address.is_some(),
@@ -105,13 +101,4 @@ fn known(what: &str, wanted: Option<&str>, names: Vec<&str>) -> Result<(), Failu
         Some(name) if !names.contains(&name) => Err(missing(what, name, names)),
         _ => Ok(()),
     }
-}
-
-fn own_name() -> Result<String, Failure> {
-    let name = fs::read_to_string(HOSTNAME).map_err(|error| {
-        Failure::text(format!(
-            "cannot read this machine's name ({HOSTNAME}: {error}): say --address HOST"
-        ))
-    })?;
-    Ok(name.trim().to_owned())
 }

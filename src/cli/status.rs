@@ -207,7 +207,7 @@ fn process(process: &ProcessShown, colours: bool) -> String {
     text
 }
 
-/// A table of the sdgroups that share the store; nothing where there is no store to share.
+/// A table of the sdgroups that share the store; nothing without `[Peers]`.
 fn peers(peers: &[PeerShown], colours: bool) -> String {
     if peers.is_empty() {
         return String::new();

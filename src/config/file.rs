@@ -367,13 +367,16 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, partial: bool, problems: &mu
 }
 
 fn sdgroup(table: &Table<'_, '_>, reader: &mut Reader<'_, '_>) -> SdgroupTable {
-    const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+    const FORMATS: &[(&str, LogFormat)] = &[
+        (LogFormat::Text.as_str(), LogFormat::Text),
+        (LogFormat::Json.as_str(), LogFormat::Json),
+    ];
     const LEVELS: &[(&str, LogLevel)] = &[
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
+        (LogLevel::Error.as_str(), LogLevel::Error),
+        (LogLevel::Warn.as_str(), LogLevel::Warn),
+        (LogLevel::Info.as_str(), LogLevel::Info),
+        (LogLevel::Debug.as_str(), LogLevel::Debug),
+        (LogLevel::Trace.as_str(), LogLevel::Trace),
     ];
     SdgroupTable {
         name: table.optional("Name", value::challenge_name, reader),

@@ -33,6 +33,7 @@ use secret_source::Resolver;
 pub use diagnostics::{Problem, Severity};
 pub use diff::{Differences, differences};
 pub use model::Model;
+pub use peers::machine_name;
 pub use secret_source::{MachineSecrets, SecretReader};
 
 /// Far more than any configuration; a file that is larger has been named by mistake.

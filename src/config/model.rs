@@ -217,6 +217,17 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Its word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// The least severe level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogLevel {
@@ -236,7 +247,7 @@ pub enum LogLevel {
 impl LogLevel {
     /// The level's name, as filters of `tracing` spell it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warn => "warn",
@@ -457,6 +468,18 @@ pub enum Locality {
     Require,
 }
 
+impl Locality {
+    /// Its word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
+}
+
 /// What becomes of a job that is expected to write more than there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RoomForJob {
@@ -467,6 +490,18 @@ pub enum RoomForJob {
     Prefer,
     /// A storage where it does not fit is not chosen.
     Require,
+}
+
+impl RoomForJob {
+    /// Its word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// Which jobs of a group are placed otherwise than the others, and how. A list that is empty fits every job.

@@ -28,15 +28,15 @@ pub(super) const RULE: Schema = Schema {
 
 /// The words for `Locality`.
 pub(super) const LOCALITIES: &[(&str, Locality)] = &[
-    ("off", Locality::Off),
-    ("prefer", Locality::Prefer),
-    ("require", Locality::Require),
+    (Locality::Off.as_str(), Locality::Off),
+    (Locality::Prefer.as_str(), Locality::Prefer),
+    (Locality::Require.as_str(), Locality::Require),
 ];
 /// The words for `RoomForJob`.
 pub(super) const ROOMS: &[(&str, RoomForJob)] = &[
-    ("ignore", RoomForJob::Ignore),
-    ("prefer", RoomForJob::Prefer),
-    ("require", RoomForJob::Require),
+    (RoomForJob::Ignore.as_str(), RoomForJob::Ignore),
+    (RoomForJob::Prefer.as_str(), RoomForJob::Prefer),
+    (RoomForJob::Require.as_str(), RoomForJob::Require),
 ];
 
 /// A rule as it is written. An empty list fits every job.

@@ -30,11 +30,11 @@ pub(super) const STORE: Schema = Schema {
 
 /// libpq's words for it.
 const SSL_MODES: &[(&str, SslMode)] = &[
-    ("disable", SslMode::Disable),
-    ("prefer", SslMode::Prefer),
-    ("require", SslMode::Require),
-    ("verify-ca", SslMode::VerifyCa),
-    ("verify-full", SslMode::VerifyFull),
+    (SslMode::Disable.as_str(), SslMode::Disable),
+    (SslMode::Prefer.as_str(), SslMode::Prefer),
+    (SslMode::Require.as_str(), SslMode::Require),
+    (SslMode::VerifyCa.as_str(), SslMode::VerifyCa),
+    (SslMode::VerifyFull.as_str(), SslMode::VerifyFull),
 ];
 
 /// What the table says.

@@ -134,6 +134,12 @@ impl Directory {
         &self.groups
     }
 
+    /// How many jobs wait, in all groups.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.groups.iter().map(|group| group.waiting()).sum()
+    }
+
     /// Every storage, in the order of the configuration.
     #[must_use]
     pub fn storages(&self) -> &[Arc<StorageLive>] {

@@ -140,6 +140,23 @@ fn lacking(errno: Errno) -> Option<&'static str> {
     }
 }
 
+/// An address without the brackets in which one of IPv6 may stand.
+fn bare(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host)
+}
+
+/// `host:port`, where `host` is a name, or an address with or without brackets.
+#[must_use]
+pub fn target(host: &str, port: u16) -> String {
+    let host = bare(host);
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
 /// Resolves `host` (a name, or an address with or without brackets) and connects to the first of its addresses
 /// that answers, all within `within`.
 ///
@@ -149,15 +166,7 @@ fn lacking(errno: Errno) -> Option<&'static str> {
 pub async fn dial(host: &str, port: u16, within: Duration) -> Result<TcpStream, DialError> {
     let within = within.min(LONGEST);
     let deadline = Instant::now() + within;
-    let host = host
-        .strip_prefix('[')
-        .and_then(|bare| bare.strip_suffix(']'))
-        .unwrap_or(host);
-    let target = if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    };
+    let (host, target) = (bare(host), target(host, port));
     let addresses: Vec<SocketAddr> = match timeout_at(deadline, lookup_host((host, port))).await {
         Ok(Ok(found)) => found.collect(),
         Ok(Err(source)) => return Err(DialError::Unresolved { target, source }),
@@ -211,6 +220,13 @@ mod tests {
     use crate::net::listen;
 
     const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn an_address_of_ipv6_stands_in_brackets() {
+        assert_eq!(target("a.example.com", 9103), "a.example.com:9103");
+        assert_eq!(target("2001:db8::1", 9103), "[2001:db8::1]:9103");
+        assert_eq!(target("[2001:db8::1]", 9103), "[2001:db8::1]:9103");
+    }
 
     #[tokio::test]
     async fn names_and_addresses_are_reached() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -203,7 +203,7 @@ pub(super) fn start(
             wanted,
         }),
         vitals: Arc::clone(&signs) as Arc<dyn admin::Vitals>,
-        started: Moment::of(SystemTime::now()),
+        started: Moment::now(),
     };
     let pages = admin::pages(exposition.clone(), signs);
     let house = House::new(&current, pages, admin::api::api(office));

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use super::fleet::Fleet;
-use super::history::{Recorder, Told};
+use super::history::Recorder;
 use super::identity::{Identities, Lineage};
 use super::jobs::{Jobs, Stop};
 use super::listed::Sessions;
@@ -18,6 +18,7 @@ use super::rates::Rates;
 use super::routes::Routes;
 use super::sharing::remark;
 use super::states::States;
+use super::told::Told;
 use crate::config::Model;
 use crate::group::{Directory, PastJob, Standing};
 use crate::relay::PipePool;

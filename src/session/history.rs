@@ -1,9 +1,7 @@
 //! The history of jobs: what has ended is told to placement at once, and to the store from a task of its own, so that
 //! no session waits for a disk.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,14 +21,6 @@ const GATHER: Duration = Duration::from_millis(500);
 
 /// How many are written in one transaction.
 const BATCH: usize = 500;
-
-/// How many jobs of others are told apart: as many as the history has unless it is configured otherwise.
-const MOST_TOLD: usize = 100_000;
-
-/// The time of day.
-pub(super) fn now() -> Moment {
-    Moment::now()
-}
 
 /// What placement learns of a job that has ended.
 #[must_use]
@@ -61,40 +51,8 @@ pub async fn load(store: &dyn Store, history: model::History) -> Result<Vec<Past
 fn keep(history: model::History) -> Keep {
     let seconds = i64::try_from(history.retention.as_secs()).unwrap_or(i64::MAX);
     Keep {
-        since: now().0.saturating_sub(seconds),
+        since: Moment::now().0.saturating_sub(seconds),
         most: history.maximum_jobs,
-    }
-}
-
-/// The jobs of others that placement has been told of. While a handover lasts one job may come from the history as well
-/// as from the process that had it, and counts once.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    hasher: RandomState,
-    last: Mutex<(HashSet<u64>, VecDeque<u64>)>,
-}
-
-impl Told {
-    /// Those that are new.
-    pub(super) fn news<'a>(&self, jobs: &'a [PastJob]) -> Vec<&'a PastJob> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, order) = &mut *last;
-        let is_new = |job: &&PastJob| {
-            // A run that is resumed has the name of its first part.
-            let run = (&job.director, &job.job, &job.storage, job.is_ok, job.bytes.0);
-            let run = self.hasher.hash_one(run);
-            if !known.insert(run) {
-                return false;
-            }
-            order.push_back(run);
-            if order.len() > MOST_TOLD
-                && let Some(oldest) = order.pop_front()
-            {
-                known.remove(&oldest);
-            }
-            true
-        };
-        jobs.iter().filter(is_new).collect()
     }
 }
 
@@ -177,7 +135,7 @@ mod tests {
     };
 
     fn record(number: u32, status: JobStatus) -> JobRecord {
-        let now = now().0;
+        let now = Moment::now().0;
         JobRecord {
             director: DirectorName::new("lab-dir").unwrap(),
             job: JobName::new(&format!("Nightly.{number}")).unwrap(),

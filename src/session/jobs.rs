@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::history::now;
 use super::recent::{EndedJob, FailedOver, Failovers, Recent};
 use crate::group::{Condition, Explanation, Waiting};
 use crate::relay::Tally;
@@ -83,7 +82,7 @@ impl From<&Waiting> for Wait {
         Self {
             condition: waiting.condition,
             ahead: waiting.ahead,
-            since: now().minus(waiting.waited),
+            since: Moment::now().minus(waiting.waited),
         }
     }
 }
@@ -132,7 +131,7 @@ impl Job {
     pub fn placed_on(&self, storage: StorageName) {
         let mut progress = self.lock();
         progress.storage = Some(storage);
-        progress.placed = Some(now());
+        progress.placed = Some(Moment::now());
     }
 
     /// Notes where the bytes of its data connection are counted.

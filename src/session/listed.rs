@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::history::now;
 use super::jobs::{Job, Stop};
 use crate::telemetry::event::SessionKind;
 use crate::types::{DirectorName, GroupName, JobName, Moment};
@@ -88,7 +87,7 @@ impl Sessions {
         let session = ListedSession {
             number,
             facts,
-            began: now(),
+            began: Moment::now(),
             ends,
         };
         self.lock().insert(number, Arc::new(session));

@@ -31,6 +31,7 @@ mod sharing;
 mod states;
 mod storage;
 mod table;
+mod told;
 
 pub use context::{Admission, Context, Current};
 pub use front::serve;

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use tokio::sync::Mutex;
 
-use super::history::now;
 use crate::group::{Directory, Standing, StorageLive};
 use crate::store::{StateRecord, Store, StoreError};
 use crate::telemetry::event::{StateChanged, StoreFailed};
@@ -77,7 +76,7 @@ impl States {
                 state: State::Ready,
                 reason: over.reason.clone(),
                 by: BY_TIME.to_owned(),
-                since: now(),
+                since: Moment::now(),
                 until: None,
             };
             tell(live.name(), over.state, &ready);
@@ -151,7 +150,7 @@ fn put(live: &StorageLive, decision: Decision) {
 
 /// When it ends by itself, by the clock of this process.
 fn ends(decision: &Decision, instant: Instant) -> Option<Instant> {
-    let left = decision.until?.since(now());
+    let left = decision.until?.since(Moment::now());
     instant.checked_add(left)
 }
 
@@ -205,8 +204,8 @@ mod tests {
             state,
             reason: Some("new disks".to_owned()),
             by: "ann".to_owned(),
-            since: now(),
-            until: until.map(|length| now().plus(length)),
+            since: Moment::now(),
+            until: until.map(|length| Moment::now().plus(length)),
         }
     }
 
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(store.states().await.unwrap().len(), 2, "nothing has ended");
         // The time of this one is over while no process is there.
         let gone = Decision {
-            until: Some(Moment(now().0 - 1)),
+            until: Some(Moment(Moment::now().0 - 1)),
             ..decision(State::Sealed, None)
         };
         states.decide(&second.storages()[0], gone).await.unwrap();

@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::store::MemoryStore;
-    use crate::volumes::{Heard, Rivals, Silence};
+    use crate::volumes::{RivalAnswer, Rivals, Silence};
 
     const FIND: &[u8] = b"CatReq JobId=1 FindMedia=1 pool_name=P media_type=File vol_type=1\n";
     const NEW: &[u8] = b"1000 OK VolName=V VolJobs=0 VolBytes=0 VolStatus=Append EndFile=0 MediaId=1\n";
@@ -262,7 +262,7 @@ mod tests {
     struct Hangs;
 
     impl Rivals for Hangs {
-        fn claimed_by(&self, _: &VolumeName, _: &StorageName) -> Heard {
+        fn claimed_by(&self, _: &VolumeName, _: &StorageName) -> RivalAnswer {
             let cause = "timed out".to_owned();
             Box::pin(async { Err(Silence { pid: 7, cause }) })
         }

@@ -26,11 +26,11 @@ pub struct Ledger {
 /// Other processes that give volumes to jobs at the same time.
 pub trait Rivals: Debug + Send + Sync {
     /// The storage, other than `here`, whose job may write `volume` as one of them has it.
-    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard;
+    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> RivalAnswer;
 }
 
 /// What rivals say, as soon as they have.
-pub type Heard = Pin<Box<dyn Future<Output = Result<Option<StorageName>, Silence>> + Send>>;
+pub type RivalAnswer = Pin<Box<dyn Future<Output = Result<Option<StorageName>, Silence>> + Send>>;
 
 /// A rival does not say which volumes its jobs may write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -424,7 +424,7 @@ mod tests {
     struct Other(Ledger);
 
     impl Rivals for Other {
-        fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard {
+        fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> RivalAnswer {
             let claimed = self.0.claimed_by(volume).filter(|storage| storage != here);
             Box::pin(async { Ok(claimed) })
         }

@@ -13,5 +13,5 @@ pub mod segments;
 
 pub use guard::{Guard, Note, Place, Strangers, Verdict};
 pub use job_volumes::{JobVolumes, JudgeError, Lack, Request};
-pub use ledger::{Assignment, Claim, ClaimError, Heard, Learned, Ledger, Rivals, Sighting, Silence};
+pub use ledger::{Assignment, Claim, ClaimError, Learned, Ledger, RivalAnswer, Rivals, Sighting, Silence};
 pub use segments::{Segment, Unplaceable, plan};

@@ -1,7 +1,5 @@
 //! The jobs on control connections, and the last ones that were, each with why it is where it is.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -10,7 +8,7 @@ use utoipa::ToSchema;
 use super::Desk;
 use super::explanation::ExplanationShown;
 use crate::group::Condition;
-use crate::session::{EndedJob, Job, JobFacts, JobView, Wait};
+use crate::session::{EndedJob, JobFacts, JobView, Wait};
 use crate::types::Moment;
 
 /// All of them.
@@ -115,14 +113,8 @@ pub(super) async fn all(State(desk): State<Desk>) -> Json<JobsShown> {
     })
 }
 
-/// The jobs that run or wait, the oldest first.
-pub(super) fn live(desk: &Desk) -> Vec<Arc<Job>> {
-    let mut live = desk.context.jobs.all();
-    live.sort_by_key(|job| (job.facts.arrived, job.facts.id));
-    live
-}
-
-/// The same as they are at this moment, with those of processes that have handed over.
+/// The jobs that run or wait as they are at this moment, the oldest first, with those of processes that have handed
+/// over.
 pub(super) async fn views(desk: &Desk) -> Vec<JobView> {
     let mut views = desk.context.processes.jobs().await;
     views.extend(desk.context.jobs.all().iter().map(|job| job.view()));

@@ -155,12 +155,11 @@ impl News {
 async fn shown(desk: &Desk) -> OverviewShown {
     let views = jobs::views(desk).await;
     let youngest = views.iter().skip(views.len().saturating_sub(MOST_JOBS));
-    let storages = desk.context.directory.storages().iter();
     OverviewShown {
         process: process::shown(desk),
         peers: peers::shown(desk),
         groups: groups::shown(desk),
-        storages: storages.map(|live| storages::shown(desk, live)).collect(),
+        storages: storages::all_shown(desk),
         jobs: youngest.map(jobs::brief).collect(),
         placements: placements(desk, &views),
         failovers: failovers::shown(desk, MOST_NEWS),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Desk;
+use crate::net::dial::target;
 use crate::session::fleet::Fleet;
 
 /// One of them.
@@ -40,7 +41,7 @@ pub(super) fn shown(desk: &Desk) -> Vec<PeerShown> {
         return Vec::new();
     };
     let peers = fleet.peers().into_iter().map(|peer| PeerShown {
-        address: place(&peer.address, peer.port),
+        address: target(&peer.address, peer.port),
         jobs: peer.jobs,
         waiting_jobs: peer.queued,
         silent_seconds: peer.silent().as_secs(),
@@ -54,42 +55,15 @@ pub(super) fn shown(desk: &Desk) -> Vec<PeerShown> {
 
 fn this(desk: &Desk, fleet: &Fleet) -> PeerShown {
     let own = fleet.own();
-    let waiting: usize = desk
-        .context
-        .directory
-        .groups()
-        .iter()
-        .map(|group| group.waiting())
-        .sum();
     let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     PeerShown {
         name: own.name.to_string(),
-        address: place(&own.address, own.port),
+        address: target(&own.address, own.port),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         jobs: number(desk.context.jobs.all().len()),
-        waiting_jobs: number(waiting),
+        waiting_jobs: number(desk.context.directory.waiting()),
         silent_seconds: 0,
         is_alive: true,
         is_this: true,
-    }
-}
-
-fn place(address: &str, port: u16) -> String {
-    if address.contains(':') && !address.starts_with('[') {
-        format!("[{address}]:{port}")
-    } else {
-        format!("{address}:{port}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::place;
-
-    #[test]
-    fn an_address_of_ipv6_stands_in_brackets() {
-        assert_eq!(place("a.example.com", 9103), "a.example.com:9103");
-        assert_eq!(place("2001:db8::1", 9103), "[2001:db8::1]:9103");
-        assert_eq!(place("[2001:db8::1]", 9103), "[2001:db8::1]:9103");
     }
 }

@@ -1,7 +1,5 @@
 //! The process itself.
 
-use std::time::SystemTime;
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -65,7 +63,7 @@ pub(super) fn shown(desk: &Desk) -> ProcessShown {
         pid: std::process::id(),
         phase: desk.vitals.phase().to_owned(),
         started: desk.started.rfc3339(),
-        now: Moment::of(SystemTime::now()).rfc3339(),
+        now: Moment::now().rfc3339(),
         obstacles: desk.vitals.obstacles(),
         remarks: desk.vitals.remarks(),
         is_replaced: desk.steering.is_replaced(),

@@ -1,7 +1,8 @@
 //! The storages, and what the operator wants of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -85,8 +86,7 @@ pub struct StateWanted {
 /// How all storages are.
 #[utoipa::path(get, path = "/api/v1/storages", responses((status = 200, body = Vec<StorageShown>)))]
 pub(super) async fn all(State(desk): State<Desk>) -> Json<Vec<StorageShown>> {
-    let storages = desk.context.directory.storages().iter();
-    Json(storages.map(|live| shown(&desk, live)).collect())
+    Json(all_shown(&desk))
 }
 
 /// How one storage is.
@@ -121,7 +121,7 @@ pub(super) async fn decide(
 ) -> Result<Json<StorageShown>, ApiError> {
     let Json(wanted) = wanted.map_err(|rejection| ApiError::wrong(rejection.body_text()))?;
     let live = find(&desk, &name)?;
-    let decision = decision(wanted, Moment::of(SystemTime::now()))?;
+    let decision = decision(wanted, Moment::now())?;
     // Not to be broken off in the middle when the caller goes.
     let (context, decided) = (Arc::clone(&desk.context), Arc::clone(&live));
     let kept = tokio::spawn(async move { context.states.decide(&decided, decision).await });
@@ -197,18 +197,42 @@ fn line(what: &str, text: &str, most: usize) -> Result<String, ApiError> {
     Ok(text.trim().to_owned())
 }
 
-pub(super) fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
+/// All of them, in the order of the configuration.
+pub(super) fn all_shown(desk: &Desk) -> Vec<StorageShown> {
+    let directory = &desk.context.directory;
+    let usable = usable(directory.groups().iter());
+    let storages = directory.storages().iter();
+    storages.map(|live| one_shown(desk, live, &usable)).collect()
+}
+
+fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
+    let groups = desk.context.directory.groups().iter();
+    one_shown(desk, live, &usable(groups.filter(|group| has(group, live))))
+}
+
+/// The storages to which one of the groups gives jobs. It looks at every member, so all storages are shown by one look.
+fn usable<'a>(groups: impl Iterator<Item = &'a Arc<Group>>) -> HashSet<StorageName> {
+    let now = Instant::now();
+    let usable = groups.flat_map(|group| group.usable(now));
+    usable.map(|member| member.name().clone()).collect()
+}
+
+fn has(group: &Group, live: &StorageLive) -> bool {
+    group.members().iter().any(|member| member.name() == live.name())
+}
+
+fn one_shown(desk: &Desk, live: &StorageLive, usable: &HashSet<StorageName>) -> StorageShown {
     let now = Instant::now();
     let view = live.view(now);
     let rate = desk.context.rates.of(live.name(), now);
     let decision = view.decision.as_deref();
     let groups = desk.context.directory.groups().iter();
-    let groups = groups.filter(|group| group.members().iter().any(|member| member.name() == live.name()));
-    let groups: Vec<_> = groups.collect();
-    let usable = |group: &Arc<Group>| group.usable(now).iter().any(|member| member.name() == live.name());
     StorageShown {
         name: view.storage.to_string(),
-        groups: groups.iter().map(|group| group.name().to_string()).collect(),
+        groups: groups
+            .filter(|group| has(group, live))
+            .map(|group| group.name().to_string())
+            .collect(),
         state: view.state().to_string(),
         by: decision.map(|decision| decision.by.clone()),
         reason: decision.and_then(|decision| decision.reason.clone()),
@@ -218,7 +242,7 @@ pub(super) fn shown(desk: &Desk, live: &StorageLive) -> StorageShown {
         ejected_seconds: view.ejected_for.map(|left| left.as_secs()),
         trouble: view.trouble.as_ref().map(|trouble| trouble.text.to_string()),
         too_full: view.too_full,
-        gets_jobs: groups.iter().any(|group| usable(group)),
+        gets_jobs: usable.contains(live.name()),
         jobs: view.running,
         reading_jobs: view.reading,
         jobs_limit: Some(view.limit).filter(|limit| *limit != u32::MAX),

@@ -58,3 +58,17 @@ pub enum SslMode {
     /// The same, and the certificate names the host.
     VerifyFull,
 }
+
+impl SslMode {
+    /// Its word, which is libpq's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::session::director::Caller;
 use crate::store::Owner;
 use crate::telemetry::event::PeerFailed;
 use crate::types::{JobName, PeerName};
-use crate::wire::packet::MAX_LOGIN_BYTES;
+use crate::wire::packet::{MAX_LOGIN_BYTES, Packet};
 
 /// How long it may take to be reached.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -122,7 +122,7 @@ pub(super) async fn say(channel: &mut Channel, what: &impl serde::Serialize) -> 
 pub(super) async fn hear<T: serde::de::DeserializeOwned>(channel: &mut Channel) -> io::Result<T> {
     let frame = channel.receive().await.map_err(io::Error::other)?;
     match frame.decode_within(MAX_LOGIN_BYTES) {
-        Ok(crate::wire::packet::Packet::Message(text)) => Ok(serde_json::from_slice(&text)?),
+        Ok(Packet::Message(text)) => Ok(serde_json::from_slice(&text)?),
         Ok(_) => Err(io::ErrorKind::InvalidData.into()),
         Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
     }

@@ -78,7 +78,6 @@ fn beat(fleet: &Fleet, directory: &Directory, jobs: usize) -> Beat {
         .iter()
         .map(|(place, jobs)| PlaceShown::of(place, *jobs))
         .collect();
-    let queued: usize = directory.groups().iter().map(|group| group.waiting()).sum();
     let own = fleet.own();
     Beat {
         name: own.name.clone(),
@@ -87,7 +86,7 @@ fn beat(fleet: &Fleet, directory: &Directory, jobs: usize) -> Beat {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         jobs: u64::try_from(jobs).unwrap_or(u64::MAX),
-        queued: u64::try_from(queued).unwrap_or(u64::MAX),
+        queued: u64::try_from(directory.waiting()).unwrap_or(u64::MAX),
         // Names and numbers only.
         places: serde_json::to_string(&places).unwrap_or_default(),
     }

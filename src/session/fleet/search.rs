@@ -13,9 +13,10 @@ use crate::store::Owner;
 use crate::telemetry::event::PeerFailed;
 use crate::types::JobName;
 
-/// How long after a question without an answer the store is asked again, at first; each further one doubles it up to
+/// How long after a question without an answer the store is asked again, at first; each further one doubles it.
 const SOON: Duration = Duration::from_millis(50);
-/// this: a stranger who names jobs at random costs little.
+
+/// How long that becomes at most: a stranger who names jobs at random costs little.
 const LATER: Duration = Duration::from_secs(1);
 
 /// How long is looked at least, whatever a Client is kept waiting for its job: the store has to be asked, and the peer.

@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::Facts;
 use crate::relay::Tally;
 use crate::session::EndedJob;
-use crate::session::history::{now, past};
+use crate::session::history::past;
 use crate::session::jobs::Job;
 use crate::store::JobRecord;
 use crate::telemetry::event::{JobRefused, SessionEnded, SessionKind};
-use crate::types::{Bytes, JobStatus, JobType, StorageName};
+use crate::types::{Bytes, JobStatus, JobType, Moment, StorageName};
 
 /// What is known of the end so far.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Ending {
         let (Some((storage, ..)), Some(placed), Some(status)) = (&self.placed, self.placed_at, self.status) else {
             return;
         };
-        let ended = now();
+        let ended = Moment::now();
         let ago = |then: Instant| ended.minus(then.elapsed()).0;
         let command = &facts.command;
         let record = JobRecord {
@@ -89,7 +89,7 @@ impl Ending {
     /// It, for those who ask why it was where it was.
     pub(super) fn listed(&self, live: &Job) -> EndedJob {
         let progress = live.progress();
-        let ended = now();
+        let ended = Moment::now();
         EndedJob {
             facts: live.facts.clone(),
             storage: self.placed.as_ref().map(|(storage, ..)| storage.clone()),

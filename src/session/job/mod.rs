@@ -29,15 +29,15 @@ use std::time::Instant;
 use self::ending::Ending;
 use self::unseated::{Awaits, Unseated};
 use super::context::Context;
+use super::end;
 use super::jobs::JobFacts;
 use super::listed::{Ends, SessionFacts};
 use super::routes::NameInUse;
-use super::{end, history};
 use crate::channel::Channel;
 use crate::config::model;
 use crate::group::{Access, Origin, PlacementRequest};
 use crate::telemetry::event::{JobRef, LiveSession, SessionKind};
-use crate::types::{DirectorName, JobLevel, JobType, Release};
+use crate::types::{DirectorName, JobLevel, JobType, Moment, Release};
 use crate::wire::job::JobCommand;
 
 /// What is known of a job from the start.
@@ -86,7 +86,7 @@ impl Facts {
             client: client.clone(),
             job_type: *job_type,
             level: *level,
-            arrived: history::now(),
+            arrived: Moment::now(),
         }
     }
 

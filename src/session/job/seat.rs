@@ -11,13 +11,12 @@ use crate::channel::{Channel, ChannelError};
 use crate::config::model;
 use crate::group::{Access, Condition, Directory, Group, Placement, PlacementRequest, Slot, Trial, Tried};
 use crate::session::error::{Stage, StorageError};
-use crate::session::history::now;
 use crate::session::jobs::Job;
 use crate::session::storage::{self, Patience, StorageLink, within};
 use crate::session::{FailedOver, health};
 use crate::telemetry::codes;
 use crate::telemetry::event::{JobFailedOver, JobPlaced, JobQueued, QueueCause};
-use crate::types::{SessionIdentity, Severity, StorageName};
+use crate::types::{Moment, SessionIdentity, Severity, StorageName};
 use crate::wire::job::{JobAnswer, JobCommand};
 use crate::wire::line::shown;
 use crate::wire::packet::{Frame, Signal};
@@ -369,7 +368,7 @@ impl<'a> Search<'a> {
         }
         .emit();
         facts.context.jobs.failed_over(FailedOver {
-            at: now(),
+            at: Moment::now(),
             job: self.live.facts.clone(),
             from: storage.clone(),
             cause: error.label(),

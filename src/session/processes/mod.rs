@@ -38,7 +38,7 @@ use crate::group::PastJob;
 use crate::net::{deadline, pass};
 use crate::telemetry::event::SessionKind;
 use crate::types::{DirectorName, JobName, StorageName, VolumeName};
-use crate::volumes::{Heard, Rivals, Silence};
+use crate::volumes::{RivalAnswer, Rivals, Silence};
 use crate::wire::packet::Frame;
 use message::{Connection, EndedShown, Tidings};
 
@@ -366,7 +366,7 @@ impl Processes {
 }
 
 impl Rivals for Processes {
-    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> Heard {
+    fn claimed_by(&self, volume: &VolumeName, here: &StorageName) -> RivalAnswer {
         let processes = self.all();
         let request = Request::Claimed {
             volume: volume.to_string(),

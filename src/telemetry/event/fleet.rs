@@ -22,11 +22,11 @@ impl PeerTurned<'_> {
     /// Tells it.
     pub fn emit(self) {
         if self.is_alive {
-            info!(event = "peer_heard", peer = %self.peer, "another sdgroup shares the store");
+            info!(event = "peer_heard", sdgroup = %self.peer, "another sdgroup shares the store");
         } else {
             warn!(
                 event = "peer_silent",
-                peer = %self.peer,
+                sdgroup = %self.peer,
                 "another sdgroup is not heard of any more: its jobs count no longer"
             );
         }
@@ -49,7 +49,7 @@ impl PeerNamesake<'_> {
     pub fn emit(self) {
         error!(
             event = "peer_namesake",
-            peer = %self.peer,
+            sdgroup = %self.peer,
             address = self.address,
             pid = self.pid,
             "another sdgroup has the same name, so neither counts the other's jobs: give each a Name of its own in [Peers]"
@@ -73,7 +73,7 @@ impl<E: Display> PeerFailed<'_, E> {
     pub fn emit(self) {
         warn!(
             event = "peer_failed",
-            peer = %self.peer,
+            sdgroup = %self.peer,
             job = %self.job,
             error = %self.error,
             "a data connection cannot be passed on to the sdgroup that has its job"
@@ -107,7 +107,7 @@ impl ConnectionPassed<'_> {
         info!(
             event = "connection_passed",
             job = %self.job,
-            peer = %self.peer,
+            sdgroup = %self.peer,
             caller = %self.caller,
             to_peer_bytes = self.to_peer_bytes,
             from_peer_bytes = self.from_peer_bytes,
@@ -136,7 +136,7 @@ impl ConnectionReceived<'_> {
         info!(
             event = "connection_received",
             job = %self.job,
-            peer = %self.peer,
+            sdgroup = %self.peer,
             caller = %self.caller,
             "data connection that arrived at another sdgroup"
         );

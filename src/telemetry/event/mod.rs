@@ -1,8 +1,9 @@
 //! Everything worth telling, one type each: `emit` writes the log line and moves the metrics.
 //!
 //! Every log line has a field `event` with the type's name in snake case, and the same word for the same thing in
-//! all of them: `director`, `job`, `job_id`, `client`, `group`, `storage`, `volume`, `cause`. Fields that a line
-//! has no value for are left out. Words that become label values (`&'static str`) must come from a closed set.
+//! all of them: `director`, `job`, `job_id`, `client`, `group`, `storage`, `volume`, `sdgroup` (another one; `peer` is
+//! an address), `cause`. Fields that a line has no value for are left out. Words that become label values
+//! (`&'static str`) must come from a closed set.
 
 mod fleet;
 mod job;

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::config::Model;
 use crate::config::model::{
-    Certificates, DbHost, Director, Ejection, Group, History, Limits, Listener, Locality, Log, LogFormat, Peers,
-    PostgreSql, Probe, RoomForJob, Rule, SslMode, Storage, Threshold, Tls, WaterMarks,
+    Certificates, DbHost, Director, Ejection, Group, History, Limits, Listener, Log, Peers, PostgreSql, Probe, Rule,
+    Storage, Threshold, Tls, WaterMarks,
 };
 use crate::net::tls::CertificateFiles;
 use crate::types::{Need, Needs};
@@ -45,11 +45,7 @@ pub(super) fn config(model: &Model) -> ConfigShown {
         metrics_address: word(metrics_address.as_ref()),
         admin_address: word(admin_address.as_ref()),
         admin_socket: path(admin_socket),
-        log_format: match format {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        }
-        .to_owned(),
+        log_format: format.as_str().to_owned(),
         log_level: level.as_str().to_owned(),
         first_packet_timeout_seconds: seconds(*first_packet_timeout),
         login_timeout_seconds: seconds(*login_timeout),
@@ -229,8 +225,8 @@ fn group(config: &Group) -> GroupConfigShown {
         shadow_policy: word(shadow_policy.as_ref()),
         threshold_bytes,
         threshold_share,
-        locality: self::locality(*locality),
-        room_for_job: room(*room_for_job),
+        locality: locality.as_str().to_owned(),
+        room_for_job: room_for_job.as_str().to_owned(),
         device: word(device.as_ref()),
         media_type: word(media_type.as_ref()),
         limits: self::limits(*limits),
@@ -242,24 +238,6 @@ fn group(config: &Group) -> GroupConfigShown {
         login_timeout_seconds: seconds(*login_timeout),
         reserve_timeout_seconds: seconds(*reserve_timeout),
     }
-}
-
-fn locality(locality: Locality) -> String {
-    match locality {
-        Locality::Off => "off",
-        Locality::Prefer => "prefer",
-        Locality::Require => "require",
-    }
-    .to_owned()
-}
-
-fn room(room: RoomForJob) -> String {
-    match room {
-        RoomForJob::Ignore => "ignore",
-        RoomForJob::Prefer => "prefer",
-        RoomForJob::Require => "require",
-    }
-    .to_owned()
 }
 
 fn rule(config: &Rule) -> RuleShown {
@@ -287,8 +265,8 @@ fn rule(config: &Rule) -> RuleShown {
         types: words(types),
         storages: members.as_ref().map(words),
         policy: word(policy.as_ref()),
-        locality: locality.map(self::locality),
-        room_for_job: room_for_job.map(room),
+        locality: locality.map(|locality| locality.as_str().to_owned()),
+        room_for_job: room_for_job.map(|room| room.as_str().to_owned()),
         priority: *priority,
     }
 }
@@ -353,14 +331,7 @@ fn database(config: &PostgreSql) -> DatabaseShown {
         hosts: hosts.iter().map(host).collect(),
         name: name.clone(),
         user: user.clone(),
-        ssl_mode: match ssl_mode {
-            SslMode::Disable => "disable",
-            SslMode::Prefer => "prefer",
-            SslMode::Require => "require",
-            SslMode::VerifyCa => "verify-ca",
-            SslMode::VerifyFull => "verify-full",
-        }
-        .to_owned(),
+        ssl_mode: ssl_mode.as_str().to_owned(),
         ssl_ca: file(ssl_ca.as_ref()),
     }
 }
