@@ -22,6 +22,9 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+#[path = "lab/reachable.rs"]
+mod reachable;
+
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -202,26 +205,8 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // Whoever it has handed over to is no child of the test's.
-        for successor in reachable(&self.folder.path().join("state")) {
-            let _ = kill_process(successor, Signal::KILL);
-        }
+        reachable::kill_all(&self.folder.path().join("state"));
     }
-}
-
-/// The processes that others can call in this state directory; what those left there that were killed does not count.
-fn reachable(state: &Path) -> Vec<Pid> {
-    let files = std::fs::read_dir(state).into_iter().flatten();
-    let calls = files.filter_map(|file| {
-        let path = file.ok()?.path();
-        let number = path
-            .file_name()?
-            .to_str()?
-            .strip_prefix("process.")?
-            .strip_suffix(".sock")?;
-        let pid = Pid::from_raw(number.parse().ok()?)?;
-        UnixStream::connect(&path).is_ok().then_some(pid)
-    });
-    calls.collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{Answer, PostgresStore, StoreError};
 use crate::types::{JobName, PeerName};
@@ -103,10 +103,12 @@ impl Roster {
         }
     }
 
-    /// What tells that another one has news; another thing whenever there is a new connection. None while there is none.
-    #[must_use]
-    pub fn news(&self) -> Option<Arc<Notify>> {
-        self.link.borrow().as_ref().map(PostgresStore::news)
+    /// Returns when another process has news; never, while there is no connection.
+    pub async fn news(&self) {
+        match self.database() {
+            Ok(database) => database.news().await,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Returns when there is another connection, or none any more.

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use sdgroup::types::JobStatus;
 
+use crate::harness::apart::{Apart, assert_clean};
 use crate::harness::binary::Binary;
 use crate::harness::running::Running;
-use crate::harness::site::{Plot, catalog, director_at, storages};
-use crate::harness::wait::{soon, until_true};
+use crate::harness::site::Plot;
+use crate::harness::wait::soon;
 
 fn listed(binary: &Binary, words: &[&str]) -> Value {
     let listed = binary.command(words).unwrap_or_else(|error| panic!("{error}"));
@@ -23,11 +24,11 @@ fn of_job<'a>(listed: &'a Value, job: &str) -> &'a Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_predecessors_jobs_are_listed_with_its_number_and_can_be_ended() {
-    let plot = Plot::listed();
-    let storages = storages(&plot).await;
-    let addresses: Vec<_> = storages.iter().map(|storage| storage.address).collect();
-    let mut binary = Binary::start(&plot, &addresses, None).await;
-    let director = director_at(binary.address(), catalog());
+    let Apart {
+        storages,
+        mut binary,
+        director,
+    } = Apart::start(Plot::listed()).await;
     let earlier = Running::start(&director, "Earlier").await;
     let table = binary.command(&["jobs"]).unwrap();
     assert!(!table.contains("process"), "{table}");
@@ -92,7 +93,5 @@ async fn a_predecessors_jobs_are_listed_with_its_number_and_can_be_ended() {
     let table = binary.command(&["jobs"]).unwrap();
     assert!(table.contains("Later") && !table.contains("process"), "{table}");
     later.finish().await;
-    for storage in &storages {
-        until_true("the storages to be without jobs", || storage.jobs() == 0).await;
-    }
+    assert_clean(&storages, &director).await;
 }

@@ -15,6 +15,7 @@ mod parcel;
 mod plan;
 pub(crate) mod ports;
 pub(crate) mod postgres;
+mod reachable;
 pub(crate) mod resources;
 pub(crate) mod sdgroup;
 pub(crate) mod tap;

@@ -3,8 +3,7 @@
 use super::daemon::Daemon;
 use super::ports::Port;
 use super::resources::{ARCHIVE, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
-use super::{Plan, Storage, wait};
-use rustix::process::{Pid, Signal, kill_process};
+use super::{Plan, Storage, reachable, wait};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -83,8 +82,6 @@ pub(crate) struct Sdgroup {
     admin: Port,
     binary: PathBuf,
     configuration: PathBuf,
-    /// Processes that took over, the last of which serves.
-    successors: Vec<Pid>,
     /// Where its second group is called.
     _archive: Option<Port>,
 }
@@ -123,7 +120,6 @@ impl Sdgroup {
             admin,
             binary: binary.to_owned(),
             configuration,
-            successors: Vec::new(),
             _archive: archive,
         }
     }
@@ -207,10 +203,6 @@ impl Sdgroup {
     pub(crate) fn hand_over(&mut self) {
         let (status, said) = self.run(&["handover"]);
         assert!(status.success(), "{said}\n{}", self.log());
-        let number = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
-        let number = number.and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
-        self.successors
-            .push(number.unwrap_or_else(|| panic!("no process in {said}")));
     }
 
     /// Waits until no process is left that has handed over.
@@ -234,32 +226,31 @@ impl Sdgroup {
 
     /// Status and body of one request; `None` when nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect_timeout(&self.metrics.address(), HTTP_TIMEOUT).ok()?;
-        stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some((status, body.to_owned()))
+        get(self.metrics.address(), path)
     }
 
     /// What Prometheus would see now.
     pub(crate) fn metrics(&self) -> Metrics {
-        let (status, body) = self.get("/metrics").expect("an answer from /metrics");
-        assert_eq!(status, 200, "/metrics: {body}");
-        Metrics::parse(&body)
+        Metrics::of(self.metrics.address()).expect("an answer from /metrics")
     }
+}
+
+fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, HTTP_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
 }
 
 impl Drop for Sdgroup {
     fn drop(&mut self) {
-        for pid in &self.successors {
-            // It may have ended.
-            let _ = kill_process(*pid, Signal::KILL);
-        }
+        reachable::kill_all(&self.configuration.with_file_name("state"));
     }
 }
 
@@ -359,6 +350,13 @@ struct Sample {
 }
 
 impl Metrics {
+    /// What Prometheus would see at this address now; `None` when nobody answers.
+    pub(crate) fn of(address: SocketAddr) -> Option<Self> {
+        let (status, body) = get(address, "/metrics")?;
+        assert_eq!(status, 200, "/metrics: {body}");
+        Some(Self::parse(&body))
+    }
+
     fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         Self(

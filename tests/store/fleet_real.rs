@@ -10,6 +10,7 @@ use crate::lab::catalog::{JobId, JobReport};
 use crate::lab::daemon::Daemon;
 use crate::lab::packages::Release;
 use crate::lab::ports::Port;
+use crate::lab::sdgroup::Metrics;
 use crate::lab::tree::checksum;
 use crate::lab::{JOB_WITHIN, Lab, Plan, wait};
 use sdgroup::store::PostgresStore;
@@ -73,11 +74,9 @@ impl Second {
             "the two to hear of each other",
             JOB_WITHIN,
             || {
-                let both = [
-                    second.metric("sdgroup_peers"),
-                    first.metrics().sum("sdgroup_peers", &[]),
-                ];
-                (both.iter().all(|peers| *peers > 0.5)).then_some(())
+                let both = [Metrics::of(second.metrics.address())?, first.metrics()];
+                let mut heard = both.iter().map(|metrics| metrics.sum("sdgroup_peers", &[]));
+                heard.all(|peers| peers > 0.5).then_some(())
             },
             || format!("{}\n{}", second.daemon.printed(), first.log()),
         );
@@ -85,21 +84,20 @@ impl Second {
         second
     }
 
-    fn metric(&self, series: &str) -> f64 {
-        let mut curl = std::net::TcpStream::connect(self.metrics.address()).ok();
-        let body = curl.as_mut().and_then(|stream| {
-            use std::io::{Read as _, Write as _};
-            let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-            stream.write_all(request.as_bytes()).ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).ok()?;
-            Some(answer)
-        });
-        let value = body.as_deref().unwrap_or_default().lines().find_map(|line| {
-            let value = line.strip_prefix(series)?.strip_prefix(' ')?;
-            value.parse().ok()
-        });
-        value.unwrap_or_default()
+    /// The sum over the samples of a metric with these labels.
+    fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let metrics = Metrics::of(self.metrics.address()).expect("an answer from /metrics");
+        assert!(metrics.has(name), "{name} has another name now");
+        metrics.sum(name, labels)
+    }
+
+    /// How many data connections it has passed on.
+    fn passed(&self) -> f64 {
+        self.metric("sdgroup_connections_passed_total", &[("direction", "out")])
+    }
+
+    fn jobs_on(&self, storage: &str) -> f64 {
+        self.metric("sdgroup_storage_jobs", &[("storage", storage)])
     }
 }
 
@@ -123,14 +121,13 @@ fn crossed(release: Release) {
     let source = plan.tree("Docs", 881);
     let mut lab = plan.start(SDGROUP);
     let second = Second::start(&mut lab);
-    let out = "sdgroup_connections_passed_total{direction=\"out\"}";
 
     let full = lab.job("Docs", "Full");
     full.must_be_ok();
-    assert!(second.metric(out) > 0.5, "the Client called the second");
+    assert!(second.passed() > 0.5, "the Client called the second");
     // Its key is sdgroup's own, and TLS ends at the first.
     lab.must_restore(&[full.id], &source, &checksum(&source));
-    assert!(second.metric(out) > 1.5);
+    assert!(second.passed() > 1.5);
 
     // The second knows the volumes of the first. Its Clients' data goes to itself.
     direct_to_second(&lab);
@@ -138,8 +135,8 @@ fn crossed(release: Release) {
     let next = lab.job("Docs", "Full");
     next.must_be_ok();
     lab.must_restore(&[next.id], &source, &checksum(&source));
-    assert!(second.metric(out) < 2.5);
-    assert!(second.metric("sdgroup_routes_missing_total") < 0.5);
+    assert!(second.passed() < 2.5);
+    assert!(second.metric("sdgroup_routes_missing_total", &[]) < 0.5);
 }
 
 #[test]
@@ -157,10 +154,6 @@ const EACH: usize = 10;
 /// Ten jobs, all asked for at once.
 fn ten(lab: &Lab, names: &[String]) -> Vec<JobId> {
     names.iter().map(|name| lab.run_job(name, "Full")).collect()
-}
-
-fn jobs_on(storage: &str) -> String {
-    format!("sdgroup_storage_jobs{{storage=\"{storage}\"}}")
 }
 
 #[test]
@@ -189,7 +182,7 @@ fn one_of_two_is_killed_with_twenty_jobs_on_both() {
     let kept = ten(&lab, kept);
     let storages: Vec<String> = lab.storages().iter().map(|storage| storage.name.clone()).collect();
     let counts = wait::until("twenty jobs to be counted by the second", JOB_WITHIN, || {
-        let counts: Vec<_> = storages.iter().map(|name| second.metric(&jobs_on(name))).collect();
+        let counts: Vec<_> = storages.iter().map(|name| second.jobs_on(name)).collect();
         (counts.iter().sum::<f64>() > 19.5).then_some(counts)
     });
     let (most, fewest) = (
@@ -201,7 +194,7 @@ fn one_of_two_is_killed_with_twenty_jobs_on_both() {
     lab.sdgroup().kill();
     let kept: Vec<JobReport> = kept.into_iter().map(|id| lab.wait(id)).collect();
     wait::until("what the dead one had to be released", JOB_WITHIN, || {
-        let left: f64 = storages.iter().map(|name| second.metric(&jobs_on(name))).sum();
+        let left: f64 = storages.iter().map(|name| second.jobs_on(name)).sum();
         (left < 0.5).then_some(())
     });
     // The next ones run through the survivor, while the Director calls the dead one yet to cancel what it had.

@@ -53,17 +53,10 @@ pub async fn pulse(fleet: Arc<Fleet>, current: Arc<Current>, stop: CancellationT
         held.retain(|_, held: &mut Held| now.saturating_duration_since(held.heard) < BELIEVED);
         tell(&fleet, &meters, &mut alive);
         tokio::time::sleep(PAUSE).await;
-        let news = roster.news();
-        let news = async {
-            match &news {
-                Some(news) => news.notified().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = tokio::time::sleep(EVERY.saturating_sub(PAUSE)) => {}
             () = directory.places_changed(&mut seen) => {}
-            () = news => {}
+            () = fleet.roster.news() => {}
             () = roster.reconnected() => told = None,
             () = stop.cancelled() => {}
         }

@@ -1,7 +1,7 @@
 //! The connection to the server: where it is, and TLS with it.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
@@ -19,6 +19,27 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What the server sees in its list of connections.
 const APPLICATION: &str = "sdgroup";
 
+/// What others tell on the channel to which a connection listens.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    told: Notify,
+    /// The server's number for this connection, which hears itself, too.
+    own: OnceLock<i32>,
+}
+
+impl Notices {
+    /// Leaves out what the connection itself tells, for which the server has the number `own`.
+    pub(super) fn leave_out(&self, own: i32) {
+        // It does not change.
+        let _ = self.own.set(own);
+    }
+
+    /// Returns when there is one, or was since the last time.
+    pub(super) async fn next(&self) {
+        self.told.notified().await;
+    }
+}
+
 /// How the database is called in errors: what an operator needs to find it, and no password.
 pub(super) fn place(options: &PostgreSql) -> String {
     let hosts: Vec<_> = options
@@ -29,12 +50,12 @@ pub(super) fn place(options: &PostgreSql) -> String {
     format!("the database {} on {}", options.name, hosts.join(", "))
 }
 
-/// Connects to the host that takes writes. `lost` is cancelled when the connection is, and ends it when it is cancelled; `news`
-/// is told of every notification.
+/// Connects to the host that takes writes. `lost` is cancelled when the connection is, and ends it when it is
+/// cancelled; `notices` gets the notifications.
 pub(super) async fn connect(
     options: &PostgreSql,
     lost: &CancellationToken,
-    news: &Arc<Notify>,
+    notices: &Arc<Notices>,
 ) -> Result<Client, String> {
     let mut config = Config::new();
     for host in &options.hosts {
@@ -61,19 +82,19 @@ pub(super) async fn connect(
     let connecting = async {
         if options.ssl_mode == SslMode::Disable {
             let (client, connection) = config.connect(NoTls).await.map_err(|error| told(&error))?;
-            tokio::spawn(keep(connection, lost.clone(), Arc::clone(news)));
+            tokio::spawn(keep(connection, lost.clone(), Arc::clone(notices)));
             return Ok(client);
         }
         let connector = tls(options).map_err(|error| format!("TLS cannot be used: {error}"))?;
         let (client, connection) = config.connect(connector).await.map_err(|error| told(&error))?;
-        tokio::spawn(keep(connection, lost.clone(), Arc::clone(news)));
+        tokio::spawn(keep(connection, lost.clone(), Arc::clone(notices)));
         Ok(client)
     };
     let silent = |_| format!("no answer within {} s", within.as_secs());
     tokio::time::timeout(within, connecting).await.map_err(silent)?
 }
 
-async fn keep<S, T>(mut connection: Connection<S, T>, lost: CancellationToken, news: Arc<Notify>)
+async fn keep<S, T>(mut connection: Connection<S, T>, lost: CancellationToken, notices: Arc<Notices>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -81,8 +102,10 @@ where
     let _lost = lost.clone().drop_guard();
     let kept = async {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if let AsyncMessage::Notification(_) = message {
-                news.notify_one();
+            if let AsyncMessage::Notification(told) = message
+                && notices.own.get() != Some(&told.process_id())
+            {
+                notices.told.notify_one();
             }
         }
     };

@@ -17,10 +17,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
+use self::connect::Notices;
 use super::fact::Fact;
 use super::numbers::Lease;
 use super::roster::{Beat, Heard, Owner};
@@ -35,7 +36,7 @@ pub struct PostgresStore {
     place: Arc<str>,
     patience: Duration,
     lost: CancellationToken,
-    news: Arc<Notify>,
+    notices: Arc<Notices>,
 }
 
 /// Why something could not be done.
@@ -97,10 +98,6 @@ impl PostgresStore {
             store.within(schema::version(&client)).await?
         };
         schema::check(found, &store.place)?;
-        {
-            let client = store.client.lock().await;
-            store.within(peers::listen(&client)).await?;
-        }
         Ok(store)
     }
 
@@ -116,8 +113,8 @@ impl PostgresStore {
     }
 
     async fn reach(options: &PostgreSql, patience: Duration) -> Result<Self, StoreError> {
-        let (place, lost, news) = (connect::place(options), CancellationToken::new(), Arc::default());
-        let client = connect::connect(options, &lost, &news)
+        let (place, lost, notices) = (connect::place(options), CancellationToken::new(), Arc::default());
+        let client = connect::connect(options, &lost, &notices)
             .await
             .map_err(|cause| StoreError::Away {
                 place: place.clone(),
@@ -128,7 +125,7 @@ impl PostgresStore {
             place: place.into(),
             patience,
             lost,
-            news,
+            notices,
         })
     }
 
@@ -191,9 +188,15 @@ impl PostgresStore {
         self.ask(move |client, _| async move { identity::hold(&client, known).await })
     }
 
-    /// What tells that another process has news.
-    pub(super) fn news(&self) -> Arc<Notify> {
-        Arc::clone(&self.news)
+    /// Listens from now on for news of other processes.
+    pub(super) fn listen(&self) -> Answer<()> {
+        let notices = Arc::clone(&self.notices);
+        self.ask(|client, _| async move { peers::listen(&client, &notices).await })
+    }
+
+    /// Returns when another process has news.
+    pub(super) async fn news(&self) {
+        self.notices.next().await;
     }
 
     /// As [`super::Roster::beat`], for `owner`.

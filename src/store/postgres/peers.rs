@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::Trouble;
+use super::connect::Notices;
 use crate::store::roster::{BELIEVED, Beat, Heard, Owner};
 use crate::types::{JobName, PeerName};
 
@@ -16,8 +17,9 @@ pub(super) const CHANNEL: &str = "sdgroup_peers";
 /// After so many seconds without a word a process is struck from the list.
 const STRUCK: i32 = 60;
 
-/// Listens for news of others.
-pub(super) async fn listen(client: &Client) -> Result<(), Trouble> {
+/// Has `notices` hear of news of others.
+pub(super) async fn listen(client: &Client, notices: &Notices) -> Result<(), Trouble> {
+    notices.leave_out(client.query_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?);
     Ok(client.batch_execute(&format!("LISTEN {CHANNEL}")).await?)
 }
 

@@ -111,6 +111,7 @@ impl Follower {
             self.meet(&database).await?;
             let link = PostgresStore::connect(&self.options, self.patience).await?;
             link.renew(self.claims.clone()).await?;
+            link.listen().await?;
             Ok((database, link))
         };
         match begun.await {

@@ -48,12 +48,17 @@ impl Apart {
 
     /// No job is left, and nobody has said or asked for anything wrong.
     pub(crate) async fn assert_clean(&self) {
-        for storage in &self.storages {
-            until_true("the storages to be without jobs", || storage.jobs() == 0).await;
-            assert_eq!((storage.strangers().len(), storage.missing().len()), (0, 0));
-            assert_eq!(storage.broken_rules(), [""; 0]);
-            assert_eq!(storage.wrong_keys(), 0);
-        }
-        assert_eq!(self.director.catalog.refused(), [""; 0]);
+        assert_clean(&self.storages, &self.director).await;
     }
+}
+
+/// The same of these.
+pub(crate) async fn assert_clean(storages: &[Arc<Storage>], director: &Director) {
+    for storage in storages {
+        until_true("the storages to be without jobs", || storage.jobs() == 0).await;
+        assert_eq!((storage.strangers().len(), storage.missing().len()), (0, 0));
+        assert_eq!(storage.broken_rules(), [""; 0]);
+        assert_eq!(storage.wrong_keys(), 0);
+    }
+    assert_eq!(director.catalog.refused(), [""; 0]);
 }

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::ports::Port;
+use super::reachable;
 use super::site::{Plot, configuration};
 use super::wait::{until_told, until_true};
 
@@ -263,8 +264,6 @@ impl Drop for Binary {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in &self.successors {
-            let _ = kill_process(*pid, Signal::KILL);
-        }
+        reachable::kill_all(self.folder.path());
     }
 }

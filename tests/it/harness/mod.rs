@@ -13,6 +13,9 @@ pub(crate) mod site;
 pub(crate) mod wait;
 pub(crate) mod wire;
 
+#[path = "../../lab/reachable.rs"]
+mod reachable;
+
 #[path = "../../lab/ports.rs"]
 #[expect(dead_code, reason = "the lab needs more of it")]
 pub(crate) mod ports;
