@@ -23,6 +23,7 @@ impl Link {
         (channel, hello): (Channel, &Frame),
         caller: SocketAddr,
     ) {
+        ConnectionPassed::begins();
         let began = Instant::now();
         let (near, unread) = channel.into_parts();
         let (far, from_peer) = self.channel.into_parts();

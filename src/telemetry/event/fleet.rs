@@ -101,9 +101,13 @@ pub struct ConnectionPassed<'a> {
 }
 
 impl ConnectionPassed<'_> {
+    /// Counts one that begins: a backup of hours is to be seen before it is over.
+    pub fn begins() {
+        names::CONNECTIONS_PASSED.with(["out"]).increment(1);
+    }
+
     /// Tells it.
     pub fn emit(self) {
-        names::CONNECTIONS_PASSED.with(["out"]).increment(1);
         info!(
             event = "connection_passed",
             job = %self.job,
