@@ -353,7 +353,7 @@ mod tests {
 
     use super::*;
     use crate::config::model::PolicyName;
-    use crate::group::{Cause, Layer, ProbeFailure, Probed, Slot, State, Trial, rig};
+    use crate::group::{Cause, Layer, Observed, ProbeFailure, Probed, Slot, State, Trial, rig};
 
     fn built(policy: PolicyName) -> (Arc<Directory>, Arc<Group>) {
         let directory = Directory::seeded(&rig::model(policy), 1);
@@ -468,6 +468,17 @@ mod tests {
             layer: Layer::Connect,
             text: "connection refused".into(),
         };
+        let local = ProbeFailure {
+            layer: Layer::Exhausted,
+            text: "no port is left".into(),
+        };
+        let nothing = file4.observe_probe(Err(local), now);
+        assert_eq!(
+            nothing,
+            Observed::default(),
+            "it is not the storage that lacks something"
+        );
+        assert!(file4.view(now).trouble.is_none());
         assert!(file4.observe_probe(Err(failure), now).flip.is_some());
         let ejected = file5.observe_failure(Cause::new("reset", "connection reset"), now);
         assert_eq!(ejected.expect("one failure ejects").length, Duration::from_secs(10));

@@ -56,6 +56,8 @@ impl fmt::Display for Availability {
 /// How far a probe came before it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layer {
+    /// This machine lacked what a call needs: a port, a descriptor, memory. That tells nothing of the storage.
+    Exhausted,
     /// The storage's name has no address.
     Resolve,
     /// No connection could be made.
@@ -73,6 +75,7 @@ impl Layer {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Exhausted => "exhausted",
             Self::Resolve => "resolve",
             Self::Connect => "connect",
             Self::Login => "login",

@@ -179,7 +179,7 @@ impl StorageView {
 }
 
 /// What a probe changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Its availability became another.
     pub flip: Option<Flip>,

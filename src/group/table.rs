@@ -16,7 +16,7 @@ use super::clock::Condition;
 use super::directory::Directory;
 use super::ejection::{Cause, Ejected, EjectionRule};
 use super::group::Entry;
-use super::health::{Availability, ProbeFailure, Probed, RiseAndFall};
+use super::health::{Availability, Layer, ProbeFailure, Probed, RiseAndFall};
 use super::history::{History, PastJob};
 use super::line::Line;
 use super::live::{Gauges, Observed, StorageLive};
@@ -410,13 +410,12 @@ impl Table {
     ) -> Observed {
         let rule = self.probe_rule;
         let Some(member) = self.members.get_mut(id.0) else {
-            return Observed {
-                flip: None,
-                readmitted: false,
-            };
+            return Observed::default();
         };
-        if let Ok(probed) = &outcome {
-            member.probed(*probed, now);
+        match &outcome {
+            Ok(probed) => member.probed(*probed, now),
+            Err(failure) if failure.layer == Layer::Exhausted => return Observed::default(),
+            Err(_) => {}
         }
         let readmitted = member.ejection.probed(outcome.is_ok(), rule.rise, now);
         let flip = member.health.observe(outcome.err(), rule, now);

@@ -127,9 +127,11 @@ fn not_reached(error: DialError) -> Failure {
         DialError::Refused { .. } => (Layer::Connect, "connection refused".to_owned()),
         DialError::TimedOut { after, .. } => (Layer::Timeout, format!("no answer to the call within {after:?}")),
         DialError::Unreachable { source, .. } => (Layer::Connect, format!("unreachable: {source}")),
-        DialError::Exhausted { source, .. } | DialError::Other { source, .. } => {
-            (Layer::Connect, format!("cannot be called: {source}"))
-        }
+        DialError::Exhausted { source, advice, .. } => (
+            Layer::Exhausted,
+            format!("it cannot be called from here: {source}; {advice}"),
+        ),
+        DialError::Other { source, .. } => (Layer::Connect, format!("cannot be called: {source}")),
     };
     Failure { layer, text }
 }
@@ -144,7 +146,7 @@ async fn log_in(
 ) -> Result<Verified, Failure> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Failure {
-        layer: Layer::Login,
+        layer: Layer::Exhausted,
         text: format!("this machine has no randomness for a challenge: {error}"),
     })?;
     let policy = TlsPolicy {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::StorageError;
-use crate::group::{Availability, Cause, Directory, ProbeFailure, Probed};
-use crate::telemetry::event::{ProbeDone, StorageEjected, StorageFlipped, StorageReadmitted};
+use crate::group::{Availability, Cause, Directory, Layer, ProbeFailure, Probed};
+use crate::telemetry::event::{ProbeDone, ProbeNotMade, StorageEjected, StorageFlipped, StorageReadmitted};
 use crate::types::StorageName;
 
 /// A storage failed what it was asked to do.
@@ -55,6 +55,13 @@ pub fn probed(
         duration: took,
     }
     .emit();
+    if label == Layer::Exhausted.as_str() {
+        ProbeNotMade {
+            storage,
+            reason: &detail,
+        }
+        .emit();
+    }
     let observed = live.observe_probe(outcome, now);
     if let Some(flip) = observed.flip {
         let up = flip.to == Availability::Up;

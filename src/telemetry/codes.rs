@@ -119,6 +119,8 @@ codes! {
     STATE_CHANGED = "SG0305" "state_changed",
     /// A probe is done.
     PROBE_DONE = "SG0306" "probe_done",
+    /// A probe could not be made for want of something here.
+    PROBE_NOT_MADE = "SG0307" "probe_not_made",
 
     // Volumes.
     /// A volume is known now.

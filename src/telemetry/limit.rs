@@ -18,6 +18,7 @@ const BY_STRANGERS: &[&str] = &[
     "login_refused",
     "packet_refused",
     "peer_failed",
+    "probe_not_made",
     "route_missing",
     "route_taken",
     "session_ended",

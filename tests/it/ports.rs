@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use sdgroup::group::Availability;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -48,6 +49,7 @@ async fn in_a_network_with_few() {
     let (meters, site) = (Meters::new(), Site::new(Plot::listed()).await);
     let running = Running::start(&site.director, "Running").await;
 
+    assert_eq!(site.sdgroup.probe("File4").await, "ok");
     let taken = take_all_ports_to(site.storages[0].address).await;
     let (report, records) = back_up(&site.director, "Next").await;
 
@@ -59,6 +61,14 @@ async fn in_a_network_with_few() {
         .until(&["sdgroup_job_failovers_total", "File4", "exhausted"], 1)
         .await;
     assert!(!site.sdgroup.ejected("File4"), "it is not the storage's fault");
+    for _ in 0..5 {
+        assert_eq!(site.sdgroup.probe("File4").await, "exhausted");
+    }
+    assert_eq!(
+        site.sdgroup.availability("File4"),
+        Availability::Up,
+        "nobody knows better"
+    );
     let (kept, records) = running.finish().await;
     assert_eq!(site.storages[0].written_by(&kept.name), records);
     drop(taken);

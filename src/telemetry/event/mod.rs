@@ -22,7 +22,9 @@ pub use session::{
     LiveSession, LoginRefused, PacketCause, PacketRefused, RelayFellBackToCopy, RouteMissing, RouteTaken, SessionEnded,
     SessionKind, SessionStarted, TokenCause, TokenRefused,
 };
-pub use storage::{ProbeDone, StateChanged, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted};
+pub use storage::{
+    ProbeDone, ProbeNotMade, StateChanged, StorageEjected, StorageFlipped, StorageLoggedIn, StorageReadmitted,
+};
 pub use volume::{VolumeConflict, VolumeForgotten, VolumeGuarded, VolumeLearned, VolumeMoved};
 
 use crate::types::{ClientName, DirectorName, JobId, JobName};

@@ -162,6 +162,27 @@ impl ProbeDone<'_> {
     }
 }
 
+/// A probe could not be made for want of something here.
+#[derive(Debug)]
+pub struct ProbeNotMade<'a> {
+    /// The storage that was to be asked.
+    pub storage: &'a StorageName,
+    /// What is lacking, and what to do.
+    pub reason: &'a str,
+}
+
+impl ProbeNotMade<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        warn!(
+            event = "probe_not_made",
+            storage = %self.storage,
+            reason = self.reason,
+            "storage is not asked how it is, for want of something here; it keeps the state that it has"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,5 +255,14 @@ mod tests {
         ] {
             assert_eq!(scrape.value(series), "1", "{series}");
         }
+    }
+    #[test]
+    fn a_probe_that_is_not_made_is_a_warning_with_advice() {
+        let storage = StorageName::new("File4").unwrap();
+        let reason = "raise LimitNOFILE";
+        let storage = &storage;
+        let lines = LogLines::of(Format::Json, || ProbeNotMade { storage, reason }.emit());
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!((&line["level"], &line["reason"]), (&"WARN".into(), &reason.into()));
     }
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sdgroup::config::{self, MachineSecrets, Model};
-use sdgroup::group::{Decision, Directory, State, StorageLive};
+use sdgroup::group::{Availability, Decision, Directory, State, StorageLive};
+use sdgroup::probe::{Questioner, ask};
 use sdgroup::relay::PipePool;
 use sdgroup::session::history::Recorder;
 use sdgroup::session::{self, Context, Current, States};
 use sdgroup::store::Store;
-use sdgroup::types::{JobName, VolumeName};
+use sdgroup::types::{DirectorName, JobName, VolumeName};
 use sdgroup::volumes::Ledger;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::site::DIRECTOR;
 use super::wait::until_told;
 
 /// sdgroup, serving one group.
@@ -82,6 +84,30 @@ impl Sdgroup {
     /// Whether the storage is kept from new jobs for what it did to earlier ones.
     pub(crate) fn ejected(&self, storage: &str) -> bool {
         self.view(storage).ejected_for.is_some()
+    }
+
+    /// Asks the storage once how it is, as `sdgroup run` does by the clock, and returns the outcome's word.
+    pub(crate) async fn probe(&self, storage: &str) -> &'static str {
+        let questioner = Questioner {
+            director: DirectorName::new(DIRECTOR).unwrap(),
+            timeout: Duration::from_secs(20),
+        };
+        let live = self.live(storage);
+        let outcome = ask(&questioner, live.storage(), None).await;
+        let label = outcome.label();
+        session::probed(
+            &self.context.directory,
+            live.name(),
+            outcome.result,
+            outcome.took,
+            Instant::now(),
+        );
+        label
+    }
+
+    /// Whether probes find the storage at work.
+    pub(crate) fn availability(&self, storage: &str) -> Availability {
+        self.view(storage).availability
     }
 
     /// Somebody wants it in this state.
