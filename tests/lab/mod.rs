@@ -179,6 +179,12 @@ impl Lab {
             .expect("a storage of this name")
     }
 
+    /// Starts the storage again, and waits until sdgroup has seen that: a job would wait for it no longer than `DownWait`.
+    pub(crate) fn bring_back(&mut self, storage: &str) {
+        self.storage(storage).start();
+        self.sdgroup().until_well(storage);
+    }
+
     /// Runs one of Bacula's programs to its end; what it printed.
     pub(crate) fn bacula(&self, program: &str, arguments: &[&Path]) -> String {
         let output = self

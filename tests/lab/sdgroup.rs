@@ -4,6 +4,7 @@ use super::daemon::Daemon;
 use super::ports::Port;
 use super::resources::{ARCHIVE, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
 use super::{Plan, Storage, reachable, wait};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -17,6 +18,8 @@ use std::time::Duration;
 /// What opens the operator's interface at [`Sdgroup::admin_address`].
 pub(crate) const ADMIN_TOKEN: &str = "the-lab-has-its-own-token";
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// What follows a job's end, or a storage's start, takes seconds on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a test chooses of sdgroup's configuration; times as the configuration file has them.
@@ -233,6 +236,34 @@ impl Sdgroup {
     pub(crate) fn metrics(&self) -> Metrics {
         Metrics::of(self.metrics.address()).expect("an answer from /metrics")
     }
+
+    /// Waits until the sum over the samples with these labels is as it should be. Of a connection, some things are
+    /// counted when both of its ends have closed, which may be after the end of its job.
+    pub(crate) fn until_metric(&self, name: &str, labels: &[(&str, &str)], is_so: impl Fn(f64) -> bool) {
+        let seen = Cell::new(None);
+        let look = || {
+            let metrics = self.metrics();
+            seen.set(metrics.has(name).then(|| metrics.sum(name, labels)));
+            seen.get().filter(|sum| is_so(*sum)).map(drop)
+        };
+        wait::until_or(&format!("{name}{labels:?}"), SOON, look, || {
+            seen.get()
+                .map_or_else(|| "there is no such metric".to_owned(), |sum| format!("it is {sum}"))
+        });
+    }
+
+    /// Waits until its log says this.
+    pub(crate) fn until_printed(&self, text: &str) {
+        let look = || self.printed().contains(text).then_some(());
+        wait::until_or(&format!("{text:?} in the log"), SOON, look, || self.printed());
+    }
+
+    /// Waits until it gives jobs to this storage, as far as that depends on how the storage is.
+    pub(crate) fn until_well(&self, storage: &str) {
+        let labels = [("storage", storage)];
+        self.until_metric("sdgroup_storage_up", &labels, |up| up > 0.5);
+        self.until_metric("sdgroup_storage_ejected", &labels, |ejected| ejected < 0.5);
+    }
 }
 
 fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
@@ -306,7 +337,7 @@ fn configuration_text(
     text += &group_text(plan, GROUP, first);
     write!(
         text,
-        "\n[Probe]\nInterval = \"{}\"\nTimeout = \"1 second\"\nRise = 1\nFall = 2\n\n\
+        "\n[Probe]\nInterval = \"{}\"\nTimeout = \"5 seconds\"\nRise = 1\nFall = 2\n\n\
          [Ejection]\nFailures = 1\nTime = \"{}\"\nMaximumTime = \"1 minute\"\n",
         settings.probe_interval, settings.ejection_time,
     )

@@ -1,7 +1,7 @@
 //! The lab itself, without sdgroup: what the other tests build on has to be right.
 
-use crate::lab::Plan;
 use crate::lab::tree::checksum;
+use crate::lab::{JOB_WITHIN, Plan, wait};
 use std::time::Duration;
 
 #[test]
@@ -32,7 +32,10 @@ fn a_job_lasts_until_its_gate_is_opened() {
     gate.open();
 
     assert_eq!(lab.wait(id).must_be_ok().bytes, 1_000_000);
-    assert!(!lab.is_running(id));
+    // The Director forgets the job when it has told its end.
+    wait::until("the Director to forget the job", JOB_WITHIN, || {
+        (!lab.is_running(id)).then_some(())
+    });
 }
 
 #[test]

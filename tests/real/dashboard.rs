@@ -100,12 +100,12 @@ fn the_dashboard_shows_what_the_interface_says_and_does_what_is_clicked() {
     let (status, printed) = lab.sdgroup().run(&["ready", "File5"]);
     assert!(status.success(), "{printed}");
     browser.wait("document.querySelector('.member[data-key=File5] .state').textContent === 'ready'");
-    lab.sdgroup().restart();
-    browser.wait(
-        "document.getElementById('process').textContent.includes('up 0 s') || \
-                  document.getElementById('process').textContent.match(/up [0-9] s/)",
-    );
+    lab.sdgroup().terminate();
+    browser.wait("!document.getElementById('link').hidden");
+    lab.sdgroup().wait_for_end(JOB_WITHIN).expect("its end");
+    lab.sdgroup().start();
     browser.wait("document.getElementById('link').hidden");
+    browser.wait("document.getElementById('process').textContent.includes(', ready, up ')");
 }
 
 /// Each figure on the page is one of the interface's.

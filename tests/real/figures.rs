@@ -1,10 +1,7 @@
 //! The catalog cannot tell a job that went through sdgroup from one that did not.
 
 use crate::SDGROUP;
-use crate::lab::{Attributes, Plan, wait};
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(10);
+use crate::lab::{Attributes, Plan};
 
 fn same_figures(attributes: Attributes) {
     let mut plan = Plan::with_policy("ListedOrder");
@@ -34,11 +31,11 @@ fn same_figures(attributes: Attributes) {
         "files that the storage reports"
     );
     // The relay's last word comes when the Client and the storage have closed, which may be after the job's end.
-    wait::until("the relay's bytes", SOON, || {
-        let metrics = lab.sdgroup().metrics();
-        let relayed = metrics.sum("sdgroup_relay_bytes_total", &[("direction", "to_storage")]);
-        (relayed > 2_000_000.0).then_some(())
-    });
+    let to_storage = [("direction", "to_storage")];
+    lab.sdgroup()
+        .until_metric("sdgroup_relay_bytes_total", &to_storage, |relayed| {
+            relayed > 2_000_000.0
+        });
 }
 
 #[test]

@@ -26,7 +26,11 @@ fn five_handovers_in_a_row_in_the_middle_of_ten_jobs_lose_none() {
         .map(|(seed, name)| plan.large(name, seed, 6_000_000))
         .collect();
     let docs = plan.tree("Docs", 140);
+    // This one lasts however long the handovers take.
+    let mut gate = plan.gate("Slow");
     let mut lab = plan.start(SDGROUP);
+    let slow = lab.run_job("Slow", "Full");
+    gate.feed(300_000, JOB_WITHIN);
     let ids: Vec<_> = names.iter().map(|name| lab.run_job(name, "Full")).collect();
     let mut between = Vec::new();
     for handover in 1..=HANDOVERS {
@@ -43,7 +47,10 @@ fn five_handovers_in_a_row_in_the_middle_of_ten_jobs_lose_none() {
             },
         );
     }
-    assert!(has(&mut lab, "sdgroup_predecessor_jobs") > 0.5, "some jobs run yet");
+    lab.sdgroup()
+        .until_metric("sdgroup_predecessor_jobs", &[], |jobs| jobs > 0.5);
+    gate.open();
+    lab.wait(slow).must_be_ok();
     let mut begun = Vec::new();
     for (id, source) in ids.into_iter().zip(&sources) {
         lab.wait(id).must_be_ok();

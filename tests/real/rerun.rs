@@ -91,6 +91,6 @@ fn a_job_whose_first_parts_storage_is_down_is_resumed_elsewhere_and_restored_fro
     let report = lab.wait(id);
     assert!(report.log.contains("Placed on File5"), "{}", report.log);
     assert_eq!(report.storages, ["File4", "File5"], "{}", report.log);
-    lab.storage("File4").start();
+    lab.bring_back("File4");
     lab.must_restore(&[id], &source, &checksum(&source));
 }

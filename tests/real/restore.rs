@@ -48,6 +48,9 @@ fn restores_succeed_after_all_storages_were_restarted() {
     for storage in ["File4", "File5", "File6"] {
         lab.storage(storage).restart();
     }
+    for storage in ["File4", "File5", "File6"] {
+        lab.sdgroup().until_well(storage);
+    }
 
     each_restores(&lab, &source, &reports);
 }

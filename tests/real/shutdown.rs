@@ -4,6 +4,9 @@ use crate::SDGROUP;
 use crate::lab::{JOB_WITHIN, Plan};
 use std::time::Duration;
 
+/// Far more than anything here takes; a job that is waited for lasts until its gate is opened.
+const SOON: Duration = Duration::from_secs(60);
+
 #[test]
 fn a_running_job_ends_well_after_sigterm_and_then_sdgroup_ends() {
     let mut plan = Plan::with_policy("ListedOrder");
@@ -18,10 +21,7 @@ fn a_running_job_ends_well_after_sigterm_and_then_sdgroup_ends() {
     gate.open();
 
     assert_eq!(lab.wait(id).must_be_ok().bytes, 600_000);
-    let status = lab
-        .sdgroup()
-        .wait_for_end(Duration::from_secs(20))
-        .expect("its end after its last job");
+    let status = lab.sdgroup().wait_for_end(SOON).expect("its end after its last job");
     assert!(status.success(), "{status}");
 }
 
@@ -40,11 +40,11 @@ fn a_second_signal_ends_sdgroup_and_its_jobs_at_once() {
             .is_none_or(|(status, _)| status != 200)
             .then_some(())
     };
-    crate::lab::wait::until("/readyz to say no", Duration::from_secs(10), draining);
+    crate::lab::wait::until("/readyz to say no", SOON, draining);
     lab.sdgroup().terminate();
 
     assert!(
-        lab.sdgroup().wait_for_end(Duration::from_secs(10)).is_some(),
+        lab.sdgroup().wait_for_end(SOON).is_some(),
         "it does not wait for the job"
     );
     gate.trickle();

@@ -3,8 +3,6 @@
 use crate::SDGROUP;
 use crate::lab::Plan;
 use crate::lab::packages::Release;
-use crate::lab::wait;
-use std::time::Duration;
 
 #[test]
 fn a_storage_of_another_release_gets_no_job_and_everybody_warns_of_it() {
@@ -13,10 +11,9 @@ fn a_storage_of_another_release_gets_no_job_and_everybody_warns_of_it() {
     plan.other_release = Some(("File4", Release::Bookworm));
     plan.tree("Docs", 96);
     let mut lab = plan.start(SDGROUP);
-    let releases = |lab: &mut crate::lab::Lab| lab.sdgroup().metrics().sum("sdgroup_group_releases", &[]);
-    wait::until("both storages probed", Duration::from_secs(20), || {
-        (releases(&mut lab) > 1.5).then_some(())
-    });
+    // Both have been probed.
+    lab.sdgroup()
+        .until_metric("sdgroup_group_releases", &[], |releases| releases > 1.5);
 
     let report = lab.job("Docs", "Full");
 

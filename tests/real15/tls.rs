@@ -3,9 +3,8 @@
 use crate::SDGROUP;
 use crate::lab::packages::Release;
 use crate::lab::tree::checksum;
-use crate::lab::{Lab, Plan, wait};
+use crate::lab::{Lab, Plan};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 fn required() -> Vec<(&'static str, String)> {
     vec![("TLS Require", "yes".to_owned())]
@@ -78,8 +77,7 @@ fn a_plain_director_is_refused_where_tls_is_demanded_of_it() {
     plan.tls.sdgroup_director = "TlsRequire = true\n".to_owned();
     let mut lab = plan.start(SDGROUP);
     lab.job("Docs", "Full").must_have_failed();
-    let printed = lab.sdgroup().printed();
-    assert!(printed.contains("sdgroup demands TLS-PSK here"), "{printed}");
+    lab.sdgroup().until_printed("sdgroup demands TLS-PSK here");
 }
 
 #[test]
@@ -113,12 +111,11 @@ fn a_gibibyte_is_passed_through_and_comes_back_over_the_bridge_byte_for_byte() {
     lab.must_restore(&[report.id], &source, &checksum(&source));
 
     // The relay's last word comes when the Client and the storage have closed, which may be after the job's end.
-    wait::until("the relays' bytes", Duration::from_secs(10), || {
-        let metrics = lab.sdgroup().metrics();
-        let relayed = |direction| metrics.sum("sdgroup_relay_bytes_total", &[("direction", direction)]);
-        ["to_storage", "from_storage"]
-            .iter()
-            .all(|direction| relayed(direction) > f64::from(GIBIBYTE))
-            .then_some(())
-    });
+    for direction in ["to_storage", "from_storage"] {
+        let relayed = [("direction", direction)];
+        lab.sdgroup()
+            .until_metric("sdgroup_relay_bytes_total", &relayed, |bytes| {
+                bytes > f64::from(GIBIBYTE)
+            });
+    }
 }
