@@ -1,10 +1,20 @@
 //! The command line, with the real binary: what it prints, where, and the exit code.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use ports::Port;
+
+#[path = "lab/ports.rs"]
+#[expect(dead_code, reason = "the lab needs more of it")]
+mod ports;
 
 const GOOD: &str = r#"
 [[Listen]]
@@ -269,9 +279,8 @@ fn a_volume_is_assigned_moved_by_force_and_forgotten() {
     assert_eq!(list(&site), "");
 }
 
-/// A configuration with a database at `listener`, whose password is what `secret` says.
-fn with_database(listener: &TcpListener, secret: &str) -> Site {
-    let address = listener.local_addr().unwrap();
+/// A configuration with a database at `address`, whose password is what `secret` says.
+fn with_database(address: SocketAddr, secret: &str) -> Site {
     Site::new(&format!("{GOOD}[Store]\nDbAddress = [\"{address}\"]\n{secret}\n"))
 }
 
@@ -279,7 +288,7 @@ fn with_database(listener: &TcpListener, secret: &str) -> Site {
 fn a_database_whose_password_only_the_service_gets_is_not_called() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
-    let site = with_database(&listener, "PasswordCredential = \"db\"");
+    let site = with_database(listener.local_addr().unwrap(), "PasswordCredential = \"db\"");
     let director = site.directory.path().join("bacula-dir.conf");
     let storage = "Storage {\n Name = S\n Address = 192.0.2.4\n Password = x\n Device = D\n Media Type = M\n}\n";
     std::fs::write(
@@ -324,10 +333,9 @@ fn a_database_whose_password_only_the_service_gets_is_not_called() {
 
 #[test]
 fn looking_at_a_ledger_does_not_make_one_beside_a_database_either() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let site = with_database(&listener, "Password = \"hunter2\"");
     // Nobody is there.
-    drop(listener);
+    let port = Port::choose();
+    let site = with_database(port.address(), "Password = \"hunter2\"");
     for words in [&["volumes", "list"][..], &["volumes", "forget", "Vol-1"]] {
         let ran = site.sdgroup(words);
         assert!(ran.code == 1 && ran.err.contains("Connection refused"), "{ran:?}");

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "the functions below are parts of tests"
 )]
@@ -15,29 +16,34 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use ports::Port;
+
+#[path = "lab/ports.rs"]
+#[expect(dead_code, reason = "the lab needs more of it")]
+mod ports;
 #[path = "lab/reachable.rs"]
 mod reachable;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An address of this machine where nobody listens.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// What opens the operator's interface on the network.
 const TOKEN: &str = "0123456789abcdef";
 
-/// A configuration whose only storage is not there.
-fn configuration(folder: &Path, state: &Path, listen: SocketAddr, metrics: SocketAddr) -> std::path::PathBuf {
+/// A configuration whose only storage is not there: nobody listens at `storage`.
+fn configuration(
+    folder: &Path,
+    state: &Path,
+    (listen, metrics): (SocketAddr, SocketAddr),
+    storage: &Port,
+) -> std::path::PathBuf {
     let mut text = String::new();
     write!(
         text,
@@ -50,7 +56,7 @@ fn configuration(folder: &Path, state: &Path, listen: SocketAddr, metrics: Socke
         state.display(),
         listen.ip(),
         listen.port(),
-        free().port(),
+        storage.number(),
     )
     .unwrap();
     let path = folder.join("sdgroup.toml");
@@ -63,8 +69,9 @@ struct Process {
     child: Child,
     log: Receiver<String>,
     systemd: UnixDatagram,
-    listen: SocketAddr,
-    metrics: SocketAddr,
+    listen: Port,
+    metrics: Port,
+    _storage: Port,
     folder: Arc<TempDir>,
 }
 
@@ -79,8 +86,10 @@ impl Process {
 
     /// With more of `[Sdgroup]`.
     fn start_with(folder: &Arc<TempDir>, more: &str) -> Self {
-        let (listen, metrics) = (free(), free());
-        let configuration = configuration(folder.path(), &folder.path().join("state"), listen, metrics);
+        let [listen, metrics, storage] = [(); 3].map(|()| Port::choose());
+        let state = folder.path().join("state");
+        let addresses = (listen.address(), metrics.address());
+        let configuration = configuration(folder.path(), &state, addresses, &storage);
         let text = std::fs::read_to_string(&configuration).unwrap();
         let text = text.replacen("[Sdgroup]\n", &format!("[Sdgroup]\n{more}"), 1);
         std::fs::write(&configuration, text).unwrap();
@@ -116,6 +125,7 @@ impl Process {
             systemd,
             listen,
             metrics,
+            _storage: storage,
             folder: Arc::clone(folder),
         }
     }
@@ -181,8 +191,22 @@ impl Process {
         self.child.wait().unwrap()
     }
 
+    /// Waits until `/metrics` has this value for a series.
+    fn until_shown(&self, series: &str, wanted: &str) {
+        let begun = Instant::now();
+        loop {
+            let metrics = self.page("/metrics");
+            let shown = value(&metrics, series);
+            if shown == wanted {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{series} is {shown}, not {wanted}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn page(&self, path: &str) -> String {
-        page(self.metrics, path, "")
+        page(self.metrics.address(), path, "")
     }
 }
 
@@ -211,7 +235,8 @@ impl Drop for Process {
 
 #[test]
 fn without_the_token_the_network_sees_an_empty_page() {
-    let admin = free();
+    let kept = Port::choose();
+    let admin = kept.address();
     let text = format!("AdminAddress = \"{admin}\"\nAdminToken = \"{TOKEN}\"\n");
     let process = Process::start_with(&Arc::new(TempDir::new().unwrap()), &text);
     process.tells_systemd("READY=1");
@@ -367,6 +392,7 @@ fn a_successor_takes_over_and_systemd_hears_of_it() {
     assert!(told.iter().all(|pid| *pid == successor), "{told:?}");
     process.logs("handover_done");
     assert!(process.child.wait().unwrap().success(), "the first has no jobs");
+    process.until_shown("sdgroup_predecessors", "0");
     assert!(process.folder.path().join("state/admin.sock").exists());
     let status = process.command(&["handover", "--status"]).unwrap();
     let version = env!("CARGO_PKG_VERSION");
@@ -375,7 +401,6 @@ fn a_successor_takes_over_and_systemd_hears_of_it() {
     assert!(storages.contains("File4 is sealed by ann"), "{storages}");
     let metrics = process.page("/metrics");
     assert_eq!(value(&metrics, "sdgroup_handovers_total{outcome=\"done\"}"), "1");
-    assert_eq!(value(&metrics, "sdgroup_predecessors"), "0");
     let file = process.folder.path().join("sdgroup.toml");
 
     // What a reload cannot apply a handover does.
@@ -406,7 +431,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let busy = whole.replace(
-        &format!("SDPort = {}\nGroup", process.listen.port()),
+        &format!("SDPort = {}\nGroup", process.listen.number()),
         &format!("SDPort = {port}\nGroup"),
     );
     assert_ne!(busy, whole);
@@ -423,7 +448,7 @@ fn a_successor_that_cannot_serve_changes_nothing() {
         process.logs(why);
         process.logs("handover_failed");
         assert!(process.page("/readyz").starts_with("HTTP/1.1 "), "{why}");
-        TcpStream::connect(process.listen).unwrap();
+        TcpStream::connect(process.listen.address()).unwrap();
     }
     std::fs::write(&file, &whole).unwrap();
     let metrics = process.page("/metrics");
@@ -479,7 +504,7 @@ fn who_has_asked_is_answered_before_it_ends_and_who_listens_is_told() {
 fn ctrl_c_ends_it_too_and_a_silent_caller_does_not_keep_it() {
     let process = Process::start();
     process.tells_systemd("READY=1");
-    let caller = TcpStream::connect(process.listen).unwrap();
+    let caller = TcpStream::connect(process.listen.address()).unwrap();
     process.signal(Signal::INT);
     process.logs(r#""phase":"draining""#);
     let unready = process.page("/readyz");
@@ -494,7 +519,8 @@ fn ctrl_c_ends_it_too_and_a_silent_caller_does_not_keep_it() {
 /// Runs the process with a configuration that it cannot live with, and returns what it says.
 fn refusal(state: &Path, listen: SocketAddr, metrics: SocketAddr) -> String {
     let folder = TempDir::new().unwrap();
-    let configuration = configuration(folder.path(), state, listen, metrics);
+    let storage = Port::choose();
+    let configuration = configuration(folder.path(), state, (listen, metrics), &storage);
     let socket = folder.path().join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
     systemd.set_nonblocking(true).unwrap();
@@ -519,13 +545,14 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
 
-    let said = refusal(folder.path(), address, free());
+    let free = Port::choose();
+    let said = refusal(folder.path(), address, free.address());
     let line = said.lines().last().unwrap();
     for part in ["[[Listen]]", &address.to_string(), "another process has it"] {
         assert!(line.contains(part), "no {part} in {line}");
     }
 
-    let said = refusal(folder.path(), free(), address);
+    let said = refusal(folder.path(), free.address(), address);
     let line = said.lines().last().unwrap();
     for part in ["MetricsAddress", &address.to_string(), "another process has it"] {
         assert!(line.contains(part), "no {part} in {line}");
@@ -537,7 +564,8 @@ fn a_state_directory_that_cannot_be_used_is_named_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "not a directory").unwrap();
-    let said = refusal(&file.join("state"), free(), free());
+    let [listen, metrics] = [(); 2].map(|()| Port::choose());
+    let said = refusal(&file.join("state"), listen.address(), metrics.address());
     let line = said.lines().last().unwrap();
     assert!(
         line.contains("StateDirectory") && line.contains("give it to the user"),
@@ -547,7 +575,7 @@ fn a_state_directory_that_cannot_be_used_is_named_with_what_to_do() {
     let other = folder.path().join("other");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("sdgroup.db"), "this is no database, however long it may be").unwrap();
-    let said = refusal(&other, free(), free());
+    let said = refusal(&other, listen.address(), metrics.address());
     let line = said.lines().last().unwrap();
     assert!(line.contains("sdgroup.db"), "{line}");
 }
