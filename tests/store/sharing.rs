@@ -277,8 +277,8 @@ async fn a_standby_that_lacks_the_last_transactions_is_told_them_again() {
     a.until(true, 0).await;
 
     primary.server.kill();
-    standby.promote();
     a.until(false, 0).await;
+    standby.promote();
     a.until(true, 0).await;
 
     assert_eq!(
