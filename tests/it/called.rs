@@ -5,6 +5,7 @@ use sdgroup::wire::packet::Packet;
 use tokio::net::TcpListener;
 
 use crate::harness::bytes_of_jobs::{Amount, files};
+use crate::harness::ports::Port;
 use crate::harness::site::{POOL, Plot, Site};
 use crate::harness::wait::{soon, until_true};
 use crate::harness::wire::{Wire, WireError, shown};
@@ -15,7 +16,11 @@ use crate::peers::director::{Job, Plan};
 async fn client() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    (listener, format!("client address=127.0.0.1 port={port} ssl=0\n"))
+    (listener, command(port))
+}
+
+fn command(port: u16) -> String {
+    format!("client address=127.0.0.1 port={port} ssl=0\n")
 }
 
 async fn reserved(site: &Site) -> Job {
@@ -64,8 +69,8 @@ async fn a_client_that_is_called_sends_its_files_when_it_is_told_to() {
 async fn a_client_that_cannot_be_called_ends_the_job_with_a_reason() {
     let site = Site::new(Plot::default()).await;
     let mut job = reserved(&site).await;
-    let (listener, command) = client().await;
-    drop(listener);
+    let nobody = Port::choose();
+    let command = command(nobody.number());
     job.control.wire.send(command).await.unwrap();
     assert_eq!(job.control.reply().await.unwrap(), "3902 Bad client cmd\n");
     let told = &job.control.told;

@@ -489,7 +489,7 @@ async fn the_groups_table_tells_how_many_jobs_run_and_how_fast() {
 #[tokio::test]
 async fn a_storage_that_does_not_answer_has_a_line_that_says_so() {
     let plot = Plot {
-        group: "ConnectTimeout = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"",
+        group: "ConnectTimeout = \"1 second\"\nLoginTimeout = \"1 second\"",
         ..Plot::default()
     };
     let site = Site::new(plot).await;
@@ -503,8 +503,8 @@ async fn a_storage_that_does_not_answer_has_a_line_that_says_so() {
         said[0].starts_with("3999 File4: ") && said[0].contains("refused"),
         "{said:?}"
     );
-    assert!(said[1].starts_with("3999 File5: no answer within 0.5 s"), "{said:?}");
-    assert!(said[2].starts_with("3999 File6: no answer within 3 s"), "{said:?}");
+    assert!(said[1].starts_with("3999 File5: no answer within 1 s"), "{said:?}");
+    assert!(said[2].starts_with("3999 File6: no answer within 6 s"), "{said:?}");
     let mut control = site.director.call().await.unwrap();
     control
         .wire

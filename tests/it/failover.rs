@@ -5,11 +5,18 @@ use std::time::Instant;
 use sdgroup::types::JobStatus;
 
 use crate::harness::meters::Meters;
-use crate::harness::running::{AT_ONCE, back_up};
+use crate::harness::running::{AT_ONCE, LATER, back_up};
 use crate::harness::site::{POOL, Plot, Site};
 use crate::harness::wait::soon;
 use crate::peers::director::{Plan, Report};
 use crate::peers::storage::Point;
+
+fn in_no_hurry() -> Plot {
+    Plot {
+        group: LATER,
+        ..Plot::listed()
+    }
+}
 
 /// A backup goes to the second storage, because the first does not take it.
 async fn goes_on_to_the_next(site: &Site, meters: &Meters, cause: &str) -> Report {
@@ -28,7 +35,7 @@ async fn goes_on_to_the_next(site: &Site, meters: &Meters, cause: &str) -> Repor
 
 #[tokio::test]
 async fn a_job_goes_on_from_a_storage_that_is_down() {
-    let (meters, site) = (Meters::new(), Site::new(Plot::listed()).await);
+    let (meters, site) = (Meters::new(), Site::new(in_no_hurry()).await);
     site.storages[0].refuse_connections().await;
     let begun = Instant::now();
     let report = goes_on_to_the_next(&site, &meters, "refused").await;
@@ -124,7 +131,7 @@ async fn a_job_goes_on_from_a_storage_that_dies_over_its_announcement() {
 
 #[tokio::test]
 async fn a_storage_that_dies_between_announcement_and_run_fails_the_job_and_the_next_goes_elsewhere() {
-    let site = Site::new(Plot::listed()).await;
+    let site = Site::new(in_no_hurry()).await;
     let mut job = site.director.begin(&Plan::backup("Early death", POOL)).await.unwrap();
     job.reserve().await.unwrap();
     site.storages[0].die().await;

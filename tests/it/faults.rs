@@ -6,7 +6,7 @@ use sdgroup::types::{JobId, JobStatus};
 use sdgroup::wire::packet::Signal;
 
 use crate::harness::bytes_of_jobs::{Amount, files};
-use crate::harness::running::{AT_ONCE, Running, back_up, refusal};
+use crate::harness::running::{AT_ONCE, LATER, Running, back_up, refusal};
 use crate::harness::site::{POOL, Plot, Site};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client::{self, DataLink};
@@ -35,7 +35,11 @@ async fn ends_a_running_job(site: &Site, fault: impl AsyncFnOnce(&Storage, usize
 
 #[tokio::test]
 async fn a_storage_that_dies_in_the_middle_ends_its_job_everywhere_at_once() {
-    let site = Site::new(Plot::listed()).await;
+    let plot = Plot {
+        group: LATER,
+        ..Plot::listed()
+    };
+    let site = Site::new(plot).await;
     let report = ends_a_running_job(&site, async |storage, _| storage.die().await).await;
     site.until_quiet(&[&report]).await;
 }
@@ -44,6 +48,7 @@ async fn a_storage_that_dies_in_the_middle_ends_its_job_everywhere_at_once() {
 async fn a_link_that_breaks_in_the_middle_ends_its_job_everywhere_at_once() {
     let plot = Plot {
         over_links: true,
+        group: LATER,
         ..Plot::listed()
     };
     let site = Site::new(plot).await;

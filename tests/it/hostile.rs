@@ -24,11 +24,18 @@ struct Scene {
 }
 
 impl Scene {
+    /// With deadlines that a test can wait for.
     async fn set() -> Self {
+        Self::with("FirstPacketTimeout = \"1 second\"\nLoginTimeout = \"1 second\"\nRouteWait = \"1 second\"").await
+    }
+
+    /// With deadlines that nobody misses who does not mean to.
+    async fn patient() -> Self {
+        Self::with("FirstPacketTimeout = \"1 minute\"\nLoginTimeout = \"1 minute\"\nRouteWait = \"1 minute\"").await
+    }
+
+    async fn with(process: &'static str) -> Self {
         let meters = Meters::new();
-        // Deadlines that a test can wait for.
-        let process =
-            "FirstPacketTimeout = \"0.3 seconds\"\nLoginTimeout = \"0.3 seconds\"\nRouteWait = \"0.3 seconds\"";
         let plot = Plot {
             process,
             ..Plot::default()
@@ -68,7 +75,7 @@ fn director(scene: &Scene, name: &str, password: &str) -> Director {
 
 #[tokio::test]
 async fn a_director_with_a_wrong_password_is_told_no_go() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let refused = director(&scene, DIRECTOR, "a guess").call().await.unwrap_err();
     assert!(
         matches!(
@@ -86,7 +93,7 @@ async fn a_director_with_a_wrong_password_is_told_no_go() {
 
 #[tokio::test]
 async fn an_unknown_director_is_told_nothing_but_the_end() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let (said, how) = scene
         .answer_to(b"\0\0\0\x2fHello SD: Bacula Director stranger calling 103\n")
         .await;
@@ -101,7 +108,7 @@ async fn an_unknown_director_is_told_nothing_but_the_end() {
 
 #[tokio::test]
 async fn a_director_is_known_by_any_case_and_its_password_alone_lets_it_in() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let control = director(&scene, "SIM-DIR", PASSWORD).call().await.unwrap();
     assert_eq!(control.storage_version, 306);
     drop(control);
@@ -129,7 +136,7 @@ async fn a_client_of_an_unknown_job_is_shown_out_after_the_route_wait() {
 
 #[tokio::test]
 async fn a_client_that_comes_before_its_job_waits_for_it() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let director = &scene.site.director;
     let (id, name) = director.next_job("Early");
     let mut wire = scene.connect().await;
@@ -161,7 +168,7 @@ async fn a_client_that_comes_before_its_job_waits_for_it() {
 
 #[tokio::test]
 async fn a_second_client_for_a_job_that_has_one_is_shown_out() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let mut errand = scene.job.errand.clone();
     let wrong = SessionKey::mint([1; 16]);
     // Nobody has a second one, so the key is not even asked for.
@@ -225,7 +232,7 @@ async fn a_stranger_with_a_wrong_key_does_not_reach_the_storage() {
 
 #[tokio::test]
 async fn garbage_and_packets_too_large_end_the_connection_without_a_word() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let large = 1_000_000_u32.to_be_bytes();
     let negative = (-4_i32).to_be_bytes();
     let strangers: [(&[u8], &str); 6] = [
@@ -259,7 +266,7 @@ async fn garbage_and_packets_too_large_end_the_connection_without_a_word() {
 
 #[tokio::test]
 async fn a_small_packet_that_unpacks_to_a_large_one_is_garbage() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let bomb = lz4_flex::block::compress(&vec![b' '; 100_000]);
     assert!(bomb.len() < 500);
     let word = u32::try_from(bomb.len()).unwrap() | 1 << 30;
@@ -274,7 +281,7 @@ async fn a_small_packet_that_unpacks_to_a_large_one_is_garbage() {
 
 #[tokio::test]
 async fn a_large_packet_after_the_login_ends_the_connection() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let mut control = scene.site.director.call().await.unwrap();
     control.wire.put_raw(&1_000_001_u32.to_be_bytes());
     control.wire.flush().await.unwrap();
@@ -298,7 +305,7 @@ async fn who_says_nothing_or_says_it_too_slowly_is_shown_out() {
         for byte in line {
             slow.put_raw(&[*byte]);
             slow.flush().await?;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok::<(), WireError>(())
     };
@@ -327,7 +334,7 @@ async fn who_says_nothing_or_says_it_too_slowly_is_shown_out() {
 
 #[tokio::test]
 async fn who_connects_and_leaves_is_nothing_to_tell() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let callers = ["sdgroup_sessions_started_total", "unknown"];
     let before = scene.meters.sum(&callers);
     drop(scene.connect().await);
@@ -343,7 +350,7 @@ async fn who_connects_and_leaves_is_nothing_to_tell() {
 
 #[tokio::test]
 async fn an_unknown_command_is_refused_in_a_storages_words_and_never_passed_on() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let said = scene.site.director.console("make%n coffee").await.unwrap();
     assert!(said[0].starts_with("3900 Invalid command: make%n coffee"), "{said:?}");
     let bad = scene.site.director.console("JobId=1 job=x").await.unwrap();
@@ -359,7 +366,7 @@ async fn an_unknown_command_is_refused_in_a_storages_words_and_never_passed_on()
 
 #[tokio::test]
 async fn a_stranger_of_a_later_release_is_not_passed_through_to_a_storage_of_9() {
-    let scene = Scene::set().await;
+    let scene = Scene::patient().await;
     let reached = |scene: &Scene| {
         scene
             .site

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sdgroup::types::{JobLevel, JobStatus, JobType, SessionKey, State};
 
 use crate::harness::bytes_of_jobs::{Amount, Record, count, files, total};
-use crate::harness::running::{AT_ONCE, refusal};
+use crate::harness::running::{AT_ONCE, LATER, refusal};
 use crate::harness::site::{POOL, Plot, Site};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::client::{self, ClientError, DataLink};
@@ -20,7 +20,11 @@ struct Kept {
 
 impl Kept {
     async fn new() -> Self {
-        let site = Site::new(Plot::default()).await;
+        let plot = Plot {
+            group: LATER,
+            ..Plot::default()
+        };
+        let site = Site::new(plot).await;
         let mut backups = Vec::new();
         for (seed, home) in (0..).zip(["File4", "File5", "File6", "File4"]) {
             let records = files(seed, Amount::SMALL);

@@ -15,7 +15,7 @@ use crate::peers::storage::Point;
 
 fn plot() -> Plot {
     Plot {
-        group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"\nReserveTimeout = \"0.3 seconds\"\n\
+        group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"20 seconds\"\nReserveTimeout = \"1 second\"\n\
                 BusyWait = \"20 seconds\"",
         ejection: "0.2 seconds",
         ..Plot::listed()
@@ -92,8 +92,8 @@ async fn a_job_leaves_storages_that_refuse_the_device_and_nobody_blames_them() {
 #[tokio::test]
 async fn a_job_that_is_all_that_its_group_may_have_leaves_a_storage_at_once() {
     let plot = Plot {
-        group: "MaximumConcurrentJobs = 1\nDownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"\n\
-                ReserveTimeout = \"0.3 seconds\"\nBusyWait = \"0.5 seconds\"",
+        group: "MaximumConcurrentJobs = 1\nDownWait = \"0.5 seconds\"\nLoginTimeout = \"20 seconds\"\n\
+                ReserveTimeout = \"1 second\"\nBusyWait = \"0.5 seconds\"",
         ..plot()
     };
     let (meters, site) = (Meters::new(), Site::new(plot).await);

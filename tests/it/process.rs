@@ -93,7 +93,7 @@ async fn a_process_that_is_killed_ends_its_jobs_and_knows_its_volumes_when_it_is
 async fn probes_close_the_door_of_a_storage_and_open_it_again() {
     let plot = Plot {
         policy: "ListedOrder",
-        probe: "Interval = \"0.2 seconds\"\nTimeout = \"0.3 seconds\"\nRise = 2\nFall = 2",
+        probe: "Interval = \"0.2 seconds\"\nTimeout = \"2 seconds\"\nRise = 2\nFall = 2",
         ..Plot::default()
     };
     let place = Apart::start(plot).await;

@@ -1,11 +1,11 @@
 //! Jobs that wait, and jobs that are canceled, wherever they are.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sdgroup::types::JobStatus;
 
 use crate::harness::meters::Meters;
-use crate::harness::running::{AT_ONCE, Running, back_up, refusal};
+use crate::harness::running::{AT_ONCE, LATER, Running, back_up, refusal};
 use crate::harness::site::{NAMES, POOL, Plot, Site};
 use crate::harness::wait::{soon, until_true};
 use crate::peers::director::{Plan, Report};
@@ -20,7 +20,7 @@ async fn when_all_storages_are_dead_the_reason_comes_within_the_wait() {
     let begun = Instant::now();
     let plan = Plan::backup("Hopeless", POOL);
     let said = refusal(soon("the refusal", site.director.begin(&plan)).await.unwrap_err());
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     assert!(said.starts_with("3915 "), "{said}");
     for name in NAMES {
         assert!(said.contains(name), "{said}");
@@ -169,7 +169,7 @@ async fn cancel_of_a_job_whose_storage_hangs_ends_it_all_the_same() {
 #[tokio::test]
 async fn cancel_of_a_job_that_a_hanging_storage_is_asked_to_take_ends_it_at_once() {
     let plot = Plot {
-        group: "LoginTimeout = \"20 seconds\"",
+        group: LATER,
         ..Plot::listed()
     };
     let site = Site::new(plot).await;

@@ -11,8 +11,13 @@ use super::wait::soon;
 use crate::peers::client::{ClientError, DataLink, Errand};
 use crate::peers::director::{Director, DirectorError, Plan, Report};
 
-/// What a job may take at most when a storage in its way fails at once.
-pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
+/// What a job may take at most when a storage in its way fails at once: far more than it takes on a busy machine, and far
+/// less than anything that is waited for with [`LATER`].
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(10);
+
+/// Lines of a group that waits long for whatever it waits for.
+pub(crate) const LATER: &str = "DownWait = \"1 minute\"\nBusyWait = \"1 minute\"\nConnectTimeout = \"1 minute\"\n\
+                                LoginTimeout = \"1 minute\"\nReserveTimeout = \"1 minute\"";
 
 /// A backup that must end well.
 pub(crate) async fn back_up(director: &Director, name: &str) -> (Report, Vec<Record>) {

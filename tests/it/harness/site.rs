@@ -83,7 +83,7 @@ impl Default for Plot {
             maximum_concurrent_jobs: 100,
             process: "",
             probe: "Interval = \"1 hour\"",
-            group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"0.5 seconds\"",
+            group: "DownWait = \"0.5 seconds\"\nLoginTimeout = \"2 seconds\"",
             ejection: "1 hour",
             storage: |_| String::new(),
             more: "",
