@@ -167,6 +167,8 @@ fn period(microseconds: Option<u64>, watched: Option<u64>, own: u32) -> Option<D
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[test]
@@ -196,19 +198,28 @@ mod tests {
         let length = systemd.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"READY=1\nSTATUS=serving");
         // Once it listens again, what waited arrives.
+        let said = CancellationToken::new();
+        let all_said = said.clone();
         let drained = tokio::spawn(async move {
             let systemd = UnixDatagram::from_std(systemd).unwrap();
             let mut messages = 0;
             let mut buffer = [0_u8; 64];
-            while timeout(Duration::from_millis(200), systemd.recv(&mut buffer))
-                .await
-                .is_ok()
-            {
+            loop {
+                tokio::select! {
+                    biased;
+                    received = systemd.recv(&mut buffer) => received.map(|_| messages += 1).unwrap(),
+                    () = all_said.cancelled() => break,
+                }
+            }
+            // What the runtime has not heard of yet.
+            let systemd = systemd.into_std().unwrap();
+            while systemd.recv(&mut buffer).is_ok() {
                 messages += 1;
             }
             messages
         });
         notifier.finish().await;
+        said.cancel();
         assert!(
             drained.await.unwrap() > KEPT,
             "what the channel held arrives after what the socket held"
