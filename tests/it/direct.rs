@@ -14,7 +14,7 @@ use crate::peers::storage::{Point, Settings, Storage};
 
 #[tokio::test]
 async fn a_backup_is_written_recorded_and_restored_byte_for_byte() {
-    let storage = storage("sd4").await;
+    let storage = storage("sd4");
     let director = director_of(&storage, catalog());
     let records = files(1, Amount::SMALL);
 
@@ -57,7 +57,7 @@ async fn jobs_side_by_side_share_volumes_and_go_on_to_the_next_when_one_is_full(
         &crate::harness::site::password("sd4"),
     );
     settings.maximum_volume_bytes = Some(40_000);
-    let storage = Storage::start(settings).await;
+    let storage = Storage::start(settings);
     let director = Arc::new(director_of(&storage, catalog()));
     let mut jobs = Vec::new();
     for seed in 0..20 {
@@ -83,7 +83,7 @@ async fn jobs_side_by_side_share_volumes_and_go_on_to_the_next_when_one_is_full(
 
 #[tokio::test]
 async fn a_storage_marks_a_volume_that_is_not_its_own_as_the_real_ones_do() {
-    let (one, two) = (storage("sd4").await, storage("sd5").await);
+    let (one, two) = (storage("sd4"), storage("sd5"));
     let catalog = catalog();
     let records = files(1, Amount::SMALL);
     let director = director_of(&one, Arc::clone(&catalog));
@@ -109,7 +109,7 @@ async fn a_storage_marks_a_volume_that_is_not_its_own_as_the_real_ones_do() {
 
 #[tokio::test]
 async fn a_wrong_key_kills_the_job_and_a_second_client_does_not() {
-    let storage = storage("sd4").await;
+    let storage = storage("sd4");
     let director = director_of(&storage, catalog());
     let mut killed = director.begin(&Plan::backup("Killed", POOL)).await.unwrap();
     killed.reserve().await.unwrap();
@@ -139,7 +139,7 @@ async fn a_wrong_key_kills_the_job_and_a_second_client_does_not() {
 
 #[tokio::test]
 async fn cancel_ends_a_job_that_waits_and_one_that_runs() {
-    let storage = storage("sd4").await;
+    let storage = storage("sd4");
     let director = director_of(&storage, catalog());
     let mut waits = director.begin(&Plan::backup("Waits", POOL)).await.unwrap();
     waits.reserve().await.unwrap();
@@ -166,7 +166,7 @@ async fn cancel_ends_a_job_that_waits_and_one_that_runs() {
 
 #[tokio::test]
 async fn a_storage_can_die_in_the_middle_and_come_back_with_its_volumes() {
-    let storage = storage("sd4").await;
+    let storage = storage("sd4");
     let director = director_of(&storage, catalog());
     let records = files(1, Amount::SMALL);
     let (kept, _) = director.back_up(&Plan::backup("Kept", POOL), &records).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_storage_can_die_in_the_middle_and_come_back_with_its_volumes() {
 
 #[tokio::test]
 async fn a_frozen_storage_says_nothing_until_it_thaws() {
-    let storage = storage("sd4").await;
+    let storage = storage("sd4");
     let director = director_of(&storage, catalog());
     storage.freeze();
     let calls = tokio::spawn(async move { director.call().await.map(|control| control.storage_version) });

@@ -60,7 +60,7 @@ impl Pair {
     }
 
     pub(crate) async fn with_database(plot: Plot, passwords: [&str; 2], machine: Machine) -> Self {
-        let storages = storages(&plot).await;
+        let storages = storages(&plot);
         let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
         let [a, b] = ["a", "b"].map(|name| {
             let password = if name == "a" { passwords[0] } else { passwords[1] };

@@ -25,7 +25,7 @@ impl Apart {
 
     /// Where sdgroup may have so many descriptors and no more.
     pub(crate) async fn start_with(plot: Plot, descriptors: Option<u32>) -> Self {
-        let storages = storages(&plot).await;
+        let storages = storages(&plot);
         let addresses: Vec<SocketAddr> = storages.iter().map(|storage| storage.address).collect();
         let binary = Binary::start(&plot, &addresses, descriptors).await;
         let director = director_at(binary.address(), catalog());

@@ -31,8 +31,8 @@ pub(crate) fn catalog() -> Arc<Catalog> {
 }
 
 /// A storage with its defaults.
-pub(crate) async fn storage(name: &str) -> Storage {
-    Storage::start(Settings::new(name, DIRECTOR, &password(name))).await
+pub(crate) fn storage(name: &str) -> Storage {
+    Storage::start(Settings::new(name, DIRECTOR, &password(name)))
 }
 
 /// The password of a storage.
@@ -123,7 +123,7 @@ impl Site {
 
     /// A site whose volume ledger is in `store`.
     pub(crate) async fn with_store(plot: Plot, store: Arc<dyn Store>) -> Self {
-        let storages = storages(&plot).await;
+        let storages = storages(&plot);
         let mut links = Vec::new();
         for storage in &storages {
             links.push(Link::to(storage.address).await);
@@ -203,13 +203,13 @@ impl Site {
 }
 
 /// The three storages.
-pub(crate) async fn storages(plot: &Plot) -> Vec<Arc<Storage>> {
+pub(crate) fn storages(plot: &Plot) -> Vec<Arc<Storage>> {
     let mut storages = Vec::new();
     for name in NAMES {
         let mut settings = Settings::new(name, DIRECTOR, &password(name));
         settings.directors.push((OTHER_DIRECTOR.to_owned(), password(name)));
         (plot.settings)(&mut settings);
-        storages.push(Arc::new(Storage::start(settings).await));
+        storages.push(Arc::new(Storage::start(settings)));
     }
     storages
 }

@@ -11,7 +11,7 @@ mod session;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::bytes_of_jobs::Record;
+use crate::harness::ports::Port;
 use crate::harness::wait::until_true;
 use device::Device;
 use session::HeldJob;
@@ -166,13 +167,14 @@ impl Core {
 pub(crate) struct Storage {
     core: Arc<Core>,
     pub(crate) address: SocketAddr,
+    /// Its own also while it does not listen.
+    _port: Port,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Storage {
-    pub(crate) async fn start(settings: Settings) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-        let address = listener.local_addr().expect("its address");
+    pub(crate) fn start(settings: Settings) -> Self {
+        let port = Port::choose();
         let devices = (0..settings.devices)
             .map(|at| Device::new(format!("{}-Drive-{at}", settings.changer)))
             .collect();
@@ -189,10 +191,11 @@ impl Storage {
                 sockets: Mutex::default(),
                 last_connection: AtomicU64::new(0),
             }),
-            address,
+            address: port.address(),
+            _port: port,
             accepting: Mutex::default(),
         };
-        storage.accept(listener);
+        storage.listen_again();
         storage
     }
 
