@@ -1,6 +1,6 @@
 //! Jobs that end in disorder leave nothing behind, and whoever waits is told at once.
 
-use sdgroup::types::JobStatus;
+use sdgroup::types::{JobLevel, JobStatus};
 
 use crate::harness::bytes_of_jobs::{Amount, files};
 use crate::harness::running::{LATER, Running};
@@ -102,4 +102,34 @@ async fn a_storage_that_does_not_read_its_bootstrap_keeps_no_job() {
     until_true("the job to be gone", || site.sdgroup.context.jobs.all().is_empty()).await;
     until_true("its place to be free", || site.sdgroup.running("File4") == 0).await;
     asks.abort();
+}
+
+#[tokio::test]
+async fn the_next_job_knows_of_one_whose_director_has_not_parted_yet() {
+    let plot = Plot {
+        group: "Locality = \"require\"",
+        ..Plot::default()
+    };
+    let site = Site::new(plot).await;
+    let mut first = site.director.begin(&Plan::backup("Nightly", POOL)).await.unwrap();
+    first.reserve().await.unwrap();
+    first.run().await.unwrap();
+    let records = files(3, Amount::SMALL);
+    let client = tokio::spawn(crate::peers::client::back_up(first.errand(), records));
+    soon("the end of the first", first.until_over()).await;
+    client.await.unwrap().unwrap();
+
+    let mut plan = Plan::backup("Nightly", POOL);
+    plan.level = JobLevel::Incremental;
+    let mut next = site.director.begin(&plan).await.unwrap();
+    next.reserve().await.unwrap();
+    next.run().await.unwrap();
+    let client = tokio::spawn(crate::peers::client::back_up(next.errand(), files(4, Amount::SMALL)));
+    let next = soon("the end of the next", next.finish()).await;
+    client.await.unwrap().unwrap();
+
+    let first = soon("the first to part", first.finish()).await;
+    assert_eq!(first.status(), Some(JobStatus::Terminated), "{:?}", first.told);
+    assert_eq!(site.home(&next).settings().name, site.home(&first).settings().name);
+    site.until_quiet(&[&first, &next]).await;
 }

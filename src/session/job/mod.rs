@@ -187,11 +187,12 @@ pub(super) async fn run(facts: Facts, mut director: Channel, session: LiveSessio
                 left.part().await;
             }
         };
+        // The Director may send its next job while these part, and that one is placed by what is known.
+        ending.remember(&facts);
         // The Director does not wait for a storage that is slow to part.
         tokio::join!(end::part(director), part);
         context.jobs.ended(ending.listed(&live));
     }
-    ending.remember(&facts);
     ending.emit(&facts);
     drop(session);
 }

@@ -494,8 +494,8 @@ impl Job {
         }
     }
 
-    /// Follows the job to its end, however it ends.
-    pub(crate) async fn finish(mut self) -> Report {
+    /// Follows the job to its end, however it ends, and does not part yet.
+    pub(crate) async fn until_over(&mut self) {
         loop {
             match self.control.wire.packet().await {
                 Ok(Packet::Signal(Signal::Eod)) => {}
@@ -513,6 +513,11 @@ impl Job {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Follows the job to its end, however it ends.
+    pub(crate) async fn finish(mut self) -> Report {
+        self.until_over().await;
         let told = self.control.told;
         self.control.director.catalog.end_job(self.id.0);
         self.control.wire.close().await;
