@@ -193,7 +193,8 @@ pub(super) fn start(
     });
 
     let (wanted, handovers) = mpsc::channel(1);
-    let signs = Arc::new(Signs::new(phases.watch(), Arc::clone(&current)));
+    let departed = CancellationToken::new();
+    let signs = Arc::new(Signs::new(phases.watch(), departed.clone(), Arc::clone(&current)));
     let office = admin::api::Office {
         current: Arc::clone(&current),
         store,
@@ -207,7 +208,6 @@ pub(super) fn start(
     };
     let pages = admin::pages(exposition.clone(), signs);
     let house = House::new(&current, pages, admin::api::api(office));
-    let departed = CancellationToken::new();
     watch(&current, exposition, &departed, stop);
     Serving {
         _own_socket: be_reachable(&current, &model.state_directory, stop),

@@ -127,6 +127,8 @@ async fn serve(
     if let Some(predecessor) = &mut predecessor {
         take_over(predecessor, &serving).await?;
     }
+    // Before anybody is attended to: a check that asks in the middle of a handover is to find nobody who only starts.
+    phases.enter(Phase::Ready, "everything is open", 0);
     let attended = serving.doors.attend(&serving.house, &stop, &lost);
     if let Some(predecessor) = predecessor {
         predecessor.serving().await;
@@ -135,7 +137,6 @@ async fn serve(
         let predecessors = serving.current.context().processes.predecessors().len();
         HandoverDone { predecessors }.emit();
     }
-    phases.enter(Phase::Ready, "everything is open", 0);
     notifier.ready();
 
     let life = Life {

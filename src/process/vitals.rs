@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::phase::Phase;
 use crate::admin::Vitals;
@@ -19,6 +20,7 @@ use crate::types::{GroupName, StorageName};
 #[derive(Debug)]
 pub(super) struct Signs {
     phase: watch::Receiver<Phase>,
+    departed: CancellationToken,
     current: Arc<Current>,
     shown: Mutex<Shown>,
 }
@@ -32,10 +34,12 @@ struct Shown {
 }
 
 impl Signs {
-    /// Of a process in `phase` with the configuration in force. To be made once metrics are kept.
-    pub(super) fn new(phase: watch::Receiver<Phase>, current: Arc<Current>) -> Self {
+    /// Of a process in `phase`, which another one has replaced once it has `departed`, with the configuration in force. To be
+    /// made once metrics are kept.
+    pub(super) fn new(phase: watch::Receiver<Phase>, departed: CancellationToken, current: Arc<Current>) -> Self {
         Self {
             phase,
+            departed,
             current,
             shown: Mutex::default(),
         }
@@ -110,7 +114,9 @@ impl Vitals for Signs {
     fn obstacles(&self) -> Vec<String> {
         let now = Instant::now();
         let phase = *self.phase.borrow();
-        let phase = (phase != Phase::Ready).then(|| format!("sdgroup is {}", phase.as_str()));
+        // Who had called when it handed over asks for sdgroup, and its successor is ready.
+        let is_ready = phase == Phase::Ready || self.departed.is_cancelled();
+        let phase = (!is_ready).then(|| format!("sdgroup is {}", phase.as_str()));
         let context = self.current.context();
         let groups = context.directory.groups().iter();
         let stuck = groups
@@ -227,7 +233,8 @@ mod tests {
     fn ready_is_a_phase_and_a_usable_storage_in_every_group() {
         let (phases, current, now) = (Phases::new(), current(), Instant::now());
         let directory = Arc::clone(&current.context().directory);
-        let signs = Signs::new(phases.watch(), current);
+        let departed = CancellationToken::new();
+        let signs = Signs::new(phases.watch(), departed.clone(), current);
         assert_eq!(signs.obstacles(), ["sdgroup is starting"]);
         phases.enter(Phase::Ready, "test", 0);
         assert!(signs.obstacles().is_empty(), "{:?}", signs.obstacles());
@@ -259,6 +266,11 @@ mod tests {
 
         phases.enter(Phase::Draining, "test", 0);
         assert_eq!(signs.obstacles().first().unwrap(), "sdgroup is draining");
+        departed.cancel();
+        assert!(
+            signs.obstacles()[0].starts_with("group Files"),
+            "sdgroup is, in its successor"
+        );
     }
 
     #[test]
@@ -280,7 +292,7 @@ mod tests {
         });
         assert!(file4.observe_probe(up, now).flip.is_some());
         assert!(file5.observe_failure(Cause::new("dial", "refused"), now).is_some());
-        let signs = Signs::new(phases.watch(), Arc::clone(&current));
+        let signs = Signs::new(phases.watch(), CancellationToken::new(), Arc::clone(&current));
         scrape.during(|| signs.show());
         for (series, value) in [
             (r#"sdgroup_storage_up{storage="File4"}"#, "1"),

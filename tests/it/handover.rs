@@ -1,11 +1,13 @@
 //! One process hands over to the next while jobs run in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rustix::process::Signal;
 use sdgroup::types::{JobId, JobStatus};
 use tokio::task::JoinHandle;
 
 use crate::harness::apart::Apart;
-use crate::harness::binary::Binary;
+use crate::harness::binary::{Binary, get};
 use crate::harness::bytes_of_jobs::{Amount, Record, files};
 use crate::harness::running::{Running, back_up, refusal};
 use crate::harness::site::{NAMES, OTHER_DIRECTOR, POOL, Plot, catalog, director_at};
@@ -155,6 +157,41 @@ async fn a_job_that_waits_in_the_predecessor_gets_the_place_that_is_left_in_eith
     place.assert_clean().await;
 }
 
+/// Waits until the one that serves has heard a first signal: two that it has not heard are one.
+async fn until_draining(binary: &Binary) {
+    until_true("the drain", || {
+        let answer = binary.get("/readyz");
+        answer.is_some_and(|(_, text)| text.contains("sdgroup is draining"))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_during_a_handover_finds_nobody_who_only_starts() {
+    let mut place = Apart::start(Plot::listed()).await;
+    let running = Running::start(&place.director, "Runs on").await;
+    let (metrics, over) = (place.binary.metrics_address(), AtomicBool::new(false));
+    let answers = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| {
+            let mut answers = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                answers.extend(get(metrics, "/readyz"));
+            }
+            answers
+        });
+        for _ in 0..3 {
+            place.binary.hand_over();
+        }
+        over.store(true, Ordering::Relaxed);
+        asks.join().unwrap()
+    });
+    assert!(answers.iter().filter(|(status, _)| *status == 200).count() > 10);
+    let not_ready = answers.iter().find(|(status, _)| *status != 200);
+    assert_eq!(not_ready, None);
+    running.finish().await;
+    place.assert_clean().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_successor_waits_for_its_predecessors() {
     let mut place = Apart::start(Plot::listed()).await;
@@ -162,10 +199,7 @@ async fn the_end_of_a_successor_waits_for_its_predecessors() {
     place.binary.hand_over();
     place.binary.until_metric("sdgroup_predecessors", "1").await;
     place.binary.signal_serving(Signal::TERM);
-    until_true("the drain", || {
-        place.binary.get("/readyz").is_none_or(|(status, _)| status != 200)
-    })
-    .await;
+    until_draining(&place.binary).await;
     assert!(place.binary.get("/livez").is_some(), "it waits");
     let (report, records) = running.finish().await;
     assert_eq!(place.storages[0].written_by(&report.name), records);
@@ -178,13 +212,15 @@ async fn the_end_of_a_successor_waits_for_its_predecessors() {
     place.binary.hand_over();
     place.binary.until_metric("sdgroup_predecessors", "1").await;
     place.binary.signal_serving(Signal::TERM);
-    until_true("the drain", || {
-        place.binary.get("/readyz").is_none_or(|(status, _)| status != 200)
-    })
-    .await;
+    until_draining(&place.binary).await;
     place.binary.signal_serving(Signal::TERM);
     let report = soon("the Director to be told", cut.ends).await.unwrap();
-    assert!(report.told.says(&["end at once"]), "{:?}", report.told.log);
+    assert!(
+        report.told.says(&["end at once"]),
+        "{:?}\n{}",
+        report.told.log,
+        place.binary.log()
+    );
     place.binary.ended().await;
 }
 

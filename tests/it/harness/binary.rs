@@ -195,15 +195,12 @@ impl Binary {
 
     /// Status and body of one request; `None` when nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect_timeout(&self.metrics.address(), HTTP_TIMEOUT).ok()?;
-        stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some((status, body.to_owned()))
+        get(self.metrics_address(), path)
+    }
+
+    /// Where `/metrics` and the other pages are.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.metrics.address()
     }
 
     /// Waits until a series of `/metrics` has this value.
@@ -231,6 +228,19 @@ fn said(command: Child) -> Result<String, String> {
     } else {
         Err(text(output.stderr))
     }
+}
+
+/// Status and body of one request; `None` when nobody answers.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, HTTP_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
 }
 
 fn file(folder: &TempDir) -> PathBuf {
