@@ -72,10 +72,8 @@ fn a_full_and_two_incrementals_restore_the_newest_state() {
         [&full, &first, &second].map(|report| report.level.as_str()),
         ["F", "I", "I"]
     );
-    assert!(
-        full.files > 20 && first.files < 10 && second.files < 10,
-        "{first:?} {second:?}"
-    );
+    // Files that are as young as the full backup are in the first incremental as well.
+    assert!(full.files > 20 && second.files < 10, "{full:?} {second:?}");
     for report in [&full, &first, &second] {
         assert_eq!(report.must_be_ok().only_storage(), "File4");
     }
