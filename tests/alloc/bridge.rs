@@ -10,7 +10,7 @@ use sdgroup::relay::{End, FirstBytes, PipePool, Tally, duplex_streams};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use crate::{BLOCK, NOISE, alone, counting, pair, runtime};
+use crate::{BLOCK, NOISE, counting, pair, runtime};
 
 const KEY: &[u8] = b"17b0e77943e0f8025737818a726756ed";
 
@@ -88,14 +88,10 @@ async fn assert_flat(near_in_tls: bool) {
     assert_eq!(pool.figures().copied_bytes, 2 * (FEW + MANY));
 }
 
-#[test]
-fn bridging_tls_with_tls_allocates_nothing_per_chunk() {
-    let _alone = alone();
+pub(crate) fn tls_with_tls() {
     runtime().block_on(assert_flat(true));
 }
 
-#[test]
-fn bridging_clear_with_tls_allocates_nothing_per_chunk() {
-    let _alone = alone();
+pub(crate) fn clear_with_tls() {
     runtime().block_on(assert_flat(false));
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::site::director::Job;
 use crate::site::storage::{Wanted, listen, serve};
 use crate::site::{attributes, proxy};
-use crate::{NOISE, alone, counting};
+use crate::{NOISE, counting};
 
 /// Blocks of packets.
 const FEW: usize = 200;
@@ -87,9 +87,7 @@ fn allocations(director: &TcpStream, storage: &TcpStream, block: &[u8], blocks: 
     count()
 }
 
-#[test]
-fn coupling_allocates_nothing_per_packet() {
-    let _alone = alone();
+pub(crate) fn packets() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use sdgroup::relay::{End, FirstBytes, PipePool, PoolOptions, Tally, duplex};
 use tokio_util::sync::CancellationToken;
 
-use crate::{BLOCK, NOISE, alone, counting, pair, runtime};
+use crate::{BLOCK, NOISE, counting, pair, runtime};
 
 const FEW: u64 = 16 << 20;
 const MANY: u64 = 1 << 30;
@@ -64,15 +64,11 @@ async fn assert_flat(options: PoolOptions) {
     assert_eq!(moved, 2 * FEW + MANY);
 }
 
-#[test]
-fn passing_through_pipes_allocates_nothing_per_chunk() {
-    let _alone = alone();
+pub(crate) fn through_pipes() {
     runtime().block_on(assert_flat(PoolOptions::default()));
 }
 
-#[test]
-fn passing_through_buffers_allocates_nothing_per_chunk() {
-    let _alone = alone();
+pub(crate) fn through_buffers() {
     runtime().block_on(assert_flat(PoolOptions {
         pipes: 0,
         ..PoolOptions::default()
