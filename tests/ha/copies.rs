@@ -5,7 +5,7 @@ use crate::host::read;
 use crate::lab::catalog::JobId;
 use crate::lab::resources::{CLIENT, GROUP};
 use crate::lab::tree::checksum;
-use crate::lab::{Lab, Plan};
+use crate::lab::{Lab, Plan, wait};
 use std::fs;
 use std::path::Path;
 
@@ -95,12 +95,14 @@ fn a_clone_is_there_at_once_and_stands_alone() {
         assert_eq!((first.only_storage(), clone.only_storage()), ("File4", "File5"));
         clone
     };
+    wait::until_files_are_older_than_a_backup();
     both(&lab, "Full");
     fs::write(source.join("new"), "since the full backup").expect("a new file");
     let clone = both(&lab, "Incremental");
 
     // Of its own full backup: it would be one itself, had it none.
     assert_eq!(clone.level, "I");
+    assert!(clone.files < 10, "{} files", clone.files);
     lab.storage("File4").kill();
     must_restore_current(&lab, "HomeClone", &source);
     assert!(lab.console(&["list volumes"]).contains(GROUP));

@@ -1,7 +1,7 @@
 //! Waiting for a condition, with a deadline after which the test fails and says what it waited for.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -32,4 +32,20 @@ pub(crate) fn until_or<T>(
         );
         thread::sleep(BETWEEN_LOOKS);
     }
+}
+
+/// Waits until a backup that begins is younger than every file that there is: the next incremental takes for new what has
+/// changed in the second in which the last backup began (Bacula `src/findlib/find_one.c`).
+///
+/// # Panics
+/// When the clock stands still.
+pub(crate) fn until_files_are_older_than_a_backup() {
+    let second = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        now.as_secs()
+    };
+    let now = second();
+    until("the next second", Duration::from_secs(10), || {
+        (second() > now).then_some(())
+    });
 }

@@ -6,9 +6,9 @@ use crate::lab::tree::checksum;
 use crate::lab::{JOB_WITHIN, Lab, Plan, wait};
 use std::time::{Duration, Instant};
 
-/// Far below what Bacula's daemons wait for each other, which is half an hour, and enough for a busy machine; 9.6 looks for
-/// a cancel every ten seconds while it dials.
-const AT_ONCE: Duration = Duration::from_secs(60);
+/// Far below what Bacula's daemons wait for each other, which is half an hour; 9.6 looks for a cancel every ten seconds
+/// while it dials.
+const AT_ONCE: Duration = Duration::from_secs(25);
 
 /// Types the word for the job, which then ends.
 fn ends_by(lab: &Lab, word: &str, id: JobId) {

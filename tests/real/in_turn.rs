@@ -78,7 +78,7 @@ fn with_one_of_the_storages_down_nothing_is_restored_and_volume_and_storage_are_
         "volume \"{volume}\" is on storage File5, which cannot be read from now"
     ));
     assert!(
-        begun.elapsed() < Duration::from_secs(60) + crate::DIRECTORS_OWN,
+        begun.elapsed() < Duration::from_secs(10) + crate::DIRECTORS_OWN,
         "{:?}",
         begun.elapsed()
     );

@@ -85,7 +85,10 @@ fn a_connection_that_says_nothing_is_closed_after_the_configured_time() {
     assert!(silent.receive_to_end().is_empty() && half.receive_to_end().is_empty());
 
     let time = begun.elapsed();
-    assert!(time > Duration::from_millis(1500) && time < SOON, "{time:?}");
+    assert!(
+        time > Duration::from_millis(1500) && time < Duration::from_secs(8),
+        "{time:?}"
+    );
     wait::until("both to be counted", SOON, || {
         (busy.count("sdgroup_packets_refused_total", &labels) > 1.5).then_some(())
     });

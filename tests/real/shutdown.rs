@@ -44,7 +44,7 @@ fn a_second_signal_ends_sdgroup_and_its_jobs_at_once() {
     lab.sdgroup().terminate();
 
     assert!(
-        lab.sdgroup().wait_for_end(SOON).is_some(),
+        lab.sdgroup().wait_for_end(Duration::from_secs(10)).is_some(),
         "it does not wait for the job"
     );
     gate.trickle();
