@@ -7,8 +7,9 @@ use sdgroup::types::{JobId, JobStatus};
 use tokio::task::JoinHandle;
 
 use crate::harness::apart::Apart;
-use crate::harness::binary::{Binary, get};
+use crate::harness::binary::Binary;
 use crate::harness::bytes_of_jobs::{Amount, Record, files};
+use crate::harness::http::get;
 use crate::harness::running::{Running, back_up, refusal};
 use crate::harness::site::{NAMES, OTHER_DIRECTOR, POOL, Plot, catalog, director_at};
 use crate::harness::wait::{soon, until_true};

@@ -9,6 +9,7 @@ pub(crate) mod certificates;
 pub(crate) mod daemon;
 mod director;
 mod fetch;
+mod http;
 mod jobs;
 pub(crate) mod packages;
 mod parcel;

@@ -1,6 +1,7 @@
 //! sdgroup in the lab: its configuration, its process, its metrics.
 
 use super::daemon::Daemon;
+use super::http::get;
 use super::ports::Port;
 use super::resources::{ARCHIVE, GROUP, GROUP_DEVICE, GROUP_MEDIA_TYPE, GROUP_PASSWORD};
 use super::{Plan, Storage, reachable, wait};
@@ -8,8 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -20,7 +20,6 @@ pub(crate) const ADMIN_TOKEN: &str = "the-lab-has-its-own-token";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// What follows a job's end, or a storage's start, takes seconds on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
-const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a test chooses of sdgroup's configuration; times as the configuration file has them.
 #[derive(Debug, Clone)]
@@ -264,19 +263,6 @@ impl Sdgroup {
         self.until_metric("sdgroup_storage_up", &labels, |up| up > 0.5);
         self.until_metric("sdgroup_storage_ejected", &labels, |ejected| ejected < 0.5);
     }
-}
-
-fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, HTTP_TIMEOUT).ok()?;
-    stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
 }
 
 impl Drop for Sdgroup {

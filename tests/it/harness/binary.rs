@@ -1,21 +1,18 @@
 //! sdgroup as a process of its own, as it is installed.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::http::get;
 use super::ports::Port;
 use super::reachable;
 use super::site::{Plot, configuration};
 use super::wait::{until_told, until_true};
-
-const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The process.
 pub(crate) struct Binary {
@@ -228,19 +225,6 @@ fn said(command: Child) -> Result<String, String> {
     } else {
         Err(text(output.stderr))
     }
-}
-
-/// Status and body of one request; `None` when nobody answers.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, HTTP_TIMEOUT).ok()?;
-    stream.set_read_timeout(Some(HTTP_TIMEOUT)).ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
 }
 
 fn file(folder: &TempDir) -> PathBuf {

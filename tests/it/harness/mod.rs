@@ -13,6 +13,9 @@ pub(crate) mod site;
 pub(crate) mod wait;
 pub(crate) mod wire;
 
+#[path = "../../lab/http.rs"]
+pub(crate) mod http;
+
 #[path = "../../lab/reachable.rs"]
 mod reachable;
 
