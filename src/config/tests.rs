@@ -6,6 +6,10 @@ use super::secret_source::{CredentialError, SecretBytes};
 use super::*;
 use crate::types::{Bytes, Glob, JobLevel, JobType};
 
+mod rules;
+mod store;
+mod tls;
+
 const EXAMPLE: &str = include_str!("../../deploy/sdgroup.toml");
 
 /// No file, no credential; the configuration is open to everybody if told so.
@@ -201,114 +205,6 @@ fn the_example_shows_every_key() {
             );
         }
     }
-}
-
-#[test]
-fn the_rule_of_the_example_compiles() {
-    let indented = EXAMPLE.lines().filter_map(|line| line.strip_prefix("#   "));
-    let rule: Vec<&str> = indented.skip_while(|line| *line != "[[Group.Rule]]").collect();
-    let rule = rule.join("\n");
-    let text = EXAMPLE.replace("\n[Probe]\n", &format!("\n{rule}\n[Probe]\n"));
-    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    assert_eq!(warnings, Vec::new());
-    assert_eq!(model.groups[0].rules[0].name, "databases");
-}
-
-#[test]
-fn the_store_of_the_example_compiles() {
-    let store: Vec<&str> = EXAMPLE
-        .lines()
-        .skip_while(|line| *line != "#   [Store]")
-        .map_while(|line| line.strip_prefix("#   "))
-        .filter(|line| !line.starts_with("PasswordFile") && !line.starts_with("DbSsl"))
-        .collect();
-    let text = EXAMPLE.replace("\n[Probe]\n", &format!("\n{}\n[Probe]\n", store.join("\n")));
-    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    assert_eq!(warnings, Vec::new());
-    let store = model.store.unwrap();
-    assert_eq!(
-        (store.hosts.len(), store.hosts[1].host.as_str(), store.hosts[1].port),
-        (2, "db2.example.com", 5432)
-    );
-    assert_eq!(
-        (store.name.as_str(), store.user.as_str(), store.ssl_mode),
-        ("sdgroup", "sdgroup", model::SslMode::Prefer)
-    );
-}
-
-#[test]
-fn what_is_wrong_with_a_store_is_told() {
-    for (lines, told) in [
-        ("", "DbAddress is missing in [Store]"),
-        ("DbAddress = []", "DbAddress is an empty list"),
-        ("DbAddress = \"db1\"", "DbAddress must be a list"),
-        ("DbAddress = [\"db 1\"]", "an element of DbAddress is no address"),
-        (
-            "DbAddress = [\"db1\"]\nDbSslMode = \"verify-full\"",
-            "DbSslCa is missing",
-        ),
-        ("DbAddress = [\"db1\"]\nDbSslMode = \"on\"", "DbSslMode"),
-        (
-            "DbAddress = [\"db1\"]\nDbSslCa = \"/nowhere.pem\"",
-            "cannot read DbSslCa /nowhere.pem",
-        ),
-        ("DbAddress = [\"db1\"]\nUser = \"x\"", "did you mean DbUser?"),
-    ] {
-        let shown = shown(&format!("[Store]\n{lines}\n{SMALL}"));
-        assert!(shown.contains(told), "{lines}: {shown}");
-    }
-}
-
-#[test]
-fn what_is_wrong_with_peers_is_told() {
-    let store = "[Store]\nDbAddress = [\"db1\"]\n";
-    let password = "Password = \"0123456789abcdef\"";
-    for (store, lines, told) in [
-        ("", password, "[Peers] has no effect without a [Store]"),
-        (store, "", "[Peers] has no Password"),
-        (
-            store,
-            "Password = \"short\"",
-            "the peers' Password is shorter than 16 characters",
-        ),
-        (store, "Name = \"\"", "Name is empty"),
-        (store, "Address = \"a b\"", "Address"),
-        (store, "Port = 9103", "SDPort"),
-    ] {
-        let shown = shown(&format!("{store}[Peers]\n{lines}\n{SMALL}"));
-        assert!(shown.contains(told), "{lines}: {shown}");
-    }
-    // Only what cannot be guessed has to be written.
-    let Loaded { model, warnings } =
-        compiled(&format!("{store}[Peers]\n{password}\n{SMALL}")).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    assert_eq!(warnings, Vec::new());
-    let peers = model.peers.unwrap();
-    assert_eq!(peers.name.as_str(), peers.address);
-    // Commands that only look do not get what systemd keeps for the service, and cannot tell how long it is.
-    let credential = format!("{store}[Peers]\nPasswordCredential = \"peers\"\n{SMALL}");
-    let looked = compile(&credential, Path::new("sdgroup.toml"), &MachineSecrets::only_checking());
-    assert!(looked.is_ok_and(|loaded| loaded.model.peers.is_some_and(|peers| peers.password.is_stand_in())));
-    assert_eq!(peers.port, model.listeners[0].address.port());
-}
-
-#[test]
-fn the_peers_of_the_example_compile() {
-    let peers: Vec<&str> = EXAMPLE
-        .lines()
-        .skip_while(|line| *line != "#   [Peers]")
-        .map_while(|line| line.strip_prefix("#   "))
-        .filter(|line| !line.starts_with("PasswordFile"))
-        .chain(["Password = \"0123456789abcdef\""])
-        .collect();
-    let more = format!("\n[Store]\nDbAddress = [\"db1\"]\n{}\n[Probe]\n", peers.join("\n"));
-    let Loaded { model, warnings } =
-        compiled(&EXAMPLE.replace("\n[Probe]\n", &more)).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    assert_eq!(warnings, Vec::new());
-    let peers = model.peers.unwrap();
-    assert_eq!(
-        (peers.name.as_str(), peers.address.as_str(), peers.port),
-        ("sdgroup-a", "sdgroup-a.example.com", 9103)
-    );
 }
 
 /// A file with something wrong in almost every line.
@@ -530,90 +426,6 @@ fn limits_are_the_same_in_three_tables() {
     );
 }
 
-/// The small configuration with two more storages and these rules.
-fn ruled(rules: &str) -> String {
-    let storage = |name: &str| format!("[[Storage]]\nName = \"{name}\"\nAddress = \"{name}\"\nPassword = \"x\"\n");
-    let storages = storage("File5") + &storage("File6");
-    SMALL
-        .replace("[[Group]]", &format!("{storages}[[Group]]"))
-        .replace("[\"File4\"]", "[\"File4\", \"File5\"]")
-        + rules.replace("RULE", "[[Group.Rule]]").as_str()
-}
-
-#[test]
-fn rules_say_which_jobs_and_how() {
-    let text = ruled(
-        "RULE\nName = \"databases\"\nJob = [\"db-*\", \"*sql*\"]\nLevel = \"virtual full\"\nType = \"Backup\"\n\
-         Storages = [\"File5\"]\nStorageGroupPolicy = \"leastused\"\nPriority = 5\nRULE\nClient = \"x\"\n",
-    );
-    let storage = "Name = \"File6\"";
-    let text = text.replace("[\"File4\", \"File5\"]", "[\"File4\", \"File5\", \"File6\"]");
-    assert!(text.contains(storage));
-    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    assert_eq!(warnings, Vec::new());
-    let [first, second] = model.groups[0].rules.as_slice() else {
-        panic!("two rules");
-    };
-    assert_eq!((first.name.as_str(), second.name.as_str()), ("databases", "rule 2"));
-    assert_eq!(first.jobs, [Glob::new("db-*"), Glob::new("*sql*")]);
-    assert_eq!(first.levels, [JobLevel::VirtualFull]);
-    assert_eq!(first.types, [JobType::Backup]);
-    assert_eq!(first.members.as_ref().unwrap()[0].as_str(), "File5");
-    assert_eq!((first.policy, first.priority), (Some(PolicyName::LeastUsed), Some(5)));
-    assert_eq!((second.clients.len(), second.priority), (1, None));
-}
-
-#[test]
-fn a_rule_that_can_never_match_is_warned_of() {
-    let never = |rules: &str| {
-        let shown = shown(&ruled(rules));
-        shown.matches("this rule can never match").count()
-    };
-    let table = [
-        ("RULE\nJob = \"a*\"\nRULE\nJob = \"ab*\"", 1),
-        ("RULE\nJob = \"ab*\"\nRULE\nJob = \"a*\"", 0),
-        ("RULE\nPriority = 3\nRULE\nJob = \"a*\"\nRULE\nLevel = \"Full\"", 2),
-        (
-            "RULE\nJob = [\"a*\", \"b*\"]\nRULE\nJob = [\"b1\", \"a1\"]\nClient = \"x\"",
-            1,
-        ),
-        ("RULE\nJob = \"a*\"\nClient = \"y\"\nRULE\nJob = \"a1\"", 0),
-        ("RULE\nLevel = [\"Full\", \"Differential\"]\nRULE\nLevel = \"Full\"", 1),
-        ("RULE\nLevel = \"Full\"\nRULE\nJob = \"a\"", 0),
-        ("RULE\nDirector = \"*-dir\"\nRULE\nDirector = \"LAB*\"", 1),
-        ("RULE\nDirector = \"prod-*\"", 1),
-        // What it fits is not known when it is wrong.
-        ("RULE\nLevel = \"Fool\"\nRULE\nJob = \"a\"", 0),
-    ];
-    for (rules, count) in table {
-        assert_eq!(never(rules), count, "{rules}\n{}", shown(&ruled(rules)));
-    }
-    let shown = shown(&ruled("RULE\nName = \"wide\"\nRULE\nJob = \"a\""));
-    assert!(
-        shown.contains("warning: this rule can never match: \"wide\" comes before it"),
-        "{shown}"
-    );
-}
-
-#[test]
-fn what_is_wrong_with_a_rule_is_told() {
-    for (rules, told) in [
-        (
-            "RULE\nStorages = [\"File6\"]",
-            "the storage \"File6\" is not in this group",
-        ),
-        ("RULE\nStorages = []", "this rule leaves no storage to its jobs"),
-        ("RULE\nLevel = \"Incremntal\"", "did you mean \"incremental\"?"),
-        ("RULE\nType = \"Buckup\"", "did you mean \"backup\"?"),
-        ("RULE\nJob = []", "Job is empty, and no job would ever fit"),
-        ("RULE\nJobs = \"a\"", "did you mean Job?"),
-        ("RULE\nPriority = 0", "Priority is out of range"),
-    ] {
-        let shown = shown(&ruled(rules));
-        assert!(shown.contains("error: ") && shown.contains(told), "{rules}: {shown}");
-    }
-}
-
 #[test]
 fn water_marks_are_shares_and_the_low_one_follows_the_high_one() {
     let marks = |lines: &str| {
@@ -639,34 +451,6 @@ fn water_marks_are_shares_and_the_low_one_follows_the_high_one() {
     );
     let alone = changed("Address =", "LowWaterMark = \"90%\"\nAddress =");
     assert!(alone.contains("warning: LowWaterMark has no effect"), "{alone}");
-}
-
-#[test]
-fn a_group_says_how_it_minds_homes_and_room() {
-    let text = ruled("RULE\nLocality = \"Require\"\nRoomForJob = \"ignore\"").replace(
-        "[[Group]]",
-        "[[Group]]\nLocality = \"prefer\"\nRoomForJob = \"REQUIRE\"",
-    );
-    let text = text.replace("[\"File4\", \"File5\"]", "[\"File4\", \"File5\", \"File6\"]");
-    let Loaded { model, warnings } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    assert_eq!(warnings, Vec::new());
-    let group = &model.groups[0];
-    assert_eq!(
-        (group.locality, group.room_for_job),
-        (model::Locality::Prefer, model::RoomForJob::Require)
-    );
-    let rule = &group.rules[0];
-    assert_eq!(
-        (rule.locality, rule.room_for_job),
-        (Some(model::Locality::Require), Some(model::RoomForJob::Ignore))
-    );
-    let default = compiled(SMALL).unwrap().model;
-    assert_eq!(
-        (default.groups[0].locality, default.groups[0].room_for_job),
-        (model::Locality::Off, model::RoomForJob::Prefer)
-    );
-    let wrong = changed("Storages =", "Locality = \"prefr\"\nStorages =");
-    assert!(wrong.contains("did you mean \"prefer\"?"), "{wrong}");
 }
 
 #[test]
@@ -744,34 +528,6 @@ mod any_text {
 }
 
 #[test]
-fn tls_means_what_baculas_directives_mean() {
-    use crate::types::{Need, Needs};
-    let needs = |lines: &str| {
-        let text = SMALL.replacen("Password = \"hush\"", &format!("Password = \"hush\"\n{lines}"), 1);
-        let Loaded { model, .. } = compiled(&text).unwrap_or_else(|problems| panic!("{}", problems[0]));
-        assert_eq!(model.storages[0].tls, model::Tls::default());
-        let tls = model.directors[0].tls.clone();
-        (tls.needs, tls.only_login)
-    };
-    let psk = |psk| Needs {
-        certificate: Need::None,
-        psk,
-    };
-    assert_eq!(needs(""), (psk(Need::Possible), false));
-    assert_eq!(needs("TlsRequire = true"), (psk(Need::Required), false));
-    assert_eq!(needs("TlsPskEnable = false"), (psk(Need::None), false));
-    assert_eq!(needs("TlsAuthenticate = true"), (psk(Need::Required), true));
-    let both_off = changed(
-        "Password = \"hush\"",
-        "Password = \"hush\"\nTlsPskEnable = false\nTlsRequire = true",
-    );
-    assert!(
-        both_off.contains("TlsRequire demands TLS, but TlsEnable and TlsPskEnable are both off"),
-        "{both_off}"
-    );
-}
-
-#[test]
 fn a_monitor_is_one_beside_others() {
     let with = |lines: &str| SMALL.replacen("Password = \"hush\"", &format!("Password = \"hush\"\n{lines}"), 1);
     let Loaded { model, warnings } = compiled(&with("")).unwrap();
@@ -786,40 +542,4 @@ fn a_monitor_is_one_beside_others() {
     );
     let told = shown(&with("Monitor = \"yes\""));
     assert!(told.contains("Monitor"), "{told}");
-}
-
-#[test]
-fn what_is_wrong_with_certificates_is_told_at_its_line() {
-    let told = |lines: &str| changed("Password = \"hush\"", &format!("Password = \"hush\"\n{lines}"));
-    let all = told("TlsEnable = true");
-    assert!(all.contains("TlsEnable needs authorities to trust"), "{all}");
-    assert!(all.contains("TlsEnable needs a certificate to show"), "{all}");
-    let unreadable =
-        told("TlsEnable = true\nTlsCaCertificateFile = \"/nowhere/ca\"\nTlsCertificate = \"c\"\nTlsKey = \"k\"");
-    assert!(
-        unreadable.contains("error: cannot read /nowhere/ca: No such file"),
-        "{unreadable}"
-    );
-    assert!(unreadable.contains("| TlsCaCertificateFile = "), "{unreadable}");
-    let half = told("TlsEnable = true\nTlsCaCertificateFile = \"/nowhere/ca\"\nTlsCertificate = \"c\"");
-    assert!(half.contains("TlsCertificate is of no use without its key"), "{half}");
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("ca.pem");
-    std::fs::write(&path, "no certificate").unwrap();
-    let lines = format!(
-        "TlsEnable = true\nTlsVerifyPeer = false\nTlsCaCertificateFile = \"{}\"",
-        path.display()
-    );
-    let garbage = changed("Password = \"hush4\"", &format!("Password = \"hush4\"\n{lines}"));
-    assert!(garbage.contains("holds no certificate in PEM form"), "{garbage}");
-    let idle = told("TlsKey = \"k\"");
-    assert!(
-        idle.contains("warning: this has no effect without TlsEnable = true"),
-        "{idle}"
-    );
-    let wrong = told("TlsEnable = \"yes\"");
-    assert!(
-        wrong.contains("TlsEnable is a text") && wrong.contains("write true"),
-        "{wrong}"
-    );
 }
