@@ -55,7 +55,7 @@ pub fn probed(
         duration: took,
     }
     .emit();
-    if label == Layer::Exhausted.as_str() {
+    if matches!(&outcome, Err(failure) if failure.layer == Layer::Exhausted) {
         ProbeNotMade {
             storage,
             reason: &detail,
